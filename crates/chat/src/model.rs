@@ -1,0 +1,148 @@
+//! Conversations, members, stays and entries as the rules and the stores see them.
+
+use hubbub_proto::command::{Content, JoinPolicy, Kind, Role};
+use hubbub_proto::event::ConversationKind;
+use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
+
+/// The store's short name of a user.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct UserKey(pub i64);
+
+/// The store's short name of a conversation.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ConversationKey(pub i64);
+
+/// A number that orders every change of the store: each entry and each change of a membership has
+/// one of its own. An entry's is also its message id.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Rev(pub u64);
+
+/// A user that the store has seen.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct User {
+    /// Short name.
+    pub key: UserKey,
+    /// Name.
+    pub id: UserId,
+    /// Display name, from the newest token.
+    pub name: Option<Box<str>>,
+}
+
+/// What a group shows of itself. Empty for direct conversations.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Profile {
+    /// Shown to members.
+    pub name: Option<Box<str>>,
+    /// Who may join.
+    pub join: JoinPolicy,
+}
+
+/// A conversation's row.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Conversation {
+    /// Short name.
+    pub key: ConversationKey,
+    /// Name.
+    pub id: ConversationId,
+    /// Direct or group.
+    pub kind: ConversationKind,
+    /// The newest seq; 0 while empty.
+    pub head_seq: u64,
+    /// Everything up to here is gone; 0 at first.
+    pub floor_seq: u64,
+    /// The newest change.
+    pub rev: Rev,
+    /// Name and policy.
+    pub profile: Profile,
+    /// No entry follows, and nobody is a member any more.
+    pub dissolved: bool,
+}
+
+/// One stay of a member, both ends inclusive (P7).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stay {
+    /// The first seq it shows.
+    pub join_seq: u64,
+    /// The last seq it shows; `None` while it lasts.
+    pub left_seq: Option<u64>,
+}
+
+/// A user's place in a conversation: also of one who left.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Membership {
+    /// What they may do, or could when they left.
+    pub role: Role,
+    /// The furthest any of their devices has confirmed.
+    pub received_seq: u64,
+    /// How far they have read.
+    pub read_seq: u64,
+    /// The newest change of this membership.
+    pub rev: Rev,
+    /// Ascending, not overlapping, never empty; only the last one may be open.
+    pub stays: Vec<Stay>,
+}
+
+impl Membership {
+    /// Whether the last stay is open. A dissolved conversation has no members whatever this says.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.stays.last().is_some_and(|stay| stay.left_seq.is_none())
+    }
+}
+
+/// An entry as the store keeps it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its place in the order of commits; the message id.
+    pub rev: Rev,
+    /// Its place in the log.
+    pub seq: u64,
+    /// Who wrote it.
+    pub sender: UserId,
+    /// The sender's own name for it.
+    pub client_id: ClientId,
+    /// When. Never earlier than that of the entry before.
+    pub at: Timestamp,
+    /// What the content is.
+    pub kind: Kind,
+    /// JSON text.
+    pub content: Content,
+}
+
+/// An entry to be written.
+#[derive(Clone, Debug)]
+pub struct NewEntry<'a> {
+    /// Its place in the order of commits; greater than every one before.
+    pub rev: Rev,
+    /// Which log.
+    pub conversation: ConversationKey,
+    /// Its place in the log: head + 1.
+    pub seq: u64,
+    /// Who writes it.
+    pub sender: UserKey,
+    /// The sender's own name for it; unique with the sender.
+    pub client_id: &'a ClientId,
+    /// When.
+    pub at: Timestamp,
+    /// What the content is.
+    pub kind: &'a Kind,
+    /// JSON text.
+    pub content: &'a Content,
+    /// Digest of the whole command, to tell a retry from a conflict.
+    pub digest: u64,
+}
+
+/// Where the command with a client id went, and what it was (P2).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Recorded {
+    /// The message id.
+    pub rev: Rev,
+    /// Which log.
+    pub conversation: ConversationId,
+    /// Its place in it.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Digest of the whole command.
+    pub digest: u64,
+}

@@ -1,0 +1,276 @@
+//! What the rules need from the world. Each store implements all of it and passes the one
+//! conformance suite (`hubbub_store::conformance`).
+//!
+//! **Atomicity.** What a [`Writer`] wrote between `begin` and `commit` becomes visible to readers
+//! and durable as a whole, or not at all. **Ordering.** There is one writer; a reader's snapshot
+//! begun after a `commit` returned sees that commit. **Durability.** `commit` returns after the
+//! data has been synced to disk (P1); a crash at any moment leaves the store as of some commit, none
+//! that returned missing. **Idempotency.** `append` refuses a second entry of the same sender and
+//! client id and says where the first one went.
+
+use hubbub_proto::command::{JoinPolicy, Role};
+use hubbub_proto::event::ConversationKind;
+use hubbub_proto::{ClientId, ConversationId, Effect, Timestamp, UserId};
+
+use crate::model::{
+    Conversation, ConversationKey, Entry, Membership, NewEntry, Profile, Recorded, Rev, User,
+    UserKey,
+};
+
+/// Why the store did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full. The transaction was rolled back; later ones may succeed.
+    #[error("the disk is full")]
+    Full,
+    /// The directory or a file in it cannot be written.
+    #[error("the data directory is read-only: {0}")]
+    ReadOnly(String),
+    /// Another server holds the data.
+    #[error("another server is running on this data: {0}")]
+    InUse(String),
+    /// The data was written by a newer version.
+    #[error("the data has schema version {found}, this server knows {known} and older")]
+    NewerSchema {
+        /// What the store says.
+        found: u32,
+        /// What this server knows.
+        known: u32,
+    },
+    /// The data is damaged.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    /// One row could not be written (a constraint); the rest of the batch may be tried without it.
+    #[error("a row was refused: {0}")]
+    Row(String),
+    /// Reading, writing or syncing failed. Nothing may be acked after it.
+    #[error("the store failed: {0}")]
+    Io(String),
+}
+
+/// Shorthand.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// A store, shared by all threads; each thread takes a handle of its own.
+pub trait Store: Send + Sync {
+    /// The name of this store's history; a restore changes it.
+    fn epoch(&self) -> &str;
+    /// The one handle that writes.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] on the second call.
+    fn writer(&self) -> Result<Box<dyn Writer>>;
+    /// A handle that reads.
+    ///
+    /// # Errors
+    /// When the store cannot be opened.
+    fn reader(&self) -> Result<Box<dyn Reader>>;
+}
+
+/// Users, by name.
+pub trait Users {
+    /// The user of that name, if the store has seen them.
+    fn user(&mut self, id: &UserId) -> Result<Option<User>>;
+}
+
+/// Conversations, memberships and cursors.
+pub trait Conversations {
+    /// The conversation of that name.
+    fn conversation(&mut self, id: &ConversationId) -> Result<Option<Conversation>>;
+    /// The place of `user`, also where they left; `None` where they never were.
+    fn membership(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+    ) -> Result<Option<Membership>>;
+    /// Users with an open stay, in the order of their ids, after `after`, at most `limit`.
+    fn members(
+        &mut self,
+        conversation: ConversationKey,
+        after: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<(User, Role)>>;
+    /// How many have an open stay.
+    fn member_count(&mut self, conversation: ConversationKey) -> Result<u64>;
+    /// How many of them are owners.
+    fn owner_count(&mut self, conversation: ConversationKey) -> Result<u64>;
+    /// The ids of conversations of kind group, not dissolved, in which `user` has an open stay.
+    fn open_groups(&mut self, user: UserKey) -> Result<Vec<ConversationId>>;
+    /// What changed for `user` after `since`, oldest change first, at most `limit`. A change is
+    /// that of the membership, and that of the conversation as long as the stay is open.
+    fn changed(
+        &mut self,
+        user: UserKey,
+        since: Rev,
+        limit: u32,
+    ) -> Result<Vec<(Conversation, Membership)>>;
+    /// What changed for `user` before `before` (`None`: up to now), newest change first, at most
+    /// `limit`.
+    fn recent(
+        &mut self,
+        user: UserKey,
+        before: Option<Rev>,
+        limit: u32,
+    ) -> Result<Vec<(Conversation, Membership)>>;
+}
+
+/// In which order entries are read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Order {
+    /// From the lowest seq up.
+    Ascending,
+    /// From the highest seq down.
+    Descending,
+}
+
+/// Which entries to read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Range {
+    /// First seq, inclusive.
+    pub from: u64,
+    /// Last seq, inclusive.
+    pub to: u64,
+    /// From which end.
+    pub order: Order,
+    /// How many at most.
+    pub limit: u32,
+    /// Stop after the entry with which the contents exceed this many bytes.
+    pub bytes: usize,
+}
+
+/// Entries.
+pub trait Messages {
+    /// Where the command of `sender` with this client id went, if it was committed (or written in
+    /// this transaction).
+    fn recorded(&mut self, sender: UserKey, client_id: &ClientId) -> Result<Option<Recorded>>;
+    /// The entries of a range, in its order.
+    fn entries(&mut self, conversation: ConversationKey, range: Range) -> Result<Vec<Entry>>;
+    /// How many messages (kinds that members send) by others than `reader` stand in `from..=to`,
+    /// counted to at most 100, looking at the newest 1,000 entries of the range (P6).
+    fn unread(
+        &mut self,
+        conversation: ConversationKey,
+        reader: UserKey,
+        from: u64,
+        to: u64,
+    ) -> Result<u32>;
+    /// The first seq whose entry was written at `at` or later; `None` where there is none.
+    fn first_seq_at(&mut self, conversation: ConversationKey, at: Timestamp)
+    -> Result<Option<u64>>;
+}
+
+/// A handle that reads. Between `begin_read` and `end_read` everything is of one moment.
+pub trait Reader: Users + Conversations + Messages + Send {
+    /// Begins a snapshot of the newest commit.
+    fn begin_read(&mut self) -> Result<()>;
+    /// Ends it.
+    fn end_read(&mut self) -> Result<()>;
+    /// The newest change in the snapshot.
+    fn rev(&mut self) -> Result<Rev>;
+}
+
+/// The handle that writes; its reads see what it wrote, committed or not.
+pub trait Writer: Users + Conversations + Messages + Send {
+    /// The newest change that was committed.
+    fn committed_rev(&mut self) -> Result<Rev>;
+    /// Begins a transaction.
+    fn begin(&mut self) -> Result<()>;
+    /// Makes the transaction durable; `rev` is the newest change in it.
+    fn commit(&mut self, rev: Rev) -> Result<()>;
+    /// Forgets the transaction.
+    fn rollback(&mut self) -> Result<()>;
+
+    /// The user of that name, made or given the new display name where they differ. `None` for
+    /// `name` leaves the name as it is.
+    fn put_user(&mut self, id: &UserId, name: Option<&str>, at: Timestamp) -> Result<User>;
+
+    /// Makes an empty conversation; the id must be free.
+    fn create_conversation(
+        &mut self,
+        id: &ConversationId,
+        kind: ConversationKind,
+        profile: &Profile,
+        at: Timestamp,
+    ) -> Result<Conversation>;
+    /// Writes back head and rev.
+    fn set_head(&mut self, conversation: ConversationKey, head_seq: u64, rev: Rev) -> Result<()>;
+    /// Changes name and policy.
+    fn set_profile(
+        &mut self,
+        conversation: ConversationKey,
+        name: Option<&str>,
+        join: JoinPolicy,
+    ) -> Result<()>;
+    /// Ends the conversation.
+    fn dissolve(&mut self, conversation: ConversationKey) -> Result<()>;
+
+    /// Opens a stay; the user must have none open. Cursors of an earlier stay are kept, and raised
+    /// to `join_seq - 1`.
+    fn open_stay(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        role: Role,
+        join_seq: u64,
+        rev: Rev,
+    ) -> Result<()>;
+    /// Closes the open stay; `left_seq` is the last seq it shows.
+    fn close_stay(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        left_seq: u64,
+        rev: Rev,
+    ) -> Result<()>;
+    /// Gives another role.
+    fn set_role(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        role: Role,
+        rev: Rev,
+    ) -> Result<()>;
+    /// Moves cursors forward; a lower value than the stored one changes nothing (P5).
+    fn advance_cursors(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        received_seq: u64,
+        read_seq: u64,
+        rev: Rev,
+    ) -> Result<()>;
+
+    /// Writes an entry, unless the sender has used the client id: then nothing is written and the
+    /// answer says where the first one went.
+    fn append(&mut self, entry: &NewEntry<'_>) -> Result<Appended>;
+}
+
+/// What became of an entry.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Appended {
+    /// Written.
+    New,
+    /// The client id had been used.
+    Duplicate(Recorded),
+}
+
+/// The way to the connections. Effects happen in the order given, and those of an earlier call
+/// before those of a later one by the same thread.
+pub trait Router: Send + Sync {
+    /// Hands over effects; never blocks.
+    fn post(&self, effects: Vec<Effect>);
+    /// The queue has room again: connections parked for it may go on.
+    fn resume(&self);
+}
+
+/// Time.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// Names for what the server itself makes.
+pub trait Names: Send {
+    /// A new unique name, at most 64 printable characters, sorting after earlier ones.
+    fn unique(&mut self, now: Timestamp) -> String;
+}

@@ -1,0 +1,111 @@
+//! The one table of refusals: slug, code, and whether trying again can help.
+
+use serde::{Serialize, Serializer};
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $slug:literal, $retry:literal, $message:literal;)*) => {
+        /// Why a command was refused. `code` follows HTTP's meaning; the slug is stable.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum Reason {
+            $(#[doc = $message] $name,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the table in `docs/protocol.md`.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The status, with HTTP's meaning (RFC 9110 §15).
+            #[must_use]
+            pub const fn code(self) -> u16 {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// The stable name on the wire.
+            #[must_use]
+            pub const fn slug(self) -> &'static str {
+                match self { $(Self::$name => $slug,)* }
+            }
+
+            /// Whether the same command may succeed later.
+            #[must_use]
+            pub const fn retry(self) -> bool {
+                match self { $(Self::$name => $retry,)* }
+            }
+
+            /// A sentence for people, used where a refusal has none of its own.
+            #[must_use]
+            pub const fn message(self) -> &'static str {
+                match self { $(Self::$name => $message,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    BadJson = 400, "bad_json", false, "The message is not a JSON object of the expected form.";
+    UnknownType = 400, "unknown_type", false, "There is no command of this type.";
+    BadField = 400, "bad_field", false, "A field is missing or has the wrong type or value.";
+    TooDeep = 400, "too_deep", false, "The content is nested too deeply.";
+    Unauthorized = 401, "unauthorized", false, "Authenticate first.";
+    BadToken = 401, "bad_token", false, "The token is not valid.";
+    TokenExpired = 401, "token_expired", false, "The token has expired.";
+    OtherUser = 403, "other_user", false, "The token names another user.";
+    NotAMember = 403, "not_a_member", false, "You are not a member of this conversation.";
+    NotAllowed = 403, "not_allowed", false, "Your role does not allow this.";
+    NotFound = 404, "not_found", false, "There is no such thing, or you may not see it.";
+    Conflict = 409, "conflict", false, "This client id was used for another command.";
+    OutOfOrder = 409, "out_of_order", true, "The command named in `after` is not committed yet.";
+    AlreadyMember = 409, "already_member", false, "This user is a member already.";
+    LastOwner = 409, "last_owner", false, "The last owner hands over or dissolves the group first.";
+    TooBig = 413, "too_big", false, "The message or its content is over the limit.";
+    BadRange = 422, "bad_range", false, "The range is empty or outside the conversation.";
+    GroupFull = 422, "group_full", false, "The group has reached its size limit.";
+    RateLimited = 429, "rate_limited", true, "Too many commands; slow down.";
+    Internal = 500, "internal", true, "The server failed at this command.";
+    Overloaded = 503, "overloaded", true, "The server is busy; try again.";
+    StoreFailed = 503, "store_failed", true, "The store cannot write at the moment.";
+    ShuttingDown = 503, "shutting_down", true, "The server is shutting down.";
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.slug())
+    }
+}
+
+/// A refusal as the client sees it. The text never holds internals of the server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// Which row of the table.
+    pub reason: Reason,
+    /// A sentence that names what is wrong; `None` for the reason's own.
+    pub detail: Option<Box<str>>,
+    /// When trying again makes sense, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Refusal {
+    /// A refusal that says what is wrong in particular, such as which field.
+    #[must_use]
+    pub fn with(reason: Reason, detail: impl Into<Box<str>>) -> Self {
+        Self { reason, detail: Some(detail.into()), retry_after_ms: None }
+    }
+
+    /// A refusal to be tried again after `ms` milliseconds.
+    #[must_use]
+    pub const fn later(reason: Reason, ms: u64) -> Self {
+        Self { reason, detail: None, retry_after_ms: Some(ms) }
+    }
+
+    /// The sentence for people.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        self.detail.as_deref().unwrap_or_else(|| self.reason.message())
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self { reason, detail: None, retry_after_ms: None }
+    }
+}

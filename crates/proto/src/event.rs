@@ -1,0 +1,522 @@
+//! Events and acks: what the server says.
+//!
+//! Every pushed entry carries `conversation` and `seq`. An event is codec-independent; the hub
+//! encodes it once per codec and shares the bytes among all receivers.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::command::{Content, JoinPolicy, Kind, Role};
+use crate::{ClientId, ConversationId, GroupId, Refusal, Timestamp, UserId};
+
+/// A server event of the native protocol. The payload struct is the JSON payload.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// `connected`
+    Connected(Box<Connected>),
+    /// `message`, or `group_changed` where the entry is the server's own
+    Entry(Delivered),
+    /// `void`
+    Void(Void),
+    /// `receipt`
+    Receipt(Receipt),
+    /// `typing`
+    Typing(TypingEvent),
+    /// `ping`
+    Ping(Ping),
+    /// `pong`
+    Pong,
+    /// `lag`
+    Lag(Lag),
+    /// `token_expiring`
+    TokenExpiring(TokenExpiring),
+    /// `bye`
+    Bye(Bye),
+    /// `error` that answers no command
+    Error(Refusal),
+}
+
+impl Event {
+    /// The `type` on the wire.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Connected(_) => "connected",
+            Self::Entry(delivered) if delivered.entry.kind.is_message() => "message",
+            Self::Entry(_) => "group_changed",
+            Self::Void(_) => "void",
+            Self::Receipt(_) => "receipt",
+            Self::Typing(_) => "typing",
+            Self::Ping(_) => "ping",
+            Self::Pong => "pong",
+            Self::Lag(_) => "lag",
+            Self::TokenExpiring(_) => "token_expiring",
+            Self::Bye(_) => "bye",
+            Self::Error(_) => "error",
+        }
+    }
+}
+
+/// `connected`: the session is open.
+#[derive(Clone, Debug, Serialize)]
+pub struct Connected {
+    /// This connection, a UUID.
+    pub client_id: Box<str>,
+    /// Who is signed in.
+    pub user: UserId,
+    /// The display name, from the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Box<str>>,
+    /// The client instance.
+    pub device: crate::DeviceId,
+    /// The store's epoch; a restore changes it.
+    pub epoch: Box<str>,
+    /// Milliseconds between the server's pings.
+    pub heartbeat_ms: u64,
+    /// What this connection may do.
+    pub limits: AnnouncedLimits,
+    /// Name and version of the server.
+    pub server: &'static str,
+    /// When the token ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The limits that a client needs to know.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct AnnouncedLimits {
+    /// Commands in flight before the server stops reading.
+    pub commands_in_flight: u32,
+    /// Commands per second, sustained.
+    pub commands_per_second: u32,
+    /// Largest message, in bytes.
+    pub message_bytes: u32,
+    /// Deepest nesting of content.
+    pub content_depth: u32,
+    /// How long a client id is remembered, in milliseconds.
+    pub dedupe_window_ms: u64,
+    /// Most entries of a history page.
+    pub history_entries: u32,
+}
+
+/// An entry of a conversation's log, as members see it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Which log.
+    pub conversation: ConversationId,
+    /// Its place in it: 1, 2, 3 …
+    pub seq: u64,
+    /// Its place in the order of commits, unique in the store.
+    pub message_id: u64,
+    /// Who wrote it, or whose command made the server write it.
+    pub from: UserId,
+    /// What the content is.
+    pub kind: Kind,
+    /// As it came, or the server's own for group changes.
+    pub content: Content,
+    /// The sender's own name for it.
+    pub client_id: ClientId,
+    /// When it was committed.
+    pub at: Timestamp,
+}
+
+impl Entry {
+    fn fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("conversation", &self.conversation)?;
+        map.serialize_entry("seq", &self.seq)?;
+        map.serialize_entry("message_id", &DecimalText(self.message_id))?;
+        map.serialize_entry("from", &self.from)?;
+        map.serialize_entry("to", &Address(self))?;
+        map.serialize_entry("kind", &self.kind)?;
+        map.serialize_entry("content", &*self.content)?;
+        map.serialize_entry("client_id", &self.client_id)?;
+        map.serialize_entry("at", &self.at)
+    }
+}
+
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry(
+            "type",
+            if self.kind.is_message() { "message" } else { "group_changed" },
+        )?;
+        self.fields(&mut map)?;
+        map.end()
+    }
+}
+
+/// `user:ID` of the other side, or the conversation id of a group.
+struct Address<'a>(&'a Entry);
+
+impl Serialize for Address<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self.0.conversation.peer_of(&self.0.from) {
+            Some(peer) => s.collect_str(&format_args!("user:{peer}")),
+            None => self.0.conversation.serialize(s),
+        }
+    }
+}
+
+/// A 64-bit number as a string, which JavaScript can hold.
+struct DecimalText(u64);
+
+impl Serialize for DecimalText {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&self.0)
+    }
+}
+
+/// An entry on its way to a connection.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// What is delivered.
+    pub entry: Entry,
+    /// 1 for the first time, more for a redelivery.
+    pub attempt: u8,
+}
+
+impl Serialize for Delivered {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        self.entry.fields(&mut map)?;
+        map.serialize_entry("attempt", &self.attempt)?;
+        map.end()
+    }
+}
+
+/// `void`: entries from `seq` to `through` that the member may not see or that are gone.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Void {
+    /// Which log.
+    pub conversation: ConversationId,
+    /// First seq.
+    pub seq: u64,
+    /// Last seq.
+    pub through: u64,
+}
+
+/// One element of `entries` in `pull` and `sync`; together they leave no hole.
+#[derive(Clone, Debug)]
+pub enum LogItem {
+    /// An entry, with `type` `message` or `group_changed`.
+    Entry(Entry),
+    /// A stretch that is not for this member, with `type` `void`.
+    Void(Void),
+}
+
+impl LogItem {
+    /// The last seq it covers.
+    #[must_use]
+    pub const fn through(&self) -> u64 {
+        match self {
+            Self::Entry(entry) => entry.seq,
+            Self::Void(void) => void.through,
+        }
+    }
+}
+
+impl Serialize for LogItem {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Entry(entry) => entry.serialize(s),
+            Self::Void(void) => {
+                let mut map = s.serialize_map(Some(4))?;
+                map.serialize_entry("type", "void")?;
+                map.serialize_entry("conversation", &void.conversation)?;
+                map.serialize_entry("seq", &void.seq)?;
+                map.serialize_entry("through", &void.through)?;
+                map.end()
+            }
+        }
+    }
+}
+
+/// `receipt`: how far a member is. At most one a second for a member of a conversation.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Receipt {
+    /// Which log.
+    pub conversation: ConversationId,
+    /// Whose cursors.
+    pub user: UserId,
+    /// Some device of theirs has everything up to here.
+    pub received_seq: u64,
+    /// They have read up to here.
+    pub read_seq: u64,
+}
+
+/// `typing` as others see it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct TypingEvent {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Who.
+    pub user: UserId,
+    /// Begun or ended; a client ends it by itself after 6 s.
+    pub active: bool,
+}
+
+/// `ping`: the heartbeat, with what this connection has not confirmed.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Ping {
+    /// Conversations with unconfirmed entries and their newest seq; at most 50.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "heads")]
+    pub heads: Vec<(ConversationId, u64)>,
+    /// There were more: `sync`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub resync: bool,
+}
+
+fn heads<S: Serializer>(heads: &[(ConversationId, u64)], s: S) -> Result<S::Ok, S::Error> {
+    s.collect_map(heads.iter().map(|(conversation, head)| (conversation, head)))
+}
+
+/// `lag`: live deliveries were dropped; pull from the cursor, or `sync` where none is named.
+#[derive(Clone, Debug, Serialize)]
+pub struct Lag {
+    /// Which log; every one when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationId>,
+    /// Its newest seq.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<u64>,
+}
+
+/// `token_expiring`: `refresh` before then, or the connection is closed with 4004.
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenExpiring {
+    /// When the token ends.
+    pub expires_at: Timestamp,
+}
+
+/// `bye`: the server is about to close on purpose.
+#[derive(Clone, Debug, Serialize)]
+pub struct Bye {
+    /// Whether to come back.
+    pub reconnect: bool,
+    /// When, in milliseconds.
+    pub retry_after_ms: u64,
+}
+
+/// The payload of the `ack` that answers a command.
+#[derive(Clone, Debug)]
+pub enum Ack {
+    /// Nothing to say: `{}`.
+    Done,
+    /// To `send` and every group command: the entry it wrote.
+    Written(Written),
+    /// To `history`.
+    History(HistoryPage),
+    /// To `pull`.
+    Pull(PullPage),
+    /// To `sync`.
+    Sync(SyncPage),
+    /// To `conversations`.
+    Conversations(ConversationPage),
+    /// To `group_members`.
+    Members(MemberPage),
+}
+
+impl Serialize for Ack {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Done => s.serialize_map(Some(0))?.end(),
+            Self::Written(written) => written.serialize(s),
+            Self::History(page) => page.serialize(s),
+            Self::Pull(page) => page.serialize(s),
+            Self::Sync(page) => page.serialize(s),
+            Self::Conversations(page) => page.serialize(s),
+            Self::Members(page) => page.serialize(s),
+        }
+    }
+}
+
+/// The entry that a command wrote, now or when it first came.
+#[derive(Clone, Debug, Serialize)]
+pub struct Written {
+    /// The group, for group commands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
+    /// Which log.
+    pub conversation: ConversationId,
+    /// Its place in the log.
+    pub seq: u64,
+    /// Its place in the order of commits, as a string.
+    #[serde(serialize_with = "decimal")]
+    pub message_id: u64,
+    /// When it was committed.
+    pub timestamp: Timestamp,
+    /// The command had been executed before.
+    pub duplicate: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn decimal<S: Serializer>(n: &u64, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(n)
+}
+
+/// `history`: visible messages and group changes in ascending order of `seq`.
+#[derive(Clone, Debug, Serialize)]
+pub struct HistoryPage {
+    /// Ascending.
+    pub entries: Vec<Entry>,
+    /// The newest seq the member may see.
+    pub head_seq: u64,
+    /// Everything up to here is gone.
+    pub floor_seq: u64,
+    /// There is more in the direction asked for.
+    pub more: bool,
+}
+
+/// `pull`: raw entries and voids without a hole from `from` on.
+#[derive(Clone, Debug, Serialize)]
+pub struct PullPage {
+    /// Ascending, dense.
+    pub entries: Vec<LogItem>,
+    /// The newest seq the member may see.
+    pub head_seq: u64,
+    /// The answer ended before `to`.
+    pub more: bool,
+}
+
+/// `sync`: what this device missed.
+#[derive(Clone, Debug, Serialize)]
+pub struct SyncPage {
+    /// Which store the seqs belong to.
+    pub epoch: Box<str>,
+    /// Conversations that changed.
+    pub conversations: Vec<SyncedConversation>,
+    /// To be passed to the next `sync`.
+    pub rev: u64,
+    /// There are more conversations: `sync` again with this `rev` and the new cursors.
+    pub more: bool,
+}
+
+/// One conversation in a sync answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct SyncedConversation {
+    /// The conversation and this user's place in it.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// Drop what is cached of it and continue at `from_seq`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reset: bool,
+    /// Where `entries` begins; older ones by `history`.
+    pub from_seq: u64,
+    /// Dense from `from_seq` on.
+    pub entries: Vec<LogItem>,
+    /// The rest up to `head_seq` is to be pulled.
+    pub more: bool,
+}
+
+/// A conversation as one member sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Its id.
+    pub id: ConversationId,
+    /// `direct` or `group`.
+    pub kind: ConversationKind,
+    /// The group's name; absent for direct ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Box<str>>,
+    /// The other side of a direct one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PublicUser>,
+    /// The member's role in a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// Who may join a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub join: Option<JoinPolicy>,
+    /// False once the member left or the group was dissolved: history stays, live ends.
+    pub member: bool,
+    /// The newest seq the member may see.
+    pub head_seq: u64,
+    /// Everything up to here is gone.
+    pub floor_seq: u64,
+    /// The first seq the member may ever see.
+    pub first_seq: u64,
+    /// Messages by others beyond what is read, 100 standing for 99+ (P6).
+    pub unread: u32,
+    /// The member's own cursors.
+    pub received_seq: u64,
+    /// The member's own cursors.
+    pub read_seq: u64,
+    /// How far the others are: the furthest cursors of a direct conversation's other side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_cursors: Option<PeerCursors>,
+    /// When this member's view of it last changed, for paging.
+    pub rev: u64,
+}
+
+/// The other side's cursors of a direct conversation.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PeerCursors {
+    /// Delivered up to here.
+    pub received_seq: u64,
+    /// Read up to here.
+    pub read_seq: u64,
+}
+
+/// A user as others see them.
+#[derive(Clone, Debug, Serialize)]
+pub struct PublicUser {
+    /// The id.
+    pub id: UserId,
+    /// The display name, where a token has told it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Box<str>>,
+}
+
+/// What sort of log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConversationKind {
+    /// Two users (or one, with themselves).
+    Direct,
+    /// A group.
+    Group,
+}
+
+/// `conversations`: most recently changed first.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConversationPage {
+    /// Summaries, each with its newest visible entry.
+    pub conversations: Vec<Listed>,
+    /// `before_rev` of the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// One conversation in the list.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listed {
+    /// The conversation and this user's place in it.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// The newest visible entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Entry>,
+}
+
+/// `group_members`: a page in the order of user ids.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemberPage {
+    /// The page.
+    pub members: Vec<Member>,
+    /// All members.
+    pub count: u64,
+    /// `after` of the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<UserId>,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, Serialize)]
+pub struct Member {
+    /// Who.
+    #[serde(flatten)]
+    pub user: PublicUser,
+    /// What they may do.
+    pub role: Role,
+}

@@ -1,0 +1,211 @@
+//! Names: of users, groups, conversations, devices, client ids and commands.
+//!
+//! Invariant: a value of one of these types satisfies its rule, so nothing behind the wire checks
+//! it again. JSON numbers are accepted where a name is meant and become their decimal text.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Longest user, group or device id, in characters.
+pub const NAME_CHARS_MAX: usize = 128;
+/// Longest client id and longest command id, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 64;
+
+/// Why a name was refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct InvalidName {
+    /// Which name, such as `user id`.
+    pub what: &'static str,
+    /// The rule it broke.
+    pub rule: &'static str,
+}
+
+impl fmt::Display for InvalidName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} must be {}", self.what, self.rule)
+    }
+}
+
+impl std::error::Error for InvalidName {}
+
+const NAME_RULE: &str = "1 to 128 characters out of A-Z a-z 0-9 . _ @ + = ~ | -";
+const TOKEN_RULE: &str = "1 to 64 printable ASCII characters without spaces";
+
+fn is_name(s: &str) -> bool {
+    (1..=NAME_CHARS_MAX).contains(&s.len())
+        && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@+=~|-".contains(&b))
+}
+
+fn is_token(s: &str) -> bool {
+    (1..=TOKEN_BYTES_MAX).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_graphic())
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $valid:path, $rule:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks and keeps `s`.
+            ///
+            /// # Errors
+            /// When `s` breaks the rule of this name.
+            pub fn new(s: &str) -> Result<Self, InvalidName> {
+                if $valid(s) {
+                    Ok(Self(s.into()))
+                } else {
+                    Err(InvalidName { what: $what, rule: $rule })
+                }
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                d.deserialize_any(NameVisitor($what)).and_then(|s| Self::new(&s).map_err(D::Error::custom))
+            }
+        }
+    };
+}
+
+/// Takes a string, or a number for its decimal text.
+struct NameVisitor(&'static str);
+
+impl Visitor<'_> for NameVisitor {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a {}", self.0)
+    }
+
+    fn visit_str<E>(self, s: &str) -> Result<String, E> {
+        Ok(s.to_owned())
+    }
+
+    fn visit_u64<E>(self, n: u64) -> Result<String, E> {
+        Ok(n.to_string())
+    }
+
+    fn visit_i64<E>(self, n: i64) -> Result<String, E> {
+        Ok(n.to_string())
+    }
+}
+
+name!(
+    /// A user, as the token's `sub` names it.
+    UserId, "user id", is_name, NAME_RULE
+);
+name!(
+    /// A group, as the server names it.
+    GroupId, "group id", is_name, NAME_RULE
+);
+name!(
+    /// One client instance of a user: an installed app, or one browser tab.
+    DeviceId, "device id", is_name, NAME_RULE
+);
+name!(
+    /// The sender's own name for a command that writes an entry; the key of idempotency (P2).
+    ClientId, "client id", is_token, TOKEN_RULE
+);
+name!(
+    /// The client's correlation id of a command; the reply carries it.
+    CommandId, "command id", is_token, TOKEN_RULE
+);
+name!(
+    /// The name of a conversation, see [`ConversationName`] for its two forms.
+    ConversationId, "conversation id", is_conversation, CONVERSATION_RULE
+);
+
+const CONVERSATION_RULE: &str = "direct:USER:USER (in order) or group:GROUP";
+
+fn is_conversation(s: &str) -> bool {
+    ConversationName::parse(s).is_some()
+}
+
+/// What a conversation id says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConversationName<'a> {
+    /// Between two users, `first <= second` byte by byte; the same twice is a note to oneself.
+    Direct(&'a str, &'a str),
+    /// A group's log.
+    Group(&'a str),
+}
+
+impl<'a> ConversationName<'a> {
+    fn parse(s: &'a str) -> Option<Self> {
+        let (kind, rest) = s.split_once(':')?;
+        match kind {
+            "direct" => {
+                let (a, b) = rest.split_once(':')?;
+                (is_name(a) && is_name(b) && a <= b).then_some(Self::Direct(a, b))
+            }
+            "group" => is_name(rest).then_some(Self::Group(rest)),
+            _ => None,
+        }
+    }
+}
+
+impl ConversationId {
+    /// The one conversation between `a` and `b`, whichever of them asks.
+    #[must_use]
+    pub fn direct(a: &UserId, b: &UserId) -> Self {
+        let (a, b) = if a <= b { (a, b) } else { (b, a) };
+        Self(format!("direct:{a}:{b}").into())
+    }
+
+    /// The log of `group`.
+    #[must_use]
+    pub fn group(group: &GroupId) -> Self {
+        Self(format!("group:{group}").into())
+    }
+
+    /// Its parts.
+    #[must_use]
+    pub fn name(&self) -> ConversationName<'_> {
+        ConversationName::parse(&self.0).unwrap_or(ConversationName::Group(""))
+    }
+
+    /// The other side of a direct conversation, `None` for a group or where `user` takes no part.
+    #[must_use]
+    pub fn peer_of(&self, user: &UserId) -> Option<UserId> {
+        match self.name() {
+            ConversationName::Direct(a, b) if a == user.as_str() => UserId::new(b).ok(),
+            ConversationName::Direct(a, b) if b == user.as_str() => UserId::new(a).ok(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What the two planes say to each other.
+//!
+//! The data plane hands up [`Request`]s; the chat services answer with [`Effect`]s, in commit
+//! order. Invariant: every [`Request`] that carries a command is answered by exactly one
+//! [`Effect::Reply`], whether or not the client wants to hear it, because the reply also frees the
+//! command's place in the connection's window.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::command::{Command, Expiry};
+use crate::event::{Ack, Event};
+use crate::{CommandId, ConversationId, DeviceId, Refusal, UserId};
+
+/// One connection for as long as it lives: shard, slot, and the slot's generation.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ConnId {
+    /// Which shard owns it.
+    pub shard: u16,
+    /// Its place in the shard.
+    pub slot: u32,
+    /// Which tenant of that place.
+    pub generation: u32,
+}
+
+/// Who speaks on a connection, as the token says. Shared by all that refer to the session.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Identity {
+    /// The token's `sub`.
+    pub user: UserId,
+    /// The display name.
+    pub name: Option<Box<str>>,
+    /// The token's roles.
+    pub roles: Vec<Box<str>>,
+    /// The client instance; made up for the connection where the client names none.
+    pub device: DeviceId,
+    /// Whether the client named its device; only then a newer connection replaces an older one.
+    pub device_named: bool,
+    /// When the token ends.
+    pub expires_at: Expiry,
+}
+
+/// Where an event goes: to the connections subscribed to it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Topic {
+    /// Every connection of a user, from authentication on.
+    User(UserId),
+    /// The connections of a group's members that have synced.
+    Conversation(ConversationId),
+}
+
+/// Work for the chat services.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Who is to get the reply.
+    pub conn: ConnId,
+    /// Who asks.
+    pub identity: Arc<Identity>,
+    /// What is asked for.
+    pub work: Work,
+}
+
+/// What a request is about.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// A client's command; `id` is `None` where the client wants no reply.
+    Command {
+        /// The client's correlation id.
+        id: Option<CommandId>,
+        /// What to do.
+        command: Command,
+    },
+    /// The session found entries unconfirmed for too long: push them again. Has no reply.
+    Redeliver {
+        /// Which log.
+        conversation: ConversationId,
+        /// The last seq that the device confirmed or that was never delivered to it.
+        after: u64,
+        /// 2 for the first redelivery.
+        attempt: u8,
+    },
+}
+
+/// What is to happen on the data plane, in this order.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// The answer to a command.
+    Reply {
+        /// To whom.
+        conn: ConnId,
+        /// Which command.
+        id: Option<CommandId>,
+        /// What came of it.
+        outcome: Result<Ack, Refusal>,
+    },
+    /// An event for everyone on its topics, once for each connection.
+    Publish(Publication),
+    /// An event for one connection.
+    Push {
+        /// To whom.
+        conn: ConnId,
+        /// What.
+        event: Event,
+    },
+    /// `sync`: from here on this connection gets what is published on these topics.
+    Attach {
+        /// Whose.
+        conn: ConnId,
+        /// The user's groups.
+        topics: Vec<Topic>,
+    },
+    /// The user became a member: their synced connections get the topic from here on.
+    Join {
+        /// Who.
+        user: UserId,
+        /// What.
+        topic: Topic,
+    },
+    /// The user is a member no more: none of their connections gets the topic from here on.
+    Leave {
+        /// Who.
+        user: UserId,
+        /// What.
+        topic: Topic,
+    },
+}
+
+/// An event on its way to topics.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// Whose subscribers get it; a connection on several of them gets it once.
+    pub topics: SmallVec<[Topic; 2]>,
+    /// What.
+    pub event: Event,
+    /// The connection that caused it and learns of it by its reply.
+    pub except: Option<ConnId>,
+    /// Whether it may be dropped.
+    pub class: DeliveryClass,
+}
+
+/// What may happen to an event on the way to a slow or lagging connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DeliveryClass {
+    /// An entry (the event says which): dropped only with a `lag`, redelivered until confirmed.
+    Durable,
+    /// Dropped and counted where the connection is behind (typing, receipts).
+    Volatile,
+}
