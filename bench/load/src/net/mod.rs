@@ -1,0 +1,395 @@
+//! Many WebSocket client connections on one thread.
+//!
+//! One read buffer is shared by all; a connection keeps bytes of its own only for a torn
+//! frame or an unfinished write. Whatever a bench queues while one read is handled leaves in one
+//! write. A handshake is: TCP connect, upgrade request, 101, then what the dialect asks for.
+
+mod frame;
+mod url;
+
+use crate::clock::now_ns;
+use crate::dialects::{Dialect, Event};
+use crate::sys::{Epoll, Ready, start_connecting};
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem::take;
+use std::net::{Ipv4Addr, TcpStream};
+pub(crate) use url::Target;
+
+/// Few enough that connect(2) finds a free port at once: its search grows long past half of the range.
+const CONNECTIONS_PER_SOURCE: usize = 4_000;
+/// The generator does not check the accept header, so one key serves all.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+/// Buffers that grew beyond this are given back once they are empty.
+const KEPT_BYTES_MAX: usize = 65_536;
+const EVENTS_PER_WAIT: usize = 512;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Connecting,
+    Upgrading,
+    Handshake,
+    Ready,
+    Dead,
+}
+
+struct Connection {
+    stream: Option<TcpStream>,
+    state: State,
+    user: u32,
+    /// The beginning of a frame whose rest has not come.
+    unread: Vec<u8>,
+    out: Vec<u8>,
+    written: usize,
+    waits_to_write: bool,
+}
+
+/// What a bench does with the traffic.
+pub(crate) trait App {
+    /// A message on connection `ci`, which is ready.
+    fn message(&mut self, io: &mut Io, ci: usize, message: &[u8]);
+
+    /// A connection that was ready is gone.
+    fn dead(&mut self, _ci: usize) {}
+}
+
+/// The counters a bench reads.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) ready: usize,
+    pub(crate) dead: usize,
+    pub(crate) connecting: usize,
+    pub(crate) subscribed: usize,
+    /// Requests the server refused.
+    pub(crate) refused: u64,
+    pub(crate) frames: u64,
+    pub(crate) reads: u64,
+}
+
+pub(crate) struct Io {
+    epoll: Epoll,
+    connections: Vec<Connection>,
+    dialect: Box<dyn Dialect>,
+    target: Target,
+    first_source: u32,
+    random: u64,
+    events: Vec<Ready>,
+    read_buffer: Vec<u8>,
+    request: Vec<u8>,
+    pub(crate) counters: Counters,
+    pub(crate) first_error: Option<String>,
+}
+
+impl Io {
+    /// `first_source` is added to 127.0.0.2, the address the first connections come from.
+    pub(crate) fn new(
+        target: Target,
+        dialect: Box<dyn Dialect>,
+        first_source: u32,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            epoll: Epoll::new(EVENTS_PER_WAIT)?,
+            connections: vec![],
+            dialect,
+            target,
+            first_source,
+            random: now_ns() | 1,
+            events: vec![],
+            read_buffer: vec![0; 1 << 20],
+            request: vec![],
+            counters: Counters::default(),
+            first_error: None,
+        })
+    }
+
+    /// How many connections were started.
+    pub(crate) fn opened(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Starts a connection for `user`; connections are numbered in this order.
+    pub(crate) fn open(&mut self, user: u32) {
+        let ci = self.connections.len();
+        self.counters.connecting += 1;
+        self.connections.push(Connection {
+            stream: None,
+            state: State::Connecting,
+            user,
+            unread: vec![],
+            out: vec![],
+            written: 0,
+            waits_to_write: true,
+        });
+        let source = u32::from(Ipv4Addr::new(127, 0, 0, 2))
+            + self.first_source
+            + (ci / CONNECTIONS_PER_SOURCE) as u32;
+        let source = self.target.address.ip().is_loopback().then(|| Ipv4Addr::from(source));
+        let started = start_connecting(source, self.target.address).and_then(|stream| {
+            self.epoll.add(&stream, ci, true)?;
+            Ok(stream)
+        });
+        match started {
+            Ok(stream) => self.connections[ci].stream = Some(stream),
+            Err(error) => self.fail(ci, format!("connect: {error}")),
+        }
+    }
+
+    fn fail(&mut self, ci: usize, why: String) {
+        let connection = &mut self.connections[ci];
+        match connection.state {
+            State::Dead => return,
+            State::Ready => self.counters.ready -= 1,
+            State::Connecting | State::Upgrading | State::Handshake => {
+                self.counters.connecting -= 1;
+            }
+        }
+        self.counters.dead += 1;
+        connection.state = State::Dead;
+        connection.stream = None;
+        connection.unread = vec![];
+        connection.out = vec![];
+        self.first_error.get_or_insert(why);
+    }
+
+    fn queue(&mut self, ci: usize, opcode: u8, body: &[u8]) {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let mask = (self.random as u32).to_ne_bytes();
+        frame::encode(opcode, body, mask, &mut self.connections[ci].out);
+    }
+
+    /// Queues the text message that `write` makes in the dialect.
+    fn queue_request(&mut self, ci: usize, write: impl FnOnce(&mut dyn Dialect, &mut Vec<u8>)) {
+        let mut request = take(&mut self.request);
+        request.clear();
+        write(self.dialect.as_mut(), &mut request);
+        self.queue(ci, frame::TEXT, &request);
+        self.request = request;
+    }
+
+    pub(crate) fn queue_subscribe(&mut self, ci: usize, channel: &str) {
+        self.queue_request(ci, |dialect, out| dialect.subscribe(channel, out));
+    }
+
+    pub(crate) fn queue_publish(&mut self, ci: usize, channel: &str, data: &[u8]) {
+        self.queue_request(ci, |dialect, out| dialect.publish(channel, data, out));
+    }
+
+    pub(crate) fn queue_echo(&mut self, ci: usize, data: &[u8]) {
+        self.queue_request(ci, |dialect, out| dialect.echo(data, out));
+    }
+
+    pub(crate) fn queue_direct(&mut self, ci: usize, to: u32, number: u64, data: &[u8]) {
+        self.queue_request(ci, |dialect, out| dialect.direct(to, number, data, out));
+    }
+
+    /// Tells the dialect that `message` was a delivery; it may confirm it after this read.
+    pub(crate) fn delivered(&mut self, ci: usize, message: &[u8]) {
+        self.dialect.delivered(self.connections[ci].user, message);
+    }
+
+    /// Writes what is queued, as far as the socket takes it.
+    pub(crate) fn flush(&mut self, ci: usize) {
+        let connection = &mut self.connections[ci];
+        let Some(stream) = &mut connection.stream else { return };
+        while connection.written < connection.out.len() {
+            match stream.write(&connection.out[connection.written..]) {
+                Ok(count) => connection.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return self.fail(ci, format!("send: {error}")),
+            }
+        }
+        let done = connection.written == connection.out.len();
+        if done {
+            connection.written = 0;
+            connection.out.clear();
+            connection.out.shrink_to(KEPT_BYTES_MAX);
+        }
+        if done == connection.waits_to_write {
+            connection.waits_to_write = !done;
+            if let Err(error) = self.epoll.modify(stream, ci, !done) {
+                self.fail(ci, format!("epoll: {error}"));
+            }
+        }
+    }
+
+    /// Frees the buffers that idle connections do not need.
+    pub(crate) fn shrink(&mut self) {
+        for connection in &mut self.connections {
+            connection.unread.shrink_to_fit();
+            connection.out.shrink_to_fit();
+        }
+    }
+
+    /// Waits at most `wait_us` microseconds, then handles whatever is ready.
+    pub(crate) fn poll(&mut self, app: &mut dyn App, wait_us: u64) {
+        let mut events = take(&mut self.events);
+        self.epoll.wait(wait_us, &mut events);
+        for event in events.drain(..) {
+            let ci = event.token;
+            let was_ready = self.connections[ci].state == State::Ready;
+            if event.writable {
+                self.handle_writable(ci);
+            }
+            if event.readable {
+                self.handle_readable(app, ci);
+            }
+            if was_ready && self.connections[ci].state == State::Dead {
+                app.dead(ci);
+            }
+        }
+        self.events = events;
+    }
+
+    fn handle_writable(&mut self, ci: usize) {
+        let connection = &mut self.connections[ci];
+        if connection.state == State::Connecting {
+            let Some(stream) = &connection.stream else { return };
+            if let Some(error) = stream.take_error().unwrap_or_else(Some) {
+                return self.fail(ci, format!("connect: {error}"));
+            }
+            let user = connection.user;
+            let request = format!(
+                "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{}\r\n",
+                self.dialect.path(&self.target.path, user),
+                self.target.host,
+                self.dialect.headers(user),
+            );
+            connection.out.extend_from_slice(request.as_bytes());
+            connection.state = State::Upgrading;
+        }
+        self.flush(ci);
+    }
+
+    fn handle_readable(&mut self, app: &mut dyn App, ci: usize) {
+        let mut buffer = take(&mut self.read_buffer);
+        while self.read_once(app, ci, &mut buffer) {}
+        self.read_buffer = buffer;
+        if self.connections[ci].state == State::Ready {
+            self.queue_confirmations(ci);
+        }
+        if !self.connections[ci].waits_to_write {
+            self.flush(ci);
+        }
+    }
+
+    /// Reads once and handles what came; true if there may be more.
+    fn read_once(&mut self, app: &mut dyn App, ci: usize, buffer: &mut Vec<u8>) -> bool {
+        let connection = &mut self.connections[ci];
+        let Some(stream) = &mut connection.stream else { return false };
+        let torn = connection.unread.len();
+        if torn + KEPT_BYTES_MAX > buffer.len() {
+            buffer.resize(torn * 2 + KEPT_BYTES_MAX, 0);
+        }
+        buffer[..torn].copy_from_slice(&connection.unread);
+        let room = buffer.len() - torn;
+        self.counters.reads += 1;
+        let count = match stream.read(&mut buffer[torn..]) {
+            Ok(0) => {
+                self.fail(ci, "closed by the server".into());
+                return false;
+            }
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(error) => {
+                self.fail(ci, format!("recv: {error}"));
+                return false;
+            }
+        };
+        connection.unread.clear();
+        connection.unread.shrink_to(KEPT_BYTES_MAX);
+        let end = torn + count;
+        let used = self.handle_bytes(app, ci, &buffer[..end]);
+        let connection = &mut self.connections[ci];
+        if connection.state == State::Dead {
+            return false;
+        }
+        connection.unread.extend_from_slice(&buffer[used..end]);
+        count == room
+    }
+
+    /// Handles the whole frames in `bytes` and returns how many bytes they took.
+    fn handle_bytes(&mut self, app: &mut dyn App, ci: usize, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        if self.connections[ci].state == State::Upgrading {
+            let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return 0 };
+            at = end + 4;
+            self.handle_response(ci, &bytes[..end]);
+        }
+        while self.connections[ci].state != State::Dead {
+            let Some(frame) = frame::decode(&bytes[at..]) else { break };
+            at += frame.length;
+            self.counters.frames += 1;
+            match frame.opcode {
+                frame::TEXT | frame::BINARY => self.handle_message(app, ci, frame.body),
+                frame::PING => self.queue(ci, frame::PONG, frame.body),
+                frame::CLOSE => {
+                    let code =
+                        frame.body.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+                    let reason = String::from_utf8_lossy(frame.body.get(2..).unwrap_or_default());
+                    self.fail(ci, format!("the server sent close {code} {reason}"));
+                }
+                _ => {}
+            }
+        }
+        at
+    }
+
+    fn handle_response(&mut self, ci: usize, head: &[u8]) {
+        if !head.starts_with(b"HTTP/1.1 101") {
+            let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+            return self.fail(ci, format!("upgrade refused: {}", String::from_utf8_lossy(line)));
+        }
+        self.connections[ci].state = State::Handshake;
+        if self.dialect.ready_on_upgrade() {
+            self.set_ready(ci);
+        }
+    }
+
+    fn set_ready(&mut self, ci: usize) {
+        if self.connections[ci].state != State::Ready {
+            self.connections[ci].state = State::Ready;
+            self.counters.ready += 1;
+            self.counters.connecting -= 1;
+        }
+    }
+
+    #[inline]
+    fn handle_message(&mut self, app: &mut dyn App, ci: usize, message: &[u8]) {
+        if self.connections[ci].state == State::Ready {
+            app.message(self, ci, message);
+        } else {
+            self.handle_control(ci, message);
+        }
+    }
+
+    /// Acts on a message without a payload; returns the number acknowledged, if it is an acknowledgement.
+    pub(crate) fn handle_control(&mut self, ci: usize, message: &[u8]) -> Option<u64> {
+        let ready = self.connections[ci].state == State::Ready;
+        match self.dialect.event(message, ready) {
+            Event::Ack(number) => return Some(number),
+            Event::Ready => self.set_ready(ci),
+            Event::Subscribed => self.counters.subscribed += 1,
+            Event::Reply(reply) => self.queue(ci, frame::TEXT, reply),
+            Event::Refused => {
+                let shown = &message[..message.len().min(300)];
+                self.counters.refused += 1;
+                self.first_error.get_or_insert_with(|| String::from_utf8_lossy(shown).into_owned());
+            }
+            Event::Other => {}
+        }
+        None
+    }
+
+    fn queue_confirmations(&mut self, ci: usize) {
+        let user = self.connections[ci].user;
+        let mut request = take(&mut self.request);
+        request.clear();
+        while self.dialect.confirmation(user, &mut request) {
+            self.queue(ci, frame::TEXT, &request);
+            request.clear();
+        }
+        self.request = request;
+    }
+}
