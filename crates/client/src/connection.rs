@@ -1,0 +1,234 @@
+//! One WebSocket connection over TCP: text messages in and out.
+
+use std::io;
+use std::net::SocketAddr;
+
+use hubbub_websocket::frame::write_frame;
+use hubbub_websocket::{Decoder, Event, Limits, OpCode, Role, close, handshake};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client::Error;
+
+/// The largest message taken from a server, in bytes.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+const LIMITS: Limits = Limits { message_bytes_max: MESSAGE_BYTES_MAX, fragments_max: 65_536 };
+/// The longest answer to the upgrade request, in bytes.
+const RESPONSE_BYTES_MAX: usize = 16 * 1024;
+
+/// Where a server is: the parts of `ws://HOST:PORT/PATH`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Url {
+    /// Host and port, as the `Host` header has them.
+    pub authority: String,
+    /// The request target, from the slash on.
+    pub path: String,
+}
+
+impl Url {
+    /// Reads `ws://HOST[:PORT][/PATH]`.
+    ///
+    /// # Errors
+    /// [`Error::Url`] for anything else, `wss://` included.
+    pub fn parse(url: &str) -> Result<Self, Error> {
+        let rest = url.strip_prefix("ws://").ok_or_else(|| Error::Url(url.to_owned()))?;
+        let (authority, path) = match rest.find('/') {
+            Some(at) => (&rest[..at], &rest[at..]),
+            None => (rest, "/ws"),
+        };
+        if authority.is_empty() || authority.contains(char::is_whitespace) {
+            return Err(Error::Url(url.to_owned()));
+        }
+        Ok(Self { authority: authority.to_owned(), path: path.to_owned() })
+    }
+
+    fn address(&self) -> String {
+        let has_port =
+            self.authority.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok());
+        if has_port { self.authority.clone() } else { format!("{}:80", self.authority) }
+    }
+}
+
+/// What came from the server.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A text message.
+    Text(String),
+    /// The end, with the close code where there was one.
+    Closed(Option<u16>),
+}
+
+/// One frame, by what is to be done with it.
+enum Frame {
+    Incoming(Incoming),
+    Ping(Vec<u8>),
+    Ignored,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    decoder: Decoder,
+    read: Vec<u8>,
+    /// Bytes of `read` that are decoded.
+    at: usize,
+}
+
+impl Connection {
+    /// Connects, and upgrades with `token` in the `Authorization` header.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Refused`] with the HTTP status.
+    pub async fn open(url: &Url, token: &str) -> Result<Self, Error> {
+        let mut stream = TcpStream::connect(url.address()).await?;
+        stream.set_nodelay(true)?;
+        let mut nonce = [0; 16];
+        random(&mut nonce)?;
+        let key = handshake::key_from_nonce(nonce);
+        let request = format!(
+            "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\
+             Sec-WebSocket-Protocol: hubbub.v1.json\r\nAuthorization: Bearer {token}\r\n\r\n",
+            url.path, url.authority,
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut read = Vec::with_capacity(1024);
+        let end = loop {
+            if let Some(end) = find(&read, b"\r\n\r\n") {
+                break end + 4;
+            }
+            if read.len() > RESPONSE_BYTES_MAX {
+                return Err(Error::Refused { status: 0, body: "an endless response".into() });
+            }
+            if stream.read_buf(&mut read).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+        };
+        let head = String::from_utf8_lossy(&read[..end]).into_owned();
+        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        let expected = handshake::accept_key(&key).unwrap_or_default();
+        if status != 101 || !head.contains(&expected) {
+            let body = String::from_utf8_lossy(&read[end..]).chars().take(300).collect();
+            return Err(Error::Refused { status, body });
+        }
+        read.drain(..end);
+        Ok(Self { stream, decoder: Decoder::new(Role::Client), read, at: 0 })
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
+    /// The next message that has arrived completely, without waiting.
+    fn buffered(&mut self) -> Result<Option<Frame>, Error> {
+        let step = self
+            .decoder
+            .next(&mut self.read[self.at..], &LIMITS)
+            .map_err(|e| Error::Protocol(e.to_string()))?;
+        let found = step.event.map(|event| match event {
+            Event::Text(text) => Frame::Incoming(Incoming::Text(text.to_owned())),
+            Event::Binary(_) | Event::Pong(_) => Frame::Ignored,
+            Event::Ping(payload) => Frame::Ping(payload.to_vec()),
+            Event::Close { code, .. } => Frame::Incoming(Incoming::Closed(code)),
+        });
+        self.at += step.consumed;
+        if self.at == self.read.len() {
+            self.read.clear();
+            self.at = 0;
+        }
+        Ok(found)
+    }
+
+    /// Waits for the next message; answers pings on the way. Cancelling loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Protocol`].
+    pub async fn next(&mut self) -> Result<Incoming, Error> {
+        loop {
+            while let Some(frame) = self.buffered()? {
+                match frame {
+                    Frame::Incoming(incoming) => return Ok(incoming),
+                    Frame::Ping(payload) => self.write(OpCode::Pong, &payload).await?,
+                    Frame::Ignored => {}
+                }
+            }
+            if self.stream.read_buf(&mut self.read).await? == 0 {
+                return Ok(Incoming::Closed(None));
+            }
+        }
+    }
+
+    /// Whether [`next`](Self::next) may have something without waiting for the network.
+    #[must_use]
+    pub fn has_buffered(&self) -> bool {
+        self.at < self.read.len()
+    }
+
+    async fn write(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), Error> {
+        let mut frame = Vec::new();
+        let mut mask = [0; 4];
+        random(&mut mask)?;
+        write_frame(&mut frame, true, opcode, Some(mask), payload);
+        Ok(self.stream.write_all(&frame).await?)
+    }
+
+    /// Sends text messages in one write.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn send(&mut self, messages: &[String]) -> Result<(), Error> {
+        let mut frames = Vec::new();
+        for message in messages {
+            let mut mask = [0; 4];
+            random(&mut mask)?;
+            write_frame(&mut frames, true, OpCode::Text, Some(mask), message.as_bytes());
+        }
+        Ok(self.stream.write_all(&frames).await?)
+    }
+
+    /// Says goodbye and waits for the server to do the same.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn close(mut self) -> Result<(), Error> {
+        let mut mask = [0; 4];
+        random(&mut mask)?;
+        let mut frame = Vec::new();
+        close::write(&mut frame, Some(1000), "", Some(mask));
+        self.stream.write_all(&frame).await?;
+        while !matches!(self.next().await, Ok(Incoming::Closed(_)) | Err(_)) {}
+        Ok(())
+    }
+}
+
+fn random(bytes: &mut [u8]) -> Result<(), Error> {
+    getrandom::fill(bytes).map_err(|e| Error::Io(io::Error::other(e)))
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let check = |url, authority, path| {
+            let url = Url::parse(url).unwrap();
+            assert_eq!((url.authority.as_str(), url.path.as_str()), (authority, path));
+        };
+        check("ws://127.0.0.1:8080", "127.0.0.1:8080", "/ws");
+        check("ws://localhost:1/ws?device=a", "localhost:1", "/ws?device=a");
+        for bad in ["", "http://x/", "wss://x/ws", "ws:///ws", "ws://a b/"] {
+            assert!(Url::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(Url::parse("ws://example/").unwrap().address(), "example:80");
+    }
+}

@@ -1,0 +1,462 @@
+//! The client's mind: messages in, frames and events out. No socket, no clock, no randomness.
+//!
+//! Invariant: over any number of connections, the application hears of each seq of a conversation
+//! once and in order ([`Event::Entry`], [`Event::Void`]), except where the server orders a
+//! [`Event::Reset`]; and each message it sent ends in one [`Event::Sent`] or [`Event::Failed`].
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Map, Value, json};
+
+use crate::log::{Item, Log};
+use crate::outbox::{Outbox, Outgoing};
+
+/// How long to wait for what was overtaken before pulling, in milliseconds.
+pub const PATIENCE_MS: u64 = 1_000;
+/// Pause before a refused message is tried again where the server names none.
+const RETRY_MS: u64 = 500;
+/// Commands in flight until the server has announced its own limit.
+const IN_FLIGHT_DEFAULT: usize = 16;
+
+/// What the application hears.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The session is open; the payload of `connected`.
+    Connected(Value),
+    /// What was missed has been fetched (voids and entries before this were part of it).
+    Synced,
+    /// An entry of a conversation, in order, once; also one's own.
+    Entry(Value),
+    /// There is nothing for this member from `seq` to `through`.
+    Void {
+        /// Which log.
+        conversation: String,
+        /// First seq.
+        seq: u64,
+        /// Last seq.
+        through: u64,
+    },
+    /// What was heard of this conversation is to be forgotten; it goes on at `from_seq`.
+    Reset {
+        /// Which log.
+        conversation: String,
+        /// Where it goes on.
+        from_seq: u64,
+    },
+    /// A message is stored.
+    Sent {
+        /// Its client id.
+        client_id: String,
+        /// Which log.
+        conversation: String,
+        /// Its place in it.
+        seq: u64,
+    },
+    /// A message was refused for good; the payload of `error`.
+    Failed {
+        /// Its client id.
+        client_id: String,
+        /// Why.
+        error: Value,
+    },
+    /// The reply to [`Core::request`]: the payload of `ack` or of `error`.
+    Reply {
+        /// What [`Core::request`] returned.
+        ticket: u64,
+        /// What came of it.
+        outcome: Result<Value, Value>,
+    },
+    /// Any other event: its type and payload (`receipt`, `typing`, `error`, `bye` …).
+    Other {
+        /// Its type.
+        kind: String,
+        /// Its payload.
+        payload: Value,
+    },
+}
+
+/// What a command in flight is for.
+#[derive(Clone, Debug)]
+enum Purpose {
+    Send(Outgoing),
+    Sync,
+    Pull(String),
+    Request(u64),
+}
+
+/// One device's session with the server, over any number of connections.
+#[derive(Clone, Debug, Default)]
+pub struct Core {
+    connected: bool,
+    syncing: bool,
+    synced: bool,
+    user: String,
+    epoch: Option<String>,
+    rev: Option<u64>,
+    in_flight_max: usize,
+    logs: BTreeMap<String, Log>,
+    /// Live entries that came before the sync was answered.
+    early: Vec<(String, u64, Item)>,
+    outbox: Outbox,
+    requests: Vec<(u64, String, Value)>,
+    in_flight: HashMap<String, Purpose>,
+    next_id: u64,
+    /// Frames to be sent and events to be told, in order.
+    frames: Vec<String>,
+    events: Vec<Event>,
+}
+
+impl Core {
+    /// A client that has heard nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { in_flight_max: IN_FLIGHT_DEFAULT, ..Self::default() }
+    }
+
+    /// The last seq handed on of each conversation.
+    pub fn cursors(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.logs.iter().map(|(id, log)| (id.as_str(), log.cursor()))
+    }
+
+    /// Messages that are not acked.
+    #[must_use]
+    pub fn unacked(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Whether everything that was missed has been fetched on this connection.
+    #[must_use]
+    pub const fn is_synced(&self) -> bool {
+        self.synced
+    }
+
+    /// Queues a message; false when too many wait.
+    #[must_use]
+    pub fn send(&mut self, to: &str, content: Value, kind: &str, client_id: &str) -> bool {
+        self.outbox.push(to.to_owned(), content, kind.to_owned(), client_id.to_owned())
+    }
+
+    /// Queues any other command. It is sent once, on this connection or the next, and its reply
+    /// comes as [`Event::Reply`]; when the connection is lost in between, as an error `disconnected`.
+    pub fn request(&mut self, kind: &str, payload: Value) -> u64 {
+        self.next_id += 1;
+        self.requests.push((self.next_id, kind.to_owned(), payload));
+        self.next_id
+    }
+
+    /// A command without a reply (`read`, `typing`), dropped while not connected.
+    pub fn tell(&mut self, kind: &str, payload: &Value) {
+        if self.connected {
+            self.frames.push(json!({ "type": kind, "payload": payload }).to_string());
+        }
+    }
+
+    /// The connection is gone.
+    pub fn disconnected(&mut self) {
+        self.connected = false;
+        self.syncing = false;
+        self.synced = false;
+        self.early.clear();
+        self.frames.clear();
+        self.outbox.disconnected();
+        for log in self.logs.values_mut() {
+            log.disconnected();
+        }
+        for (_, purpose) in self.in_flight.drain() {
+            if let Purpose::Request(ticket) = purpose {
+                let error = json!({ "reason": "disconnected", "retry": true });
+                self.events.push(Event::Reply { ticket, outcome: Err(error) });
+            }
+        }
+    }
+
+    /// Handles one text message of the server.
+    pub fn message(&mut self, text: &str, now: u64) {
+        let Ok(Value::Object(mut message)) = serde_json::from_str(text) else { return };
+        let payload = message.remove("payload").unwrap_or(Value::Null);
+        let id = message.get("id").and_then(Value::as_str).map(str::to_owned);
+        let Some(kind) = message.get("type").and_then(Value::as_str) else { return };
+        match kind {
+            "connected" => self.on_connected(payload),
+            "ack" | "error" => self.on_reply(kind == "ack", id.as_deref(), payload, now),
+            "message" | "group_changed" | "void" => self.on_live(kind, payload, now),
+            "ping" => self.on_ping(&payload, now),
+            "pong" => {}
+            "lag" => self.on_lag(&payload, now),
+            other => self.events.push(Event::Other { kind: other.to_owned(), payload }),
+        }
+    }
+
+    /// Decides what is to be sent now. To be called after messages, and every so often.
+    pub fn poll(&mut self, now: u64) {
+        if !self.connected {
+            return;
+        }
+        for (id, log) in &mut self.logs {
+            if let Some(seq) = log.unconfirmed() {
+                let payload = json!({ "conversation": id, "seq": seq });
+                self.frames.push(json!({ "type": "received", "payload": payload }).to_string());
+            }
+        }
+        for (ticket, kind, payload) in std::mem::take(&mut self.requests) {
+            self.command(&kind, &payload, Purpose::Request(ticket));
+        }
+        if self.synced {
+            let wanted: Vec<_> = self
+                .logs
+                .iter()
+                .filter_map(|(id, log)| {
+                    log.wanted(now, PATIENCE_MS).map(|range| (id.clone(), range))
+                })
+                .collect();
+            for (id, (from, to)) in wanted {
+                self.pull(&id, from, to);
+            }
+        }
+        while self.in_flight.len() < self.in_flight_max {
+            let Some((message, after)) = self.outbox.next(now) else { break };
+            let mut payload = json!({
+                "to": message.to, "content": message.content,
+                "kind": message.kind, "client_id": message.client_id,
+            });
+            if let Some(after) = after {
+                payload["after"] = json!(after);
+            }
+            self.command("send", &payload, Purpose::Send(message));
+        }
+    }
+
+    /// Frames to be sent, in order.
+    pub fn take_frames(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.frames)
+    }
+
+    /// Events to be told, in order.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    fn command(&mut self, kind: &str, payload: &Value, purpose: Purpose) {
+        self.next_id += 1;
+        let id = self.next_id.to_string();
+        self.frames.push(json!({ "type": kind, "id": id, "payload": payload }).to_string());
+        self.in_flight.insert(id, purpose);
+    }
+
+    fn pull(&mut self, conversation: &str, from: u64, to: u64) {
+        if let Some(log) = self.logs.get_mut(conversation) {
+            log.pulling = true;
+        }
+        let payload = json!({ "conversation": conversation, "from": from, "to": to });
+        self.command("pull", &payload, Purpose::Pull(conversation.to_owned()));
+    }
+
+    fn sync(&mut self) {
+        if self.syncing {
+            return;
+        }
+        self.syncing = true;
+        let cursors: Map<String, Value> = self
+            .logs
+            .iter()
+            .take(1_000)
+            .map(|(id, log)| (id.clone(), json!(log.cursor())))
+            .collect();
+        let mut payload = json!({ "epoch": self.epoch, "cursors": cursors });
+        if let Some(rev) = self.rev {
+            payload["rev"] = json!(rev);
+        }
+        self.command("sync", &payload, Purpose::Sync);
+    }
+
+    fn on_connected(&mut self, payload: Value) {
+        self.connected = true;
+        if let Some(user) = payload["user"].as_str() {
+            self.user = user.to_owned();
+        }
+        if let Some(limit) = payload["limits"]["commands_in_flight"].as_u64() {
+            self.in_flight_max = usize::try_from(limit).unwrap_or(IN_FLIGHT_DEFAULT).max(1);
+        }
+        self.sync();
+        self.events.push(Event::Connected(payload));
+    }
+
+    fn on_reply(&mut self, ok: bool, id: Option<&str>, payload: Value, now: u64) {
+        let Some(purpose) = id.and_then(|id| self.in_flight.remove(id)) else {
+            if !ok {
+                self.events.push(Event::Other { kind: "error".into(), payload });
+            }
+            return;
+        };
+        match purpose {
+            Purpose::Send(message) if ok => self.on_sent(&message, &payload, now),
+            Purpose::Send(message) => self.on_refused(&message, payload, now),
+            Purpose::Sync if ok => self.on_sync(payload, now),
+            Purpose::Sync => {
+                self.syncing = false;
+                self.sync();
+            }
+            Purpose::Pull(conversation) => self.on_pull(&conversation, ok.then_some(payload), now),
+            Purpose::Request(ticket) => {
+                let outcome = if ok { Ok(payload) } else { Err(payload) };
+                self.events.push(Event::Reply { ticket, outcome });
+            }
+        }
+    }
+
+    fn on_sent(&mut self, message: &Outgoing, ack: &Value, now: u64) {
+        if self.outbox.settle(&message.client_id).is_none() {
+            return;
+        }
+        let conversation = ack["conversation"].as_str().unwrap_or_default().to_owned();
+        let seq = ack["seq"].as_u64().unwrap_or_default();
+        let entry = json!({
+            "conversation": conversation, "seq": seq, "message_id": ack["message_id"],
+            "from": self.user, "to": message.to, "kind": message.kind,
+            "content": message.content, "client_id": message.client_id, "at": ack["timestamp"],
+        });
+        self.events.push(Event::Sent {
+            client_id: message.client_id.clone(),
+            conversation: conversation.clone(),
+            seq,
+        });
+        self.live(&conversation, seq, Item::Entry(entry), now);
+    }
+
+    fn on_refused(&mut self, message: &Outgoing, error: Value, now: u64) {
+        if error["retry"].as_bool() == Some(true) {
+            let pause = error["retry_after_ms"].as_u64().unwrap_or(RETRY_MS);
+            self.outbox.retry(&message.client_id, now + pause);
+        } else if self.outbox.settle(&message.client_id).is_some() {
+            self.events.push(Event::Failed { client_id: message.client_id.clone(), error });
+        }
+    }
+
+    fn on_live(&mut self, kind: &str, mut payload: Value, now: u64) {
+        let conversation = payload["conversation"].as_str().unwrap_or_default().to_owned();
+        let seq = payload["seq"].as_u64().unwrap_or_default();
+        let item = if kind == "void" {
+            Item::Void { through: payload["through"].as_u64().unwrap_or(seq) }
+        } else {
+            if let Some(map) = payload.as_object_mut() {
+                map.remove("attempt");
+            }
+            Item::Entry(payload)
+        };
+        self.live(&conversation, seq, item, now);
+    }
+
+    fn live(&mut self, conversation: &str, seq: u64, item: Item, now: u64) {
+        if conversation.is_empty() || seq == 0 {
+            return;
+        }
+        if !self.synced {
+            if self.early.len() < crate::log::HELD_MAX {
+                self.early.push((conversation.to_owned(), seq, item));
+            }
+            return;
+        }
+        self.apply(conversation, seq, item, now);
+    }
+
+    fn apply(&mut self, conversation: &str, seq: u64, item: Item, now: u64) {
+        let log = self.logs.entry(conversation.to_owned()).or_default();
+        // What the server sends again it has not been told of.
+        if seq <= log.cursor() {
+            log.forget_confirmation();
+        }
+        for (seq, item) in log.accept(seq, item, now) {
+            self.events.push(match item {
+                Item::Entry(entry) => Event::Entry(entry),
+                Item::Void { through } => {
+                    Event::Void { conversation: conversation.to_owned(), seq, through }
+                }
+            });
+        }
+    }
+
+    fn apply_items(&mut self, conversation: &str, entries: Value, now: u64) {
+        let Value::Array(entries) = entries else { return };
+        for mut entry in entries {
+            let seq = entry["seq"].as_u64().unwrap_or_default();
+            let kind = entry.as_object_mut().and_then(|map| map.remove("type"));
+            let item = if kind.as_ref().and_then(Value::as_str) == Some("void") {
+                Item::Void { through: entry["through"].as_u64().unwrap_or(seq) }
+            } else {
+                Item::Entry(entry)
+            };
+            self.apply(conversation, seq, item, now);
+        }
+    }
+
+    fn on_sync(&mut self, mut page: Value, now: u64) {
+        self.syncing = false;
+        let epoch = page["epoch"].as_str().map(str::to_owned);
+        if self.epoch.is_some() && self.epoch != epoch {
+            self.rev = None;
+        }
+        self.epoch = epoch;
+        let Value::Array(conversations) = page["conversations"].take() else { return };
+        for mut synced in conversations {
+            let Some(id) = synced["id"].as_str().map(str::to_owned) else { continue };
+            let from = synced["from_seq"].as_u64().unwrap_or(1);
+            let known = self.logs.contains_key(&id);
+            let log = self.logs.entry(id.clone()).or_default();
+            let reset = synced["reset"].as_bool() == Some(true);
+            if reset || !known {
+                log.reset(from);
+                self.events.push(Event::Reset { conversation: id.clone(), from_seq: from });
+            }
+            log.heard_of(synced["head_seq"].as_u64().unwrap_or_default(), now);
+            self.apply_items(&id, synced["entries"].take(), now);
+        }
+        self.rev = page["rev"].as_u64();
+        if page["more"].as_bool() == Some(true) {
+            self.sync();
+            return;
+        }
+        self.synced = true;
+        for (conversation, seq, item) in std::mem::take(&mut self.early) {
+            self.apply(&conversation, seq, item, now);
+        }
+        self.events.push(Event::Synced);
+    }
+
+    fn on_pull(&mut self, conversation: &str, page: Option<Value>, now: u64) {
+        let more = page.as_ref().is_some_and(|page| page["more"].as_bool() == Some(true));
+        match page {
+            Some(mut page) => self.apply_items(conversation, page["entries"].take(), now),
+            None => {
+                self.logs.entry(conversation.to_owned()).or_default().give_up();
+            }
+        }
+        if let Some(log) = self.logs.get_mut(conversation) {
+            log.pulled(more, now);
+        }
+    }
+
+    fn on_ping(&mut self, payload: &Value, now: u64) {
+        self.frames.push(r#"{"type":"pong"}"#.to_owned());
+        if let Some(heads) = payload["heads"].as_object() {
+            for (id, head) in heads {
+                let log = self.logs.entry(id.clone()).or_default();
+                log.forget_confirmation();
+                log.heard_of(head.as_u64().unwrap_or_default(), now);
+            }
+        }
+        if payload["resync"].as_bool() == Some(true) {
+            self.sync();
+        }
+    }
+
+    fn on_lag(&mut self, payload: &Value, now: u64) {
+        match (payload["conversation"].as_str(), payload["head"].as_u64()) {
+            (Some(id), Some(head)) => {
+                let log = self.logs.entry(id.to_owned()).or_default();
+                log.forget_confirmation();
+                log.heard_of(head, now);
+            }
+            _ => self.sync(),
+        }
+    }
+}
