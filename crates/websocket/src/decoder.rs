@@ -255,6 +255,7 @@ impl Decoder {
             let bytes_max = message_room(message, header.fin, len, limits);
             message.push(&buf[range], bytes_max)?;
             if header.fin {
+                // Looked at here already, so that a refused message is freed with the error.
                 message.complete()?;
                 return Ok((at, Found::HeldMessage));
             }

@@ -1,7 +1,7 @@
 //! Close frames and the end of the stream: the matter of Autobahn group 7.
 
 use hubbub_websocket::fuzz::Seen;
-use hubbub_websocket::{Decoder, Event, ProtocolError as E, Role};
+use hubbub_websocket::{Decoder, ProtocolError as E, Role};
 
 use crate::wire::{LIMITS, check, ping, text, wire};
 
@@ -79,12 +79,23 @@ fn a_close_frees_the_message_it_interrupts() {
         let mut decoder = Decoder::new(Role::Server);
         let mut begun = wire().begin("x".repeat(5000)).0;
         assert_eq!(decoder.next(&mut begun, &LIMITS).unwrap().event, None);
-        let mut closes = wire().close("").0;
+        let mut closes = wire().close(body(1000, "bye")).0;
         let mut last = None;
         for piece in closes.chunks_mut(read) {
             last = decoder.next(piece, &LIMITS).unwrap().event.map(Seen::from);
         }
-        assert_eq!(last, Some(Event::Close { code: None, reason: "" }.into()));
+        assert_eq!(last, Some(closed(Some(1000), "bye")));
         assert!(decoder.held_bytes() < 500, "{}", decoder.held_bytes());
+    }
+}
+
+#[test]
+fn text_that_ends_inside_a_character_is_freed_too() {
+    for read in [usize::MAX, 1] {
+        let mut decoder = Decoder::new(Role::Server);
+        let mut stream = wire().begin("x".repeat(5000)).last(b"\xe2\x82").0;
+        let error = stream.chunks_mut(read).find_map(|piece| decoder.next(piece, &LIMITS).err());
+        assert_eq!(error, Some(E::InvalidUtf8));
+        assert_eq!(decoder.held_bytes(), 0);
     }
 }
