@@ -62,7 +62,7 @@ pub fn write(out: &mut Vec<u8>, code: Option<u16>, reason: &str, mask: Option<[u
     }
 }
 
-/// A server's close frame, ready to be sent. See [`write`] for how code and reason are treated.
+/// A server's close frame, ready to be sent. See [`write()`] for how code and reason are treated.
 #[must_use]
 pub fn frame(code: Option<u16>, reason: &str) -> Bytes {
     let mut out = Vec::with_capacity(4 + reason.len().min(REASON_BYTES_MAX));

@@ -22,7 +22,7 @@ pub enum ProtocolError {
     LengthNotMinimal,
     /// A 64-bit length with its highest bit set (§5.2).
     LengthOverflow,
-    /// A control frame with more than 125 bytes (§5.5).
+    /// A control frame with more than 125 bytes, or in the length form for more (§5.5).
     ControlTooLong,
     /// A control frame without FIN (§5.5).
     ControlFragmented,
