@@ -76,6 +76,13 @@ impl Codec {
         }
     }
 
+    /// Appends `command` as a client sends it: what [`Codec::decode`] reads back.
+    pub fn encode_command(self, id: Option<&CommandId>, command: &Command, out: &mut Vec<u8>) {
+        match self {
+            Self::Json => json::encode_command(id, command, out),
+        }
+    }
+
     /// Appends the reply to a command: `ack` or `error`.
     pub fn encode_reply(
         self,

@@ -4,12 +4,14 @@
 //! Invariant: a decoded command satisfies the rules of its field types; sizes and depths are
 //! checked by the codec against [`crate::limits::Limits`].
 
+use std::fmt;
 use std::sync::Arc;
 
-use serde::de::Error as _;
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::id::{InvalidName, Text};
 use crate::{ClientId, ConversationId, DeviceId, GroupId, Timestamp, UserId};
 
 /// JSON text, checked once and passed on as it came.
@@ -80,6 +82,59 @@ pub enum Class {
 }
 
 impl Command {
+    /// Every command's `type`, in the order of `docs/protocol.md`.
+    pub const TYPES: [&'static str; 21] = [
+        "auth",
+        "refresh",
+        "ping",
+        "pong",
+        "send",
+        "received",
+        "read",
+        "typing",
+        "history",
+        "pull",
+        "sync",
+        "conversations",
+        "group_create",
+        "group_update",
+        "group_invite",
+        "group_join",
+        "group_leave",
+        "group_kick",
+        "group_role",
+        "group_dissolve",
+        "group_members",
+    ];
+
+    /// The `type` on the wire.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Auth(_) => "auth",
+            Self::Refresh(_) => "refresh",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
+            Self::Send(_) => "send",
+            Self::Received(_) => "received",
+            Self::Read(_) => "read",
+            Self::Typing(_) => "typing",
+            Self::History(_) => "history",
+            Self::Pull(_) => "pull",
+            Self::Sync(_) => "sync",
+            Self::Conversations(_) => "conversations",
+            Self::GroupCreate(_) => "group_create",
+            Self::GroupUpdate(_) => "group_update",
+            Self::GroupInvite(_) => "group_invite",
+            Self::GroupJoin(_) => "group_join",
+            Self::GroupLeave(_) => "group_leave",
+            Self::GroupKick(_) => "group_kick",
+            Self::GroupRole(_) => "group_role",
+            Self::GroupDissolve(_) => "group_dissolve",
+            Self::GroupMembers(_) => "group_members",
+        }
+    }
+
     /// How this command travels.
     #[must_use]
     pub const fn class(&self) -> Class {
@@ -119,31 +174,31 @@ impl Command {
 }
 
 /// `auth {token, device?}`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Auth {
     /// A JWT.
     pub token: String,
     /// The client instance; the token's `device` claim wins.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
 }
 
 /// The client instance that opens a session.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Device {
     /// Its id, kept over reconnects.
     pub id: DeviceId,
 }
 
 /// `refresh {token}`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Refresh {
     /// A JWT of the same user.
     pub token: String,
 }
 
 /// `send {to, content, kind?, client_id, after?}`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Send {
     /// Whom it is for.
     pub to: Recipient,
@@ -151,12 +206,12 @@ pub struct Send {
     #[serde(deserialize_with = "content")]
     pub content: Content,
     /// What the content is; `text` by default.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub kind: Kind,
     /// The sender's own name for this message (P2).
     pub client_id: ClientId,
     /// A client id of the same sender that must be committed first, else `out_of_order`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<ClientId>,
 }
 
@@ -173,14 +228,32 @@ pub enum Recipient {
     Conversation(ConversationId),
 }
 
+impl Recipient {
+    fn parse(s: &str) -> Result<Self, InvalidName> {
+        const RULE: &str = "user:ID, group:ID or direct:ID:ID (the ids in order)";
+        match s.strip_prefix("user:") {
+            Some(user) => UserId::new(user).map(Self::User),
+            None => ConversationId::new(s)
+                .map(Self::Conversation)
+                .map_err(|_| InvalidName { what: "recipient", rule: RULE }),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Recipient {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let s = std::borrow::Cow::<str>::deserialize(d)?;
-        match s.strip_prefix("user:") {
-            Some(user) => UserId::new(user).map(Self::User).map_err(D::Error::custom),
-            None => ConversationId::new(&s).map(Self::Conversation).map_err(|_| {
-                D::Error::custom("`to` must be user:ID, group:ID or a conversation id")
-            }),
+        d.deserialize_str(Text {
+            expecting: "user:ID, group:ID or a conversation id",
+            parse: Self::parse,
+        })
+    }
+}
+
+impl Serialize for Recipient {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::User(user) => s.collect_str(&format_args!("user:{user}")),
+            Self::Conversation(conversation) => conversation.serialize(s),
         }
     }
 }
@@ -287,17 +360,20 @@ impl Serialize for Kind {
 impl<'de> Deserialize<'de> for Kind {
     /// Takes only what a member may send.
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let s = std::borrow::Cow::<str>::deserialize(d)?;
-        Self::parse(&s).filter(Self::is_message).ok_or_else(|| {
-            D::Error::custom(
-                "`kind` must be text, image, file, audio, video, location, card or custom:NAME",
-            )
+        const RULE: &str = "text, image, file, audio, video, location, card or custom:NAME";
+        d.deserialize_str(Text {
+            expecting: RULE,
+            parse: |s| {
+                Self::parse(s)
+                    .filter(Self::is_message)
+                    .ok_or(InvalidName { what: "kind", rule: RULE })
+            },
         })
     }
 }
 
 /// `received` and `read {conversation, seq}`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Cursor {
     /// Which log.
     pub conversation: ConversationId,
@@ -306,7 +382,7 @@ pub struct Cursor {
 }
 
 /// `typing {conversation, active}`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Typing {
     /// Where.
     pub conversation: ConversationId,
@@ -315,18 +391,18 @@ pub struct Typing {
 }
 
 /// `history {conversation, before? | after?, limit?}`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct History {
     /// Which log.
     pub conversation: ConversationId,
     /// Only entries before this seq, the nearest ones.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
     /// Only entries after this seq, the nearest ones.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
-    /// How many at most.
-    #[serde(default = "history_limit")]
+    /// How many at most; 50 by default, at most 200.
+    #[serde(default = "history_limit", deserialize_with = "limit_or_default")]
     pub limit: u32,
 }
 
@@ -339,8 +415,12 @@ const fn history_limit() -> u32 {
     HISTORY_LIMIT_DEFAULT
 }
 
+fn limit_or_default<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    Option::deserialize(d).map(|limit| limit.unwrap_or(HISTORY_LIMIT_DEFAULT))
+}
+
 /// `pull {conversation, from, to}`: raw entries, both ends inclusive.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Pull {
     /// Which log.
     pub conversation: ConversationId,
@@ -351,16 +431,21 @@ pub struct Pull {
 }
 
 /// `sync {epoch?, cursors?, rev?}`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Sync {
     /// The store's epoch that the cursors belong to.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Box<str>>,
     /// Per conversation, the last seq this device has.
-    #[serde(default, deserialize_with = "cursors")]
+    #[serde(
+        default,
+        deserialize_with = "cursors",
+        serialize_with = "cursor_map",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub cursors: Vec<Cursor>,
     /// The `rev` of the last sync answer: conversations unchanged since are left out unless named.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rev: Option<u64>,
 }
 
@@ -369,17 +454,14 @@ pub const SYNC_CURSORS_MAX: usize = 1_000;
 
 fn cursors<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Cursor>, D::Error> {
     struct Map;
-    impl<'de> serde::de::Visitor<'de> for Map {
+    impl<'de> Visitor<'de> for Map {
         type Value = Vec<Cursor>;
 
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a map from conversation id to seq")
         }
 
-        fn visit_map<A: serde::de::MapAccess<'de>>(
-            self,
-            mut map: A,
-        ) -> Result<Vec<Cursor>, A::Error> {
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Cursor>, A::Error> {
             let mut cursors = Vec::new();
             while let Some((conversation, seq)) = map.next_entry()? {
                 if cursors.len() == SYNC_CURSORS_MAX {
@@ -393,14 +475,18 @@ fn cursors<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Cursor>, D::Error> {
     d.deserialize_map(Map)
 }
 
-/// `conversations {after?, limit?}`: most recently changed first.
-#[derive(Clone, Debug, Default, Deserialize)]
+fn cursor_map<S: Serializer>(cursors: &[Cursor], s: S) -> Result<S::Ok, S::Error> {
+    s.collect_map(cursors.iter().map(|cursor| (&cursor.conversation, cursor.seq)))
+}
+
+/// `conversations {before_rev?, limit?}`: most recently changed first.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Conversations {
     /// Only those that changed before this `rev`: the `next` of the page before.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before_rev: Option<u64>,
     /// How many at most; 50 by default, at most 200.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
 
@@ -429,64 +515,70 @@ pub enum Role {
 }
 
 /// `group_create {name, members?, join?, client_id?}`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct GroupCreate {
     /// Shown to members; 1 to 128 characters.
+    #[serde(deserialize_with = "group_name")]
     pub name: Box<str>,
     /// Invited at once, besides the creator.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "members")]
     pub members: Vec<UserId>,
     /// Who may join.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub join: JoinPolicy,
     /// For a safe retry (P2).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
 }
 
 /// `group_update {group, name?, join?, client_id?}`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct GroupUpdate {
     /// Which group.
     #[serde(deserialize_with = "group")]
     pub group: GroupId,
     /// A new name.
-    #[serde(default)]
+    #[serde(
+        default,
+        deserialize_with = "optional_group_name",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub name: Option<Box<str>>,
     /// A new policy.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<JoinPolicy>,
     /// For a safe retry (P2).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
 }
 
 /// `group_invite {group, members, client_id?}`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct GroupInvite {
     /// Which group.
     #[serde(deserialize_with = "group")]
     pub group: GroupId,
     /// Who enters; at least one.
+    #[serde(deserialize_with = "members")]
     pub members: Vec<UserId>,
     /// For a safe retry (P2).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
 }
 
 /// `group_join`, `group_leave`, `group_dissolve {group, client_id?}`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct GroupTarget {
     /// Which group.
     #[serde(deserialize_with = "group")]
     pub group: GroupId,
     /// For a safe retry (P2).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
 }
 
 /// `group_kick {group, user, client_id?}`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct GroupMember {
     /// Which group.
     #[serde(deserialize_with = "group")]
@@ -494,12 +586,12 @@ pub struct GroupMember {
     /// Whom.
     pub user: UserId,
     /// For a safe retry (P2).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
 }
 
 /// `group_role {group, user, role, client_id?}`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct GroupRole {
     /// Which group.
     #[serde(deserialize_with = "group")]
@@ -509,28 +601,105 @@ pub struct GroupRole {
     /// The new role; `owner` hands over, and the giver becomes an admin.
     pub role: Role,
     /// For a safe retry (P2).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
 }
 
 /// `group_members {group, after?, limit?}`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct GroupMembers {
     /// Which group.
     #[serde(deserialize_with = "group")]
     pub group: GroupId,
     /// Only users after this id, in the order of ids.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<UserId>,
     /// How many at most; 100 by default, at most 200.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
 
 /// Takes `ID` and `group:ID`.
 fn group<'de, D: Deserializer<'de>>(d: D) -> Result<GroupId, D::Error> {
-    let s = std::borrow::Cow::<str>::deserialize(d)?;
-    GroupId::new(s.strip_prefix("group:").unwrap_or(&s)).map_err(D::Error::custom)
+    d.deserialize_any(Text {
+        expecting: "a group id",
+        parse: |s| GroupId::new(s.strip_prefix("group:").unwrap_or(s)),
+    })
+}
+
+/// Longest name of a group, in characters.
+pub const GROUP_NAME_CHARS_MAX: usize = 128;
+
+fn group_name<'de, D: Deserializer<'de>>(d: D) -> Result<Box<str>, D::Error> {
+    const RULE: &str = "1 to 128 characters, none of them a control character";
+    d.deserialize_str(Text {
+        expecting: "text of 1 to 128 characters",
+        parse: |s| {
+            // The byte length bounds the count before it is made.
+            let valid = !s.is_empty()
+                && s.len() <= 4 * GROUP_NAME_CHARS_MAX
+                && s.chars().count() <= GROUP_NAME_CHARS_MAX
+                && !s.chars().any(char::is_control);
+            valid.then(|| s.into()).ok_or(InvalidName { what: "group name", rule: RULE })
+        },
+    })
+}
+
+fn optional_group_name<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Box<str>>, D::Error> {
+    struct Optional;
+    impl<'de> Visitor<'de> for Optional {
+        type Value = Option<Box<str>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("text of 1 to 128 characters")
+        }
+
+        fn visit_none<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+            group_name(d).map(Some)
+        }
+    }
+    d.deserialize_option(Optional)
+}
+
+/// Most users that one command may name.
+pub const MEMBERS_MAX: usize = 1_000;
+
+fn members<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<UserId>, D::Error> {
+    struct Users;
+    impl<'de> Visitor<'de> for Users {
+        type Value = Vec<UserId>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array of at most 1000 user ids")
+        }
+
+        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut users: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(user) = users.next_element()? {
+                if members.len() == MEMBERS_MAX {
+                    return Err(A::Error::custom("at most 1000 users in one command"));
+                }
+                members.push(user);
+            }
+            Ok(members)
+        }
+    }
+    d.deserialize_any(Users)
+}
+
+/// Takes `null` for a field that is not there.
+fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
+    d: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(d).map(Option::unwrap_or_default)
 }
 
 /// When a session's token ends; used by [`crate::session`].

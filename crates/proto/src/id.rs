@@ -7,7 +7,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Error as _, Visitor};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Longest user, group or device id, in characters.
@@ -96,32 +96,38 @@ macro_rules! name {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                d.deserialize_any(NameVisitor($what)).and_then(|s| Self::new(&s).map_err(D::Error::custom))
+                d.deserialize_any(Text { expecting: concat!("a ", $what), parse: Self::new })
             }
         }
     };
 }
 
-/// Takes a string, or a number for its decimal text.
-struct NameVisitor(&'static str);
+/// Reads a checked value from a string without keeping the string, or from a whole number by way
+/// of its decimal text.
+pub(crate) struct Text<T, E> {
+    /// What it is, with its article.
+    pub(crate) expecting: &'static str,
+    /// The check.
+    pub(crate) parse: fn(&str) -> Result<T, E>,
+}
 
-impl Visitor<'_> for NameVisitor {
-    type Value = String;
+impl<T, M: fmt::Display> Visitor<'_> for Text<T, M> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a {}", self.0)
+        f.write_str(self.expecting)
     }
 
-    fn visit_str<E>(self, s: &str) -> Result<String, E> {
-        Ok(s.to_owned())
+    fn visit_str<E: serde::de::Error>(self, s: &str) -> Result<T, E> {
+        (self.parse)(s).map_err(E::custom)
     }
 
-    fn visit_u64<E>(self, n: u64) -> Result<String, E> {
-        Ok(n.to_string())
+    fn visit_u64<E: serde::de::Error>(self, n: u64) -> Result<T, E> {
+        self.visit_str(&n.to_string())
     }
 
-    fn visit_i64<E>(self, n: i64) -> Result<String, E> {
-        Ok(n.to_string())
+    fn visit_i64<E: serde::de::Error>(self, n: i64) -> Result<T, E> {
+        self.visit_str(&n.to_string())
     }
 }
 

@@ -1,0 +1,199 @@
+//! The fast pass: a well-formed command in the usual order of fields.
+
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::super::{Incoming, Malformed};
+use super::explain::explain;
+use crate::limits::Limits;
+use crate::{Command, CommandId, Reason, Refusal};
+
+/// Reads one message; see [`crate::codec::Codec::decode`].
+pub(in super::super) fn decode(
+    message: &[u8],
+    limits: &Limits,
+) -> Result<Incoming, Box<Malformed>> {
+    if message.len() > limits.message_bytes_max as usize {
+        return Err(Box::new(Malformed { id: None, refusal: Reason::TooBig.into() }));
+    }
+    let Ok(text) = std::str::from_utf8(message) else {
+        let refusal = Refusal::with(Reason::BadJson, "The message is not UTF-8.");
+        return Err(Box::new(Malformed { id: None, refusal }));
+    };
+    let incoming = match fast(text) {
+        Ok(incoming) => incoming,
+        Err(_) => explain(text)?,
+    };
+    match check(&incoming.command, limits) {
+        Ok(()) => Ok(incoming),
+        Err(refusal) => Err(Box::new(Malformed { id: incoming.id, refusal })),
+    }
+}
+
+fn fast(text: &str) -> Result<Incoming, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let incoming = deserializer.deserialize_map(Message)?;
+    deserializer.end()?;
+    Ok(incoming)
+}
+
+/// What holds for a command beyond the types of its fields.
+fn check(command: &Command, limits: &Limits) -> Result<(), Refusal> {
+    match command {
+        Command::Send(send) if is_deeper(send.content.get(), limits.content_depth_max) => {
+            let most = limits.content_depth_max;
+            let detail = format!("`content` must not be nested deeper than {most} levels.");
+            Err(Refusal::with(Reason::TooDeep, detail))
+        }
+        Command::History(history) if history.before.is_some() && history.after.is_some() => {
+            Err(Refusal::with(Reason::BadField, "Give `before` or `after`, not both."))
+        }
+        Command::GroupInvite(invite) if invite.members.is_empty() => {
+            Err(Refusal::with(Reason::BadField, "`members` must name at least one user."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether valid JSON nests arrays and objects more than `most` deep.
+fn is_deeper(json: &str, most: u32) -> bool {
+    let bytes = json.as_bytes();
+    // A scalar nests nothing, and most content is a string.
+    if !matches!(bytes.first(), Some(b'{' | b'[')) {
+        return false;
+    }
+    let (mut depth, mut in_string, mut at) = (0_u32, false, 0);
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'\\' if in_string => at += 1,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth > most {
+                    return true;
+                }
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+    false
+}
+
+/// The envelope with `type` before `payload`; anything else is an error here and left to
+/// [`explain`].
+struct Message;
+
+impl<'de> Visitor<'de> for Message {
+    type Value = Incoming;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Incoming, A::Error> {
+        let mut name: Option<&str> = None;
+        let mut id: Option<CommandId> = None;
+        let mut command: Option<Command> = None;
+        while let Some(key) = map.next_key::<&str>()? {
+            match (key, name) {
+                ("type", None) => name = Some(map.next_value()?),
+                ("id", _) if id.is_none() => id = map.next_value()?,
+                ("payload", Some(name)) if command.is_none() => {
+                    command = Some(map.next_value_seed(Payload(name))?);
+                }
+                ("type" | "id" | "payload", _) => return Err(A::Error::custom("unusual order")),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        let command = command.ok_or_else(|| A::Error::missing_field("payload"))?;
+        Ok(Incoming { id, command })
+    }
+}
+
+/// The payload of a command of this type.
+struct Payload<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for Payload<'_> {
+    type Value = Command;
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Command, D::Error> {
+        // A map and nothing else: a derived struct would take an array as well.
+        d.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Payload<'_> {
+    type Value = Command;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Command, A::Error> {
+        command(self.0, map)
+    }
+}
+
+/// Reads the payload of a command of type `name`.
+pub(super) fn command<'de, A: MapAccess<'de>>(name: &str, map: A) -> Result<Command, A::Error> {
+    Ok(match name {
+        "auth" => Command::Auth(payload(map)?),
+        "refresh" => Command::Refresh(payload(map)?),
+        "ping" => payload::<IgnoredAny, A>(map).map(|_| Command::Ping)?,
+        "pong" => payload::<IgnoredAny, A>(map).map(|_| Command::Pong)?,
+        "send" => Command::Send(payload(map)?),
+        "received" => Command::Received(payload(map)?),
+        "read" => Command::Read(payload(map)?),
+        "typing" => Command::Typing(payload(map)?),
+        "history" => Command::History(payload(map)?),
+        "pull" => Command::Pull(payload(map)?),
+        "sync" => Command::Sync(payload(map)?),
+        "conversations" => Command::Conversations(payload(map)?),
+        "group_create" => Command::GroupCreate(payload(map)?),
+        "group_update" => Command::GroupUpdate(payload(map)?),
+        "group_invite" => Command::GroupInvite(payload(map)?),
+        "group_join" => Command::GroupJoin(payload(map)?),
+        "group_leave" => Command::GroupLeave(payload(map)?),
+        "group_kick" => Command::GroupKick(payload(map)?),
+        "group_role" => Command::GroupRole(payload(map)?),
+        "group_dissolve" => Command::GroupDissolve(payload(map)?),
+        "group_members" => Command::GroupMembers(payload(map)?),
+        _ => return Err(A::Error::custom("unknown type")),
+    })
+}
+
+fn payload<'de, T: Deserialize<'de>, A: MapAccess<'de>>(map: A) -> Result<T, A::Error> {
+    T::deserialize(MapAccessDeserializer::new(map))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_deeper;
+
+    #[test]
+    fn depth_counts_brackets_outside_strings() {
+        #[track_caller]
+        fn check(json: &str, depth: u32) {
+            assert!(!is_deeper(json, depth), "{json} is at most {depth} deep");
+            if depth > 0 {
+                assert!(is_deeper(json, depth - 1), "{json} is {depth} deep");
+            }
+        }
+        check("1", 0);
+        check(r#""[[[""#, 0);
+        check("[]", 1);
+        check("{}", 1);
+        check("[[],[],[[]]]", 3);
+        check(r#"{"a":{"b":[1]}}"#, 3);
+        check(r#"["[[[[", "\"[[", "\\", []]"#, 2);
+        check(r#"[{"[[\\\"{{":"]"}]"#, 2);
+        check(&format!("{}{}", "[".repeat(1000), "]".repeat(1000)), 1000);
+    }
+}

@@ -1,0 +1,134 @@
+//! Writing events and replies.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use crate::event::Ack;
+use crate::{Command, CommandId, Event, Reason, Refusal, Timestamp};
+
+/// Appends a server event; see [`crate::codec::Codec::encode_event`].
+pub(in super::super) fn encode_event(event: &Event, now: Timestamp, out: &mut Vec<u8>) {
+    open(event.type_name(), out);
+    if let Event::Entry(delivered) = event {
+        write(out, format_args!(",\"id\":\"{}\"", delivered.entry.message_id));
+    }
+    begin_payload(now, out);
+    match event {
+        Event::Connected(payload) => json(payload, out),
+        Event::Entry(payload) => json(payload, out),
+        Event::Void(payload) => json(payload, out),
+        Event::Receipt(payload) => json(payload, out),
+        Event::Typing(payload) => json(payload, out),
+        Event::Ping(payload) => json(payload, out),
+        Event::Pong => out.extend_from_slice(b"{}"),
+        Event::Lag(payload) => json(payload, out),
+        Event::TokenExpiring(payload) => json(payload, out),
+        Event::Bye(payload) => json(payload, out),
+        Event::Error(refusal) => json(&Failure::from(refusal), out),
+    }
+    out.push(b'}');
+}
+
+/// Appends `ack` or `error`; see [`crate::codec::Codec::encode_reply`].
+pub(in super::super) fn encode_reply(
+    id: Option<&CommandId>,
+    outcome: &Result<Ack, Refusal>,
+    now: Timestamp,
+    out: &mut Vec<u8>,
+) {
+    open(if outcome.is_ok() { "ack" } else { "error" }, out);
+    write_id(id, out);
+    begin_payload(now, out);
+    match outcome {
+        Ok(ack) => json(ack, out),
+        Err(refusal) => json(&Failure::from(refusal), out),
+    }
+    out.push(b'}');
+}
+
+/// Appends a command as a client writes it; see [`crate::codec::Codec::encode_command`].
+pub(in super::super) fn encode_command(
+    id: Option<&CommandId>,
+    command: &Command,
+    out: &mut Vec<u8>,
+) {
+    open(command.type_name(), out);
+    write_id(id, out);
+    out.extend_from_slice(b",\"payload\":");
+    match command {
+        Command::Auth(payload) => json(payload, out),
+        Command::Refresh(payload) => json(payload, out),
+        Command::Ping | Command::Pong => out.extend_from_slice(b"{}"),
+        Command::Send(payload) => json(payload, out),
+        Command::Received(payload) | Command::Read(payload) => json(payload, out),
+        Command::Typing(payload) => json(payload, out),
+        Command::History(payload) => json(payload, out),
+        Command::Pull(payload) => json(payload, out),
+        Command::Sync(payload) => json(payload, out),
+        Command::Conversations(payload) => json(payload, out),
+        Command::GroupCreate(payload) => json(payload, out),
+        Command::GroupUpdate(payload) => json(payload, out),
+        Command::GroupInvite(payload) => json(payload, out),
+        Command::GroupJoin(payload)
+        | Command::GroupLeave(payload)
+        | Command::GroupDissolve(payload) => json(payload, out),
+        Command::GroupKick(payload) => json(payload, out),
+        Command::GroupRole(payload) => json(payload, out),
+        Command::GroupMembers(payload) => json(payload, out),
+    }
+    out.push(b'}');
+}
+
+/// The payload of `error`.
+#[derive(Serialize)]
+struct Failure<'a> {
+    code: u16,
+    reason: Reason,
+    message: &'a str,
+    retry: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+impl<'a> From<&'a Refusal> for Failure<'a> {
+    fn from(refusal: &'a Refusal) -> Self {
+        Self {
+            code: refusal.reason.code(),
+            reason: refusal.reason,
+            message: refusal.message(),
+            retry: refusal.reason.retry(),
+            retry_after_ms: refusal.retry_after_ms,
+        }
+    }
+}
+
+/// Type names are plain words, so they need no escapes.
+fn open(type_name: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"type\":\"");
+    out.extend_from_slice(type_name.as_bytes());
+    out.push(b'"');
+}
+
+fn write_id(id: Option<&CommandId>, out: &mut Vec<u8>) {
+    if let Some(id) = id {
+        out.extend_from_slice(b",\"id\":");
+        json(id, out);
+    }
+}
+
+fn begin_payload(now: Timestamp, out: &mut Vec<u8>) {
+    write(out, format_args!(",\"timestamp\":{},\"payload\":", now.0));
+}
+
+/// Writing to memory cannot fail, so there is no error to report.
+fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    let written = out.write_fmt(text);
+    debug_assert!(written.is_ok(), "memory takes everything");
+}
+
+/// None of the wire's types has a map whose keys are not text, the one thing JSON cannot say.
+fn json<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok(), "every wire type is JSON: {written:?}");
+}
