@@ -40,6 +40,36 @@ struct Pairs {
 }
 
 impl Pairs {
+    fn new(count: usize, size: usize, closed_loop: bool) -> Self {
+        Self {
+            measuring: false,
+            closed_loop,
+            ack_latency: Histogram::new(),
+            delivery_latency: Histogram::new(),
+            acks_measured: 0,
+            deliveries_measured: 0,
+            acked: 0,
+            delivered: 0,
+            unknown_acks: 0,
+            misrouted: 0,
+            faults: Faults::default(),
+            lost: 0,
+            users: vec![User::default(); count],
+            writer: Writer::new(size),
+        }
+    }
+
+    /// How many messages the users have sent.
+    fn sent(&self) -> u64 {
+        self.users.iter().map(|user| u64::from(user.next)).sum()
+    }
+
+    /// How many of them have not arrived: what user i + 1 misses is what user i sent.
+    fn missing(&self) -> u64 {
+        let receivers = self.users.iter().cycle().skip(1);
+        self.users.iter().zip(receivers).map(|(from, to)| to.seen.missing(from.next)).sum()
+    }
+
     fn send(&mut self, io: &mut Io, ci: usize, sent_ns: u64) {
         let to = (ci + 1) % self.users.len();
         let user = &mut self.users[ci];
@@ -125,22 +155,7 @@ pub(crate) fn run(args: &Args) -> bool {
     let rate = args.rate();
     let mut io = new_io(args);
     open_all(&mut io, args, count);
-    let mut pairs = Pairs {
-        measuring: false,
-        closed_loop: rate.is_none(),
-        ack_latency: Histogram::new(),
-        delivery_latency: Histogram::new(),
-        acks_measured: 0,
-        deliveries_measured: 0,
-        acked: 0,
-        delivered: 0,
-        unknown_acks: 0,
-        misrouted: 0,
-        faults: Faults::default(),
-        lost: 0,
-        users: vec![User::default(); count],
-        writer: Writer::new(size),
-    };
+    let mut pairs = Pairs::new(count, size, rate.is_none());
     let schedule = Schedule::from_now(args);
     if pairs.closed_loop {
         for ci in 0..count {
@@ -167,11 +182,9 @@ pub(crate) fn run(args: &Args) -> bool {
     let (usage, measured_from) = interval.unwrap_or_else(|| die("--secs is too short"));
     let seconds = (now_ns() - measured_from) as f64 / SECOND as f64;
     usage.stop(&mut report, pairs.deliveries_measured, "deliveries");
-    let sent: u64 = pairs.users.iter().map(|user| u64::from(user.next)).sum();
+    let sent = pairs.sent();
     drain(&mut io, &mut pairs, 2 * sent, |pairs| pairs.delivered.min(sent) + pairs.acked.min(sent));
-    // What user i + 1 misses is what user i sent.
-    let missing: u64 =
-        (0..count).map(|i| pairs.users[(i + 1) % count].seen.missing(pairs.users[i].next)).sum();
+    let missing = pairs.missing();
 
     report.add("conns", count);
     report.add("inflight", rate.is_none().then_some(in_flight));
@@ -195,4 +208,29 @@ pub(crate) fn run(args: &Args) -> bool {
         pairs.faults.duplicates + pairs.faults.out_of_order + pairs.misrouted + io.counters.refused
             == 0;
     clean && missing == 0 && sent == pairs.acked && pairs.lost == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_doubles_and_strays_are_counted() {
+        let mut pairs = Pairs::new(3, 40, false);
+        pairs.users[0].next = 4;
+        let mut deliver = |ci, seq, sender| {
+            let message = Writer::new(40).write(Stamp { sent_ns: 0, seq, sender }).to_vec();
+            assert!(pairs.handle_deliveries(ci, &message));
+        };
+        // User 1 gets what user 0 sent: number 1 late, number 2 twice, number 3 never.
+        for seq in [0, 2, 2, 1] {
+            deliver(1, seq, 0);
+        }
+        // User 0 sends to user 1 alone.
+        deliver(2, 3, 0);
+        assert!(!pairs.handle_deliveries(1, b"no payload"));
+        assert_eq!((pairs.sent(), pairs.delivered), (4, 5));
+        assert_eq!((pairs.missing(), pairs.misrouted), (1, 1));
+        assert_eq!((pairs.faults.duplicates, pairs.faults.out_of_order), (1, 1));
+    }
 }
