@@ -37,6 +37,22 @@ pub enum Event {
 }
 
 impl Event {
+    /// Every event's `type`, in the order of `docs/protocol.md`.
+    pub const TYPES: [&'static str; 12] = [
+        "connected",
+        "message",
+        "group_changed",
+        "void",
+        "receipt",
+        "typing",
+        "ping",
+        "pong",
+        "lag",
+        "token_expiring",
+        "bye",
+        "error",
+    ];
+
     /// The `type` on the wire.
     #[must_use]
     pub const fn type_name(&self) -> &'static str {

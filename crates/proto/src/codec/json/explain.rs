@@ -136,7 +136,9 @@ fn sentence(at: Option<&str>, error: &Error) -> String {
         match text.rfind(", expected ") {
             Some(start) => {
                 let expected = match &text[start + ", expected ".len()..] {
-                    "u64" | "u32" => "a whole number, not negative",
+                    "u64" => "a whole number, 0 or more",
+                    "u32" => "a whole number from 0 to 4294967295",
+                    "struct Device" => "an object",
                     "a boolean" => "true or false",
                     other => other,
                 };

@@ -1,0 +1,408 @@
+//! Bad input: each message gets a coded error that names what is wrong, and the id if it had one.
+
+use hubbub_proto::codec::{Codec, Malformed};
+use hubbub_proto::command::{MEMBERS_MAX, SYNC_CURSORS_MAX};
+use hubbub_proto::limits::Limits;
+use hubbub_proto::{Command, Reason, fuzz};
+
+use crate::samples::{COMMANDS, message};
+
+#[track_caller]
+fn refused(message: &[u8]) -> Malformed {
+    fuzz::command(message);
+    match Codec::Json.decode(message, &Limits::default()) {
+        Err(malformed) => *malformed,
+        Ok(incoming) => panic!("taken: {incoming:?}"),
+    }
+}
+
+#[track_caller]
+fn check(message: &str, reason: Reason, sentence: &str) {
+    let malformed = refused(message.as_bytes());
+    assert_eq!(malformed.refusal.reason, reason, "{message}");
+    assert_eq!(malformed.refusal.message(), sentence, "{message}");
+    if message.contains(r#""id":"c-1""#) {
+        assert_eq!(malformed.id.unwrap().as_str(), "c-1", "{message}");
+    }
+}
+
+#[test]
+fn what_is_not_a_json_object() {
+    for (message, sentence) in [
+        ("[]", "The message must be one JSON object."),
+        ("null", "The message must be one JSON object."),
+        ("17", "The message must be one JSON object."),
+        (r#""send""#, "The message must be one JSON object."),
+        ("", "The message is not valid JSON: EOF while parsing a value at line 1 column 0."),
+        ("hello", "The message is not valid JSON: expected value at line 1 column 1."),
+        (
+            r#"{"type":"ping","id":"c-1","payload":{}"#,
+            "The message is not valid JSON: EOF while parsing an object at line 1 column 38.",
+        ),
+        (
+            r#"{"type":"ping","id":"c-1","payload":{}}{}"#,
+            "The message is not valid JSON: trailing characters at line 1 column 40.",
+        ),
+        (
+            r#"{"type":"ping","id":"c-1",}"#,
+            "The message is not valid JSON: trailing comma at line 1 column 27.",
+        ),
+        (
+            r#"{'type':'ping'}"#,
+            "The message is not valid JSON: key must be a string at line 1 column 2.",
+        ),
+        (
+            r#"{"type":"read","id":"c-1","payload":{"seq":01}}"#,
+            "The message is not valid JSON: invalid number at line 1 column 45.",
+        ),
+        (
+            r#"{"type":"send","id":"c-1","payload":{"content":NaN}}"#,
+            "The message is not valid JSON: expected value at line 1 column 48.",
+        ),
+    ] {
+        check(message, Reason::BadJson, sentence);
+    }
+}
+
+#[test]
+fn binary_garbage() {
+    for message in [
+        &b"\xff\xfe\x00\x01"[..],
+        b"\0",
+        b"\x80",
+        b"{\"type\":\"ping\",\"x\":\"\xc3\x28\"}",
+        b"\xed\xa0\x80",
+        b"\x82\xa4type\xa4ping",
+    ] {
+        assert_eq!(refused(message).refusal.reason, Reason::BadJson);
+    }
+    let all: Vec<u8> = (0..=255).collect();
+    assert_eq!(refused(&all).refusal.reason, Reason::BadJson);
+}
+
+#[test]
+fn unknown_types() {
+    check(
+        r#"{"type":"sned","id":"c-1","payload":{}}"#,
+        Reason::UnknownType,
+        "There is no command of type `sned`.",
+    );
+    // Events are not commands.
+    check(
+        r#"{"type":"message","id":"c-1"}"#,
+        Reason::UnknownType,
+        "There is no command of type `message`.",
+    );
+    check(r#"{"type":"","id":"c-1"}"#, Reason::UnknownType, "There is no command of type ``.");
+    check(
+        r#"{"type":"a`<b>\n\u0000é","id":"c-1","payload":17}"#,
+        Reason::UnknownType,
+        "There is no command of type `a?<b>???`.",
+    );
+    let long = "x".repeat(10_000);
+    check(
+        &format!(r#"{{"type":"{long}","id":"c-1"}}"#),
+        Reason::UnknownType,
+        &format!("There is no command of type `{}`.", &long[..64]),
+    );
+}
+
+#[test]
+fn a_bad_envelope() {
+    let table = [
+        (r#"{"id":"c-1","payload":{}}"#, "`type` is missing."),
+        (r#"{"type":5,"id":"c-1"}"#, "`type` must be a string."),
+        (r#"{"type":null,"id":"c-1"}"#, "`type` must be a string."),
+        (r#"{"type":["send"],"id":"c-1"}"#, "`type` must be a string."),
+        (r#"{"type":"read","id":"c-1","payload":[1]}"#, "`payload` must be an object."),
+        (r#"{"type":"read","id":"c-1","payload":"x"}"#, "`payload` must be an object."),
+        (r#"{"type":"ping","id":"c-1","payload":7}"#, "`payload` must be an object."),
+        (r#"{"type":"read","payload":{},"id":"c-1"}"#, "`conversation` is missing."),
+    ];
+    for (message, sentence) in table {
+        check(message, Reason::BadField, sentence);
+    }
+    let rule = "`id` must be a string of 1 to 64 printable ASCII characters without spaces.";
+    let huge = format!("\"{}\"", "9".repeat(65));
+    for id in [
+        r#""""#,
+        r#""a b""#,
+        r#""é""#,
+        r#""\n""#,
+        "1.5",
+        "1e400",
+        "true",
+        "[1]",
+        "{}",
+        "18446744073709551616",
+        &huge,
+    ] {
+        for message in [
+            format!(r#"{{"type":"ping","id":{id}}}"#),
+            format!(r#"{{"id":{id},"type":"nonsense"}}"#),
+        ] {
+            check(&message, Reason::BadField, rule);
+            assert!(refused(message.as_bytes()).id.is_none());
+        }
+    }
+}
+
+#[test]
+fn missing_and_mistyped_fields() {
+    const NAME: &str = "1 to 128 characters out of A-Z a-z 0-9 . _ @ + = ~ | -";
+    let name = |what: &str| format!("{what} must be {NAME}.");
+    let seq = "`seq` must be a whole number, 0 or more.";
+    let token = "client id must be 1 to 64 printable ASCII characters without spaces.";
+    let conversation =
+        "`conversation`: conversation id must be direct:USER:USER (in order) or group:GROUP.";
+    let to = "`to`: recipient must be user:ID, group:ID or direct:ID:ID (the ids in order).";
+    let kind =
+        "`kind`: kind must be text, image, file, audio, video, location, card or custom:NAME.";
+    let group_name =
+        "`name`: group name must be 1 to 128 characters, none of them a control character.";
+    let long = "x".repeat(129);
+    let table = [
+        ("auth", "{}".into(), "`token` is missing.".to_owned()),
+        ("auth", r#"{"token":5}"#.into(), "`token` must be a string.".into()),
+        ("auth", r#"{"token":"t","device":{}}"#.into(), "`id` is missing.".into()),
+        ("auth", r#"{"token":"t","device":{"id":""}}"#.into(), name("`device`: device id")),
+        ("send", r#"{"content":1,"client_id":"m"}"#.into(), "`to` is missing.".into()),
+        ("send", r#"{"to":"user:bob","client_id":"m"}"#.into(), "`content` is missing.".into()),
+        ("send", r#"{"to":"user:bob","content":1}"#.into(), "`client_id` is missing.".into()),
+        (
+            "send",
+            r#"{"to":"user:bob","content":1,"client_id":"m","to":"user:eve"}"#.into(),
+            "`to` is there twice.".into(),
+        ),
+        (
+            "send",
+            r#"{"to":5,"content":1,"client_id":"m"}"#.into(),
+            "`to` must be user:ID, group:ID or a conversation id.".into(),
+        ),
+        ("send", r#"{"to":"bob","content":1,"client_id":"m"}"#.into(), to.into()),
+        ("send", r#"{"to":"group:","content":1,"client_id":"m"}"#.into(), to.into()),
+        ("send", r#"{"to":"room:x","content":1,"client_id":"m"}"#.into(), to.into()),
+        ("send", r#"{"to":"direct:bob:alice","content":1,"client_id":"m"}"#.into(), to.into()),
+        ("send", r#"{"to":"user:a b","content":1,"client_id":"m"}"#.into(), name("`to`: user id")),
+        (
+            "send",
+            format!(r#"{{"to":"user:{long}","content":1,"client_id":"m"}}"#),
+            name("`to`: user id"),
+        ),
+        (
+            "send",
+            r#"{"to":"user:bob","content":1,"client_id":""}"#.into(),
+            format!("`client_id`: {token}"),
+        ),
+        (
+            "send",
+            format!(r#"{{"to":"user:bob","content":1,"client_id":"{long}"}}"#),
+            format!("`client_id`: {token}"),
+        ),
+        (
+            "send",
+            r#"{"to":"user:bob","content":1,"client_id":{}}"#.into(),
+            "`client_id` must be a client id.".into(),
+        ),
+        (
+            "send",
+            r#"{"to":"user:bob","content":1,"client_id":"m","after":"a b"}"#.into(),
+            format!("`after`: {token}"),
+        ),
+        (
+            "send",
+            r#"{"to":"user:bob","content":1,"client_id":"m","kind":"member_left"}"#.into(),
+            kind.into(),
+        ),
+        (
+            "send",
+            r#"{"to":"user:bob","content":1,"client_id":"m","kind":"custom:a b"}"#.into(),
+            kind.into(),
+        ),
+        ("read", r#"{"seq":1}"#.into(), "`conversation` is missing.".into()),
+        ("read", r#"{"conversation":"group:t"}"#.into(), "`seq` is missing.".into()),
+        ("read", r#"{"conversation":"group:t","seq":-1}"#.into(), seq.into()),
+        ("read", r#"{"conversation":"group:t","seq":1.0}"#.into(), seq.into()),
+        ("read", r#"{"conversation":"group:t","seq":"1"}"#.into(), seq.into()),
+        ("read", r#"{"conversation":"group:t","seq":null}"#.into(), seq.into()),
+        ("read", r#"{"conversation":"group:t","seq":18446744073709551616}"#.into(), seq.into()),
+        ("received", r#"{"conversation":"direct:b:a","seq":1}"#.into(), conversation.into()),
+        ("received", r#"{"conversation":"x","seq":1}"#.into(), conversation.into()),
+        (
+            "received",
+            r#"{"conversation":[[[]]],"seq":1}"#.into(),
+            "`conversation` must be a conversation id.".into(),
+        ),
+        (
+            "typing",
+            r#"{"conversation":"group:t","active":1}"#.into(),
+            "`active` must be true or false.".into(),
+        ),
+        (
+            "history",
+            r#"{"conversation":"group:t","before":9,"after":3}"#.into(),
+            "Give `before` or `after`, not both.".into(),
+        ),
+        (
+            "history",
+            r#"{"conversation":"group:t","limit":5000000000}"#.into(),
+            "`limit` must be a whole number from 0 to 4294967295.".into(),
+        ),
+        ("pull", r#"{"conversation":"group:t","from":1}"#.into(), "`to` is missing.".into()),
+        (
+            "sync",
+            r#"{"cursors":[]}"#.into(),
+            "`cursors` must be a map from conversation id to seq.".into(),
+        ),
+        (
+            "sync",
+            r#"{"cursors":{"group:t":-1}}"#.into(),
+            "`cursors` must be a whole number, 0 or more.".into(),
+        ),
+        ("group_create", "{}".into(), "`name` is missing.".into()),
+        ("group_create", r#"{"name":""}"#.into(), group_name.into()),
+        ("group_create", r#"{"name":"a\u0007b"}"#.into(), group_name.into()),
+        ("group_create", format!(r#"{{"name":"{long}"}}"#), group_name.into()),
+        (
+            "group_create",
+            r#"{"name":5}"#.into(),
+            "`name` must be text of 1 to 128 characters.".into(),
+        ),
+        (
+            "group_create",
+            r#"{"name":"x","members":"bob"}"#.into(),
+            "`members` must be an array of at most 1000 user ids.".into(),
+        ),
+        ("group_create", r#"{"name":"x","members":["bob",""]}"#.into(), name("`members`: user id")),
+        (
+            "group_create",
+            r#"{"name":"x","join":"anyone"}"#.into(),
+            "`join` must be `invite` or `open`.".into(),
+        ),
+        ("group_update", r#"{"group":"g","name":"\n"}"#.into(), group_name.into()),
+        ("group_join", r#"{"group":"group:"}"#.into(), name("`group`: group id")),
+        (
+            "group_invite",
+            r#"{"group":"g","members":[]}"#.into(),
+            "`members` must name at least one user.".into(),
+        ),
+        (
+            "group_role",
+            r#"{"group":"g","user":"u","role":"king"}"#.into(),
+            "`role` must be one of `member`, `admin`, `owner`.".into(),
+        ),
+    ];
+    for (kind, payload, sentence) in table {
+        check(&message(kind, &payload), Reason::BadField, &sentence);
+    }
+}
+
+#[test]
+fn every_required_field_is_required() {
+    for (name, least, _) in COMMANDS {
+        let fields: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(least).unwrap();
+        for missing in fields.keys() {
+            let mut rest = fields.clone();
+            rest.remove(missing);
+            let payload = serde_json::to_string(&rest).unwrap();
+            let sentence = format!("`{missing}` is missing.");
+            check(&message(name, &payload), Reason::BadField, &sentence);
+        }
+    }
+}
+
+#[test]
+fn long_arrays() {
+    let users = |n: usize| (0..n).map(|i| i.to_string()).collect::<Vec<_>>().join(",");
+    let at_most = format!(r#"{{"name":"x","members":[{}]}}"#, users(MEMBERS_MAX));
+    let taken =
+        Codec::Json.decode(message("group_create", &at_most).as_bytes(), &Limits::default());
+    assert!(matches!(
+        taken.unwrap().command,
+        Command::GroupCreate(create) if create.members.len() == MEMBERS_MAX
+    ));
+    let more = format!(r#"{{"name":"x","members":[{}]}}"#, users(MEMBERS_MAX + 1));
+    let sentence = "`members`: at most 1000 users in one command.";
+    check(&message("group_create", &more), Reason::BadField, sentence);
+
+    let cursors = |n: usize| {
+        let cursors: Vec<_> = (0..n).map(|i| format!(r#""group:{i}":1"#)).collect();
+        message("sync", &format!(r#"{{"cursors":{{{}}}}}"#, cursors.join(",")))
+    };
+    let taken = Codec::Json.decode(cursors(SYNC_CURSORS_MAX).as_bytes(), &Limits::default());
+    assert!(taken.is_ok());
+    let sentence = "`cursors`: at most 1000 cursors in one sync.";
+    check(&cursors(SYNC_CURSORS_MAX + 1), Reason::BadField, sentence);
+}
+
+#[test]
+fn deep_nesting() {
+    let most = Limits::default().content_depth_max as usize;
+    let send = |content: &str| {
+        message("send", &format!(r#"{{"to":"user:bob","content":{content},"client_id":"m"}}"#))
+    };
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let sentence = "`content` must not be nested deeper than 32 levels.";
+    check(&send(&nested(most + 1)), Reason::TooDeep, sentence);
+    check(&send(&nested(30_000)), Reason::TooDeep, sentence);
+    check(
+        &send(&format!("{}1{}", r#"{"a":"#.repeat(9_000), "}".repeat(9_000))),
+        Reason::TooDeep,
+        sentence,
+    );
+
+    // Deep input must not reach the end of the stack wherever it stands.
+    let unlimited = Limits { message_bytes_max: u32::MAX, ..Limits::default() };
+    let deep = nested(100_000);
+    let open = "[".repeat(100_000);
+    let objects = r#"{"a":"#.repeat(100_000);
+    for json in [&deep, &open, &objects] {
+        for message in [
+            json.clone(),
+            format!(r#"{{"type":{json},"id":"c-1"}}"#),
+            format!(r#"{{"id":{json},"type":"ping"}}"#),
+            format!(r#"{{"type":"ping","id":"c-1","timestamp":{json},"payload":{json}}}"#),
+            format!(r#"{{"type":"ping","payload":{{"x":{json}}},"id":"c-1"}}"#),
+            format!(r#"{{"payload":{{"seq":{json}}},"type":"read"}}"#),
+            format!(r#"{{"type":"read","payload":{{"conversation":{json}}}}}"#),
+            format!(r#"{{"type":"group_create","payload":{{"name":"x","members":{json}}}}}"#),
+            format!(r#"{{"type":"auth","payload":{{"token":"x","device":{json}}}}}"#),
+            format!(r#"{{"type":"sync","payload":{{"cursors":{{"group:x":{json}}}}}}}"#),
+            send(json),
+        ] {
+            fuzz::command(message.as_bytes());
+            if let Err(malformed) = Codec::Json.decode(message.as_bytes(), &unlimited) {
+                assert!(malformed.refusal.message().len() <= 256);
+            }
+        }
+    }
+}
+
+#[test]
+fn oversize_messages() {
+    let limits = Limits { message_bytes_max: 100, ..Limits::default() };
+    let fits = format!("{:<100}", r#"{"type":"ping"}"#);
+    assert!(Codec::Json.decode(fits.as_bytes(), &limits).is_ok());
+    let over = format!("{fits} ");
+    let malformed = Codec::Json.decode(over.as_bytes(), &limits).unwrap_err();
+    assert_eq!(malformed.refusal.reason, Reason::TooBig);
+}
+
+#[test]
+fn a_refusal_does_not_repeat_what_it_refuses() {
+    let secret = "hunter2".repeat(1_000);
+    for message in [
+        format!(r#"{{"type":"auth","payload":{{"token":["{secret}"]}}}}"#),
+        format!(r#"{{"type":"auth","payload":{{"token":"t","device":"{secret}"}}}}"#),
+        format!(r#"{{"type":"read","payload":{{"seq":"{secret}, expected 1"}}}}"#),
+        format!(r#"{{"type":"send","payload":{{"to":"user: {secret}"}}}}"#),
+        format!(r#"{{"type":"group_role","payload":{{"role":"{secret}"}}}}"#),
+        format!(r#"{{"type":"group_role","payload":{{"role":"{secret} at line 1, expected x"}}}}"#),
+        format!(r#"{{"type":"read","payload":"{secret}"}}"#),
+        format!(r#"{{"type":"ping","id":"{secret}"}}"#),
+    ] {
+        let refusal = refused(message.as_bytes()).refusal;
+        assert!(!refusal.message().contains("hunter2"), "{}", refusal.message());
+    }
+}
