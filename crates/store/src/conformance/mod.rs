@@ -1,0 +1,48 @@
+//! What every store must do, sentence by sentence of `hubbub_chat::ports`.
+//!
+//! A store passes when [`all`] returns. Each case gets a fresh store and fails by panicking, after
+//! its name was printed. Deliberately absent: what only one store has, such as files, locks and
+//! crashes.
+
+#![expect(clippy::unwrap_used, reason = "a case fails by panicking")]
+
+mod changes;
+mod conversations;
+mod cursors;
+mod desk;
+mod members;
+mod messages;
+mod transactions;
+mod users;
+
+use hubbub_chat::ports::Store;
+
+/// A store under test.
+pub trait Fixture {
+    /// The store. All its handles are dropped before [`Fixture::reopen`].
+    fn store(&self) -> &dyn Store;
+    /// Stops the store and starts it again on the same data.
+    fn reopen(&mut self);
+}
+
+type Case = (&'static str, fn(&mut dyn Fixture));
+
+/// Runs every case, each on a store of its own.
+///
+/// # Panics
+/// When the store does not do what the ports say.
+pub fn all(make: &dyn Fn() -> Box<dyn Fixture>) {
+    let files: [&[Case]; 7] = [
+        transactions::CASES,
+        users::CASES,
+        conversations::CASES,
+        members::CASES,
+        cursors::CASES,
+        messages::CASES,
+        changes::CASES,
+    ];
+    for (name, case) in files.into_iter().flatten() {
+        println!("{name}");
+        case(make().as_mut());
+    }
+}

@@ -1,0 +1,406 @@
+//! Conversations, memberships and cursors in SQLite.
+
+use hubbub_chat::model::{
+    Conversation, ConversationKey, Membership, Profile, Rev, Stay, User, UserKey,
+};
+use hubbub_chat::ports::{Conversations, Result, StoreError};
+use hubbub_proto::command::{JoinPolicy, Role};
+use hubbub_proto::event::ConversationKind;
+use hubbub_proto::{ConversationId, Timestamp, UserId};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use super::errors::{damaged, failed};
+use super::schema::{int, number};
+use super::{Handle, Seat, users};
+
+/// The columns that [`conversation`] reads.
+macro_rules! conversation_columns {
+    () => {
+        "c.key, c.id, c.kind, c.head_seq, c.floor_seq, c.rev, c.name, c.join_policy, c.dissolved"
+    };
+}
+
+/// Conversations of a user with the newest change of each. `CROSS JOIN` makes SQLite begin with the
+/// user's memberships, whatever it believes about the sizes of the tables.
+macro_rules! places {
+    ($rest:literal) => {
+        concat!(
+            "SELECT ",
+            conversation_columns!(),
+            ", m.role, m.received_seq, m.read_seq, m.rev,
+               CASE WHEN m.open = 1 THEN max(m.rev, c.rev) ELSE m.rev END AS newest
+             FROM member m CROSS JOIN conversation c ON c.key = m.conversation
+             WHERE m.user = ?1 AND ",
+            $rest
+        )
+    };
+}
+
+const FIND: &str =
+    concat!("SELECT ", conversation_columns!(), " FROM conversation c WHERE c.id = ?1");
+const CHANGED: &str = places!("newest > ?2 ORDER BY newest, c.key LIMIT ?3");
+const RECENT: &str = places!("newest < ?2 ORDER BY newest DESC, c.key DESC LIMIT ?3");
+const MEMBERS: &str = "SELECT u.key, u.id, u.name, m.role
+     FROM member m INDEXED BY open_member CROSS JOIN user u ON u.key = m.user
+     WHERE m.conversation = ?1 AND m.open = 1 AND u.id > ?2 ORDER BY u.id LIMIT ?3";
+const OPEN_GROUPS: &str = "SELECT c.id
+     FROM member m CROSS JOIN conversation c ON c.key = m.conversation
+     WHERE m.user = ?1 AND m.open = 1 AND c.kind = ?2 AND c.dissolved = 0 ORDER BY c.id";
+const OPEN_STAY: &str =
+    "INSERT INTO member (user, conversation, role, received_seq, read_seq, rev, open)
+     VALUES (?1, ?2, ?3, ?4, ?4, ?5, 1)
+     ON CONFLICT (user, conversation) DO UPDATE SET
+         role = excluded.role,
+         received_seq = max(received_seq, excluded.received_seq),
+         read_seq = max(read_seq, excluded.read_seq),
+         rev = excluded.rev,
+         open = 1";
+const CLOSE_STAY: &str = "UPDATE stay SET left_seq = ?3
+     WHERE conversation = ?1 AND user = ?2 AND left_seq IS NULL AND join_seq <= ?3";
+const ADVANCE: &str = "UPDATE member SET
+         received_seq = max(received_seq, ?3), read_seq = max(read_seq, ?4), rev = ?5
+     WHERE user = ?1 AND conversation = ?2 AND (received_seq < ?3 OR read_seq < ?4)";
+
+impl<S: Seat> Conversations for Handle<S> {
+    fn conversation(&mut self, id: &ConversationId) -> Result<Option<Conversation>> {
+        self.seat
+            .connection()
+            .prepare_cached(FIND)
+            .and_then(|mut statement| statement.query_row([id.as_str()], conversation).optional())
+            .map_err(failed)
+    }
+
+    fn membership(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+    ) -> Result<Option<Membership>> {
+        membership(self.seat.connection(), conversation, user).map_err(failed)
+    }
+
+    fn members(
+        &mut self,
+        conversation: ConversationKey,
+        after: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<(User, Role)>> {
+        let after = after.map_or("", UserId::as_str);
+        collect(self.seat.connection(), MEMBERS, params![conversation.0, after, limit], |row| {
+            Ok((users::user(row, 0)?, role(row, 3)?))
+        })
+    }
+
+    fn member_count(&mut self, conversation: ConversationKey) -> Result<u64> {
+        let sql = "SELECT count(*) FROM member WHERE conversation = ?1 AND open = 1";
+        count(self.seat.connection(), sql, params![conversation.0])
+    }
+
+    fn owner_count(&mut self, conversation: ConversationKey) -> Result<u64> {
+        let sql = "SELECT count(*) FROM member WHERE conversation = ?1 AND role = ?2 AND open = 1";
+        let owner = role_code(Role::Owner);
+        count(self.seat.connection(), sql, params![conversation.0, owner])
+    }
+
+    fn open_groups(&mut self, user: UserKey) -> Result<Vec<ConversationId>> {
+        let group = kind_code(ConversationKind::Group);
+        collect(self.seat.connection(), OPEN_GROUPS, params![user.0, group], |row| {
+            conversation_id(row, 0)
+        })
+    }
+
+    fn changed(
+        &mut self,
+        user: UserKey,
+        since: Rev,
+        limit: u32,
+    ) -> Result<Vec<(Conversation, Membership)>> {
+        places(self.seat.connection(), CHANGED, user, int(since.0), limit)
+    }
+
+    fn recent(
+        &mut self,
+        user: UserKey,
+        before: Option<Rev>,
+        limit: u32,
+    ) -> Result<Vec<(Conversation, Membership)>> {
+        let before = before.map_or(i64::MAX, |rev| int(rev.0));
+        places(self.seat.connection(), RECENT, user, before, limit)
+    }
+}
+
+fn collect<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>> {
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let rows = statement.query_map(params, read).map_err(failed)?;
+    rows.collect::<rusqlite::Result<_>>().map_err(failed)
+}
+
+fn count(connection: &Connection, sql: &str, params: impl Params) -> Result<u64> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.query_row(params, |row| number(row, 0)))
+        .map_err(failed)
+}
+
+fn places(
+    connection: &Connection,
+    sql: &str,
+    user: UserKey,
+    bound: i64,
+    limit: u32,
+) -> Result<Vec<(Conversation, Membership)>> {
+    collect(connection, sql, params![user.0, bound, limit], |row| {
+        let conversation = conversation(row)?;
+        let stays = stays(connection, conversation.key, user)?;
+        Ok((conversation, place(row, 9, stays)?))
+    })
+}
+
+fn membership(
+    connection: &Connection,
+    conversation: ConversationKey,
+    user: UserKey,
+) -> rusqlite::Result<Option<Membership>> {
+    connection
+        .prepare_cached(
+            "SELECT role, received_seq, read_seq, rev FROM member
+             WHERE user = ?1 AND conversation = ?2",
+        )?
+        .query_row([user.0, conversation.0], |row| {
+            place(row, 0, stays(connection, conversation, user)?)
+        })
+        .optional()
+}
+
+fn stays(
+    connection: &Connection,
+    conversation: ConversationKey,
+    user: UserKey,
+) -> rusqlite::Result<Vec<Stay>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT join_seq, left_seq FROM stay WHERE conversation = ?1 AND user = ?2
+         ORDER BY join_seq",
+    )?;
+    let rows = statement.query_map([conversation.0, user.0], |row| {
+        let left_seq: Option<i64> = row.get(1)?;
+        Ok(Stay {
+            join_seq: number(row, 0)?,
+            left_seq: left_seq.map(|_| number(row, 1)).transpose()?,
+        })
+    })?;
+    rows.collect()
+}
+
+fn place(row: &Row<'_>, column: usize, stays: Vec<Stay>) -> rusqlite::Result<Membership> {
+    Ok(Membership {
+        role: role(row, column)?,
+        received_seq: number(row, column + 1)?,
+        read_seq: number(row, column + 2)?,
+        rev: Rev(number(row, column + 3)?),
+        stays,
+    })
+}
+
+fn conversation(row: &Row<'_>) -> rusqlite::Result<Conversation> {
+    Ok(Conversation {
+        key: ConversationKey(row.get(0)?),
+        id: conversation_id(row, 1)?,
+        kind: match row.get(2)? {
+            0 => ConversationKind::Direct,
+            1 => ConversationKind::Group,
+            code => return Err(damaged(2, format!("{code} is no kind of conversation"))),
+        },
+        head_seq: number(row, 3)?,
+        floor_seq: number(row, 4)?,
+        rev: Rev(number(row, 5)?),
+        profile: Profile {
+            name: row.get(6)?,
+            join: match row.get(7)? {
+                0 => JoinPolicy::Invite,
+                1 => JoinPolicy::Open,
+                code => return Err(damaged(7, format!("{code} is no join policy"))),
+            },
+        },
+        dissolved: row.get(8)?,
+    })
+}
+
+/// Reads a conversation's id.
+pub(super) fn conversation_id(row: &Row<'_>, column: usize) -> rusqlite::Result<ConversationId> {
+    let id = ConversationId::new(row.get_ref(column)?.as_str()?);
+    id.map_err(|why| damaged(column, why.to_string()))
+}
+
+const fn kind_code(kind: ConversationKind) -> i64 {
+    match kind {
+        ConversationKind::Direct => 0,
+        ConversationKind::Group => 1,
+    }
+}
+
+const fn join_code(join: JoinPolicy) -> i64 {
+    match join {
+        JoinPolicy::Invite => 0,
+        JoinPolicy::Open => 1,
+    }
+}
+
+const fn role_code(role: Role) -> i64 {
+    match role {
+        Role::Member => 0,
+        Role::Admin => 1,
+        Role::Owner => 2,
+    }
+}
+
+fn role(row: &Row<'_>, column: usize) -> rusqlite::Result<Role> {
+    match row.get(column)? {
+        0 => Ok(Role::Member),
+        1 => Ok(Role::Admin),
+        2 => Ok(Role::Owner),
+        code => Err(damaged(column, format!("{code} is no role"))),
+    }
+}
+
+/// Runs a statement that must change one row.
+fn change(connection: &Connection, sql: &str, params: impl Params, otherwise: &str) -> Result<()> {
+    let changed = connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute(params))
+        .map_err(failed)?;
+    if changed == 0 { Err(StoreError::Row(otherwise.to_owned())) } else { Ok(()) }
+}
+
+const NO_CONVERSATION: &str = "there is no such conversation";
+const NEVER_A_MEMBER: &str = "the user was never a member";
+
+pub(super) fn create(
+    connection: &Connection,
+    id: &ConversationId,
+    kind: ConversationKind,
+    profile: &Profile,
+    at: Timestamp,
+) -> Result<Conversation> {
+    let sql = "INSERT INTO conversation
+         (id, kind, head_seq, floor_seq, rev, name, join_policy, dissolved, created_at)
+         VALUES (?1, ?2, 0, 0, 0, ?3, ?4, 0, ?5)";
+    let row =
+        params![id.as_str(), kind_code(kind), profile.name, join_code(profile.join), int(at.0)];
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute(row))
+        .map_err(failed)?;
+    Ok(Conversation {
+        key: ConversationKey(connection.last_insert_rowid()),
+        id: id.clone(),
+        kind,
+        head_seq: 0,
+        floor_seq: 0,
+        rev: Rev(0),
+        profile: profile.clone(),
+        dissolved: false,
+    })
+}
+
+pub(super) fn set_head(
+    connection: &Connection,
+    conversation: ConversationKey,
+    head_seq: u64,
+    rev: Rev,
+) -> Result<()> {
+    let sql = "UPDATE conversation SET head_seq = ?2, rev = ?3 WHERE key = ?1";
+    change(connection, sql, [conversation.0, int(head_seq), int(rev.0)], NO_CONVERSATION)
+}
+
+pub(super) fn set_profile(
+    connection: &Connection,
+    conversation: ConversationKey,
+    name: Option<&str>,
+    join: JoinPolicy,
+) -> Result<()> {
+    let sql = "UPDATE conversation SET name = ?2, join_policy = ?3 WHERE key = ?1";
+    change(connection, sql, params![conversation.0, name, join_code(join)], NO_CONVERSATION)
+}
+
+pub(super) fn dissolve(connection: &Connection, conversation: ConversationKey) -> Result<()> {
+    let sql = "UPDATE conversation SET dissolved = 1 WHERE key = ?1";
+    change(connection, sql, [conversation.0], NO_CONVERSATION)
+}
+
+pub(super) fn open_stay(
+    connection: &Connection,
+    conversation: ConversationKey,
+    user: UserKey,
+    role: Role,
+    join_seq: u64,
+    rev: Rev,
+) -> Result<()> {
+    let earlier = stays(connection, conversation, user).map_err(failed)?;
+    match earlier.last().map(|stay| stay.left_seq) {
+        Some(None) => return Err(StoreError::Row("the user is a member already".into())),
+        Some(Some(left_seq)) if left_seq >= join_seq => {
+            return Err(StoreError::Row("the stay overlaps an earlier one".into()));
+        }
+        _ => {}
+    }
+    let seen = int(join_seq.saturating_sub(1));
+    connection
+        .prepare_cached(OPEN_STAY)
+        .and_then(|mut statement| {
+            statement.execute([user.0, conversation.0, role_code(role), seen, int(rev.0)])
+        })
+        .map_err(failed)?;
+    connection
+        .prepare_cached("INSERT INTO stay (conversation, user, join_seq) VALUES (?1, ?2, ?3)")
+        .and_then(|mut statement| statement.execute([conversation.0, user.0, int(join_seq)]))
+        .map_err(failed)?;
+    Ok(())
+}
+
+pub(super) fn close_stay(
+    connection: &Connection,
+    conversation: ConversationKey,
+    user: UserKey,
+    left_seq: u64,
+    rev: Rev,
+) -> Result<()> {
+    let left = [conversation.0, user.0, int(left_seq)];
+    change(connection, CLOSE_STAY, left, "the user is no member, or the stay would be empty")?;
+    let sql = "UPDATE member SET open = 0, rev = ?3 WHERE user = ?1 AND conversation = ?2";
+    change(connection, sql, [user.0, conversation.0, int(rev.0)], NEVER_A_MEMBER)
+}
+
+pub(super) fn set_role(
+    connection: &Connection,
+    conversation: ConversationKey,
+    user: UserKey,
+    role: Role,
+    rev: Rev,
+) -> Result<()> {
+    let sql = "UPDATE member SET role = ?3, rev = ?4 WHERE user = ?1 AND conversation = ?2";
+    let row = [user.0, conversation.0, role_code(role), int(rev.0)];
+    change(connection, sql, row, NEVER_A_MEMBER)
+}
+
+pub(super) fn advance_cursors(
+    connection: &Connection,
+    conversation: ConversationKey,
+    user: UserKey,
+    received_seq: u64,
+    read_seq: u64,
+    rev: Rev,
+) -> Result<()> {
+    let row = [user.0, conversation.0, int(received_seq), int(read_seq), int(rev.0)];
+    match change(connection, ADVANCE, row, NEVER_A_MEMBER) {
+        Err(StoreError::Row(why)) => {
+            // Nothing moved: the cursors stand further already, or there are none.
+            let known = membership(connection, conversation, user).map_err(failed)?;
+            known.map(|_| ()).ok_or(StoreError::Row(why))
+        }
+        done => done,
+    }
+}

@@ -1,0 +1,151 @@
+//! The schema's versions, and the way from an older one to the newest.
+//!
+//! Invariant: a database is at one version or at the next, never between: all that an upgrade does
+//! is one transaction. A migration that was released is never edited; the next one mends it.
+
+use hubbub_chat::ports::{Result, StoreError};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use uuid::Uuid;
+
+use super::errors::failed;
+use super::schema;
+
+/// A version, and the SQL that leads to it from the one before.
+pub(super) type Migration = (u32, &'static str);
+
+/// All of them, ascending.
+pub(super) const MIGRATIONS: &[Migration] = &[(1, schema::VERSION_1)];
+
+/// Brings the database to the last version of `migrations`.
+///
+/// # Errors
+/// [`StoreError::NewerSchema`] for a database of a later version, [`StoreError::Corrupt`] for one of
+/// another program; neither is changed.
+pub(super) fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<()> {
+    let known = migrations.last().map_or(0, |(version, _)| *version);
+    let found = version(connection)?;
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    if found == known {
+        return Ok(());
+    }
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    for (version, sql) in migrations.iter().filter(|(version, _)| *version > found) {
+        tracing::info!(version, "bringing the store to a newer schema");
+        transaction.execute_batch(sql).map_err(failed)?;
+    }
+    transaction
+        .execute("INSERT OR REPLACE INTO meta VALUES ('schema_version', ?1)", params![known])
+        .map_err(failed)?;
+    if found == 0 {
+        let epoch = Uuid::new_v4().to_string();
+        transaction
+            .execute("INSERT INTO meta VALUES ('epoch', ?1), ('rev', 0)", params![epoch])
+            .map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)
+}
+
+/// The version of the database; 0 for an empty one.
+pub(super) fn version(connection: &Connection) -> Result<u32> {
+    if !has_table(connection, "meta")? {
+        let tables: u32 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(failed)?;
+        return match tables {
+            0 => Ok(0),
+            _ => Err(StoreError::Corrupt("it is the database of another program".into())),
+        };
+    }
+    let version = connection
+        .query_row("SELECT value FROM meta WHERE key = 'schema_version'", [], |row| row.get(0))
+        .optional()
+        .map_err(failed)?;
+    version.ok_or_else(|| StoreError::Corrupt("it does not say its schema version".into()))
+}
+
+fn has_table(connection: &Connection, name: &str) -> Result<bool> {
+    connection
+        .query_row(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)",
+            params![name],
+            |row| row.get(0),
+        )
+        .map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: &str = "ALTER TABLE user ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey'";
+    const TWO: &[Migration] = &[(1, schema::VERSION_1), (2, SECOND)];
+    const BROKEN: &[Migration] =
+        &[(1, schema::VERSION_1), (2, SECOND), (3, "ALTER TABLE nothing ADD COLUMN x")];
+
+    fn at_version_1() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, MIGRATIONS).unwrap();
+        connection.execute("INSERT INTO user VALUES (1, 'alice', NULL, 0)", []).unwrap();
+        connection
+    }
+
+    fn text(connection: &Connection, sql: &str) -> String {
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn versions_ascend_by_one() {
+        for (index, (version, _)) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(*version as usize, index + 1);
+        }
+    }
+
+    #[test]
+    fn an_empty_database_gets_the_newest_version_and_an_epoch() {
+        let connection = at_version_1();
+        assert_eq!(version(&connection).unwrap(), 1);
+        let epoch = text(&connection, "SELECT value FROM meta WHERE key = 'epoch'");
+        assert!(Uuid::parse_str(&epoch).is_ok());
+    }
+
+    #[test]
+    fn an_older_version_is_upgraded_with_its_data() {
+        let mut connection = at_version_1();
+        let epoch = text(&connection, "SELECT value FROM meta WHERE key = 'epoch'");
+        migrate(&mut connection, TWO).unwrap();
+        assert_eq!(version(&connection).unwrap(), 2);
+        assert_eq!(text(&connection, "SELECT id || ' ' || colour FROM user"), "alice grey");
+        assert_eq!(text(&connection, "SELECT value FROM meta WHERE key = 'epoch'"), epoch);
+        migrate(&mut connection, TWO).unwrap();
+        assert_eq!(version(&connection).unwrap(), 2);
+    }
+
+    #[test]
+    fn a_failing_upgrade_changes_nothing() {
+        let mut connection = at_version_1();
+        assert!(migrate(&mut connection, BROKEN).is_err());
+        assert_eq!(version(&connection).unwrap(), 1);
+        assert!(connection.prepare("SELECT colour FROM user").is_err());
+    }
+
+    #[test]
+    fn a_newer_version_is_refused() {
+        let mut connection = at_version_1();
+        migrate(&mut connection, TWO).unwrap();
+        let refused = migrate(&mut connection, MIGRATIONS).unwrap_err();
+        assert!(matches!(refused, StoreError::NewerSchema { found: 2, known: 1 }));
+    }
+
+    #[test]
+    fn a_database_of_another_program_is_refused() {
+        for sql in ["CREATE TABLE recipes (name)", "CREATE TABLE meta (key PRIMARY KEY, value)"] {
+            let mut connection = Connection::open_in_memory().unwrap();
+            connection.execute_batch(sql).unwrap();
+            let refused = migrate(&mut connection, MIGRATIONS).unwrap_err();
+            assert!(matches!(refused, StoreError::Corrupt(_)), "{sql}");
+        }
+    }
+}

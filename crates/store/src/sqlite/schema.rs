@@ -1,0 +1,141 @@
+//! Tables and connections.
+//!
+//! What a row costs is the pages a commit touches, so keys that are inserted together stand
+//! together: entries in commit order (`rev` is the rowid), their dedupe index in the order of the
+//! clients' time-ordered ids. Small tables that are only found by their key have no rowid.
+
+use std::path::Path;
+use std::time::Duration;
+
+use hubbub_chat::ports::Result;
+use rusqlite::{Connection, OpenFlags};
+
+use super::errors::failed;
+
+/// Bytes of a page, for new databases. A commit copies whole pages into the log, so they are small.
+const PAGE_BYTES: u32 = 4096;
+/// How long a connection waits for another one. The writer is alone and readers do not block it, so
+/// only a checkpoint at shutdown ever waits.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
+/// Cached statements of a connection; more than there are, so that none is compiled twice.
+const STATEMENTS_MAX: usize = 64;
+
+/// Version 1, from nothing.
+///
+/// - `entry.client_id` is 16 bytes for a canonical UUID and text otherwise.
+/// - `entry.kind` is the kind's name.
+/// - `member.open` repeats whether the last stay is open, for the index.
+pub(super) const VERSION_1: &str = "
+    CREATE TABLE meta (
+        key TEXT PRIMARY KEY,
+        value ANY NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE user (
+        key INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT,
+        first_seen INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE conversation (
+        key INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        kind INTEGER NOT NULL,
+        head_seq INTEGER NOT NULL,
+        floor_seq INTEGER NOT NULL,
+        rev INTEGER NOT NULL,
+        name TEXT,
+        join_policy INTEGER NOT NULL,
+        dissolved INTEGER NOT NULL,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE stay (
+        conversation INTEGER NOT NULL,
+        user INTEGER NOT NULL,
+        join_seq INTEGER NOT NULL,
+        left_seq INTEGER,
+        PRIMARY KEY (conversation, user, join_seq)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE member (
+        user INTEGER NOT NULL,
+        conversation INTEGER NOT NULL,
+        role INTEGER NOT NULL,
+        received_seq INTEGER NOT NULL,
+        read_seq INTEGER NOT NULL,
+        rev INTEGER NOT NULL,
+        open INTEGER NOT NULL,
+        PRIMARY KEY (user, conversation)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX open_member ON member (conversation, role, user) WHERE open = 1;
+
+    CREATE TABLE entry (
+        rev INTEGER PRIMARY KEY,
+        conversation INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        sender INTEGER NOT NULL,
+        client_id ANY NOT NULL,
+        at INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        target_seq INTEGER,
+        digest INTEGER NOT NULL,
+        content TEXT NOT NULL,
+        UNIQUE (conversation, seq),
+        UNIQUE (client_id, sender)
+    ) STRICT;
+";
+
+/// Opens the connection of the writer, or one that prepares the database for it.
+///
+/// `synchronous = FULL` in WAL mode syncs the log before `COMMIT` returns (P1). Foreign keys are off
+/// because every key that is written was read in the same transaction. Checkpoints are made between
+/// commits (see `wal`), not inside one.
+pub(super) fn open_writing(database: &Path, cache_bytes: u32) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags).map_err(failed)?;
+    configure(&connection, cache_bytes)?;
+    connection
+        .execute_batch(&format!(
+            "PRAGMA page_size = {PAGE_BYTES};
+             PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA wal_autocheckpoint = 0;"
+        ))
+        .map_err(failed)?;
+    Ok(connection)
+}
+
+/// Opens a connection that cannot write.
+pub(super) fn open_reading(database: &Path, cache_bytes: u32) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags).map_err(failed)?;
+    configure(&connection, cache_bytes)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection, cache_bytes: u32) -> Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    connection
+        .execute_batch(&format!(
+            "PRAGMA cache_size = -{};
+             PRAGMA foreign_keys = OFF;
+             PRAGMA trusted_schema = OFF;
+             PRAGMA temp_store = MEMORY;",
+            cache_bytes.div_ceil(1024)
+        ))
+        .map_err(failed)
+}
+
+/// Writes a number that only grows; what SQLite cannot hold is beyond every row.
+pub(super) fn int(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Reads a number that is never negative.
+pub(super) fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let n: i64 = row.get(column)?;
+    u64::try_from(n).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, n))
+}

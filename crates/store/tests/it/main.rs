@@ -1,0 +1,5 @@
+//! The stores from outside.
+
+mod conformance;
+mod equal;
+mod files;
