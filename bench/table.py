@@ -19,6 +19,7 @@ COLUMNS = [
     ("delivered/s", "delivered_per_s"),
     ("CPU s/M", "server_cpu_s_per_million_deliveries"),
     ("CPU %", "server_cpu_pct"),
+    ("kernel threads CPU %", "kernel_threads_cpu_pct"),
     ("ack p50 ms", "ack_p50_us"),
     ("ack p99 ms", "ack_p99_us"),
     ("delivery p50 ms", "p50_us"),

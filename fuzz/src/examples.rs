@@ -47,3 +47,62 @@ fn fragmented(choices: [u8; 4], mask: Option<[u8; 4]>) -> Vec<u8> {
     }
     stream
 }
+
+/// Commands as clients send them, and a few that are refused.
+pub(crate) fn json_commands() -> Vec<Vec<u8>> {
+    let id = "01936a2b-7c40-7000-8000-000000000001";
+    let payloads = [
+        (
+            "send",
+            format!(
+                r#"{{"to":"user:bob","kind":"text","content":"hi \u4f60","client_id":"{id}"}}"#
+            ),
+        ),
+        (
+            "send",
+            format!(
+                r#"{{"to":"group:g1","content":{{"a":[1,2.5e3,null,true]}},"client_id":"{id}","mentions":["bob",7]}}"#
+            ),
+        ),
+        ("received", r#"{"conversation":"direct:alice:bob","seq":5}"#.into()),
+        ("read", r#"{"conversation":"direct:alice:bob","seq":18446744073709551615}"#.into()),
+        ("history", r#"{"conversation":"direct:alice:bob","before":9,"limit":50}"#.into()),
+        ("pull", r#"{"conversation":"direct:alice:bob","from":3,"to":7}"#.into()),
+        ("sync", r#"{"epoch":"e","cursors":{"direct:alice:bob":4},"rev":0}"#.into()),
+        ("typing", r#"{"conversation":"direct:alice:bob","active":true}"#.into()),
+        ("conversations", "{}".into()),
+        (
+            "group_create",
+            format!(r#"{{"name":"tea","members":["bob","carol"],"client_id":"{id}"}}"#),
+        ),
+        ("group_members", r#"{"group":"g1"}"#.into()),
+        ("auth", r#"{"token":"a.b.c","device":{"id":"d1","kind":"web","name":"tab"}}"#.into()),
+        ("refresh", r#"{"token":"a.b.c"}"#.into()),
+        ("ping", "{}".into()),
+        ("pong", r#"{"timestamp":1732104000000}"#.into()),
+    ];
+    let mut messages: Vec<Vec<u8>> = payloads
+        .iter()
+        .map(|(kind, payload)| {
+            format!(r#"{{"type":"{kind}","id":"c-17","payload":{payload}}}"#).into_bytes()
+        })
+        .collect();
+    messages.push(br#"{"payload":{},"type":"ping","id":17,"timestamp":0}"#.to_vec());
+    messages.push(br#"{"type":"ping"}"#.to_vec());
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubbub_proto::{codec::Codec, limits::Limits};
+
+    /// Examples that are refused at once would leave most of the decoder untouched.
+    #[test]
+    fn every_command_is_accepted() {
+        for message in json_commands() {
+            let decoded = Codec::Json.decode(&message, &Limits::default());
+            assert!(decoded.is_ok(), "{}: {decoded:?}", String::from_utf8_lossy(&message));
+        }
+    }
+}

@@ -34,5 +34,12 @@ pub const WEBSOCKET_DECODER: Target = Target {
     examples: examples::websocket_streams,
 };
 
+/// The codecs of the native protocol: one message.
+pub const JSON_COMMAND: Target = Target {
+    name: "json_command",
+    run: hubbub_proto::fuzz::command,
+    examples: examples::json_commands,
+};
+
 /// All targets.
-pub const TARGETS: &[Target] = &[WEBSOCKET_DECODER];
+pub const TARGETS: &[Target] = &[WEBSOCKET_DECODER, JSON_COMMAND];

@@ -11,6 +11,7 @@ pub(super) struct Usage {
     start_ns: u64,
     server_s: f64,
     own_s: f64,
+    kernel_s: f64,
     core_times: CpuTimes,
     machine_times: CpuTimes,
 }
@@ -23,6 +24,7 @@ impl Usage {
         Self {
             server_s: procs::cpu_s(&pids),
             own_s: procs::own_cpu_s(),
+            kernel_s: procs::kernel_threads_cpu_s(),
             core_times: procs::cpu_times(core),
             machine_times: procs::cpu_times(None),
             start_ns: now_ns(),
@@ -38,6 +40,7 @@ impl Usage {
         let per_million = |seconds: f64| seconds / units.max(1) as f64 * 1e6;
         let server_s = procs::cpu_s(&self.pids) - self.server_s;
         let own_s = procs::own_cpu_s() - self.own_s;
+        let kernel_s = procs::kernel_threads_cpu_s() - self.kernel_s;
         let machine = procs::cpu_times(None);
         if !self.pids.is_empty() {
             report.add_rounded("server_cpu_s", server_s);
@@ -56,7 +59,9 @@ impl Usage {
                 percent(core.interrupts_s - self.core_times.interrupts_s),
             );
         }
-        let others_s = machine.busy_s - self.machine_times.busy_s - server_s - own_s;
+        // A server that syncs makes the kernel's threads work, so they are not counted among others.
+        report.add_rounded("kernel_threads_cpu_pct", percent(kernel_s));
+        let others_s = machine.busy_s - self.machine_times.busy_s - server_s - own_s - kernel_s;
         report.add_rounded("others_cpu_pct", percent(others_s).max(0.0));
         report.add_rounded("stolen_pct", percent(machine.stolen_s - self.machine_times.stolen_s));
     }
