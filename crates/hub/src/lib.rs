@@ -1,1 +1,38 @@
-//! placeholder
+//! The data plane: sockets, sessions, topics and timers, on threads of its own.
+//!
+//! A [`Hub`] owns every WebSocket after its handshake. Each shard is one thread with one epoll
+//! instance; what clients ask for goes up through [`Upstream`], what is to reach them comes down
+//! through [`Router`].
+//!
+//! - `hub`, `opening`, `upstream`, `stats`: what others see.
+//! - `bus`: the way of effects to the shards. `inbox`: what a shard is told.
+//! - `shard`: the loop. `desk`: what it works with, and the life of a connection. `reading`: from
+//!   the socket to the session. `delivery`: from the hub to the socket, and what is dropped.
+//! - `connection`, `slab`, `outbox`, `topics`, `wheel`, `frame`, `client_id`: the parts.
+//!
+//! Invariants: a slow or broken connection costs the others nothing; everything that waits is
+//! bounded in count and bytes; an idle connection has no buffer, task, channel or timer. The rules
+//! of the protocol are in `hubbub_proto::session`. Deliberately absent: chat rules, HTTP, TLS.
+
+mod bus;
+mod client_id;
+mod connection;
+mod delivery;
+mod desk;
+mod frame;
+mod hub;
+mod inbox;
+mod opening;
+mod outbox;
+mod reading;
+mod shard;
+mod slab;
+mod stats;
+mod topics;
+mod upstream;
+mod wheel;
+
+pub use hub::{Announce, Clock, Hub, HubConfig, HubError, Router};
+pub use opening::{Opening, OpeningKind};
+pub use stats::HubStats;
+pub use upstream::Upstream;

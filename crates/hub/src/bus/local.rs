@@ -1,0 +1,81 @@
+//! The bus of a single node: straight into the inboxes of the shards.
+
+use std::sync::Arc;
+
+use hubbub_proto::{ConnId, Effect};
+
+use crate::frame::Broadcast;
+use crate::inbox::{Inbox, Post};
+
+/// See the module.
+pub(crate) struct Local {
+    inboxes: Arc<[Inbox]>,
+}
+
+/// To whom a post goes.
+enum Scope {
+    One(u16),
+    All,
+}
+
+impl Local {
+    pub(crate) fn new(inboxes: Arc<[Inbox]>) -> Self {
+        Self { inboxes }
+    }
+
+    pub(crate) fn post(&self, effects: Vec<Effect>) {
+        if let [only] = &*self.inboxes {
+            only.post_all(effects.into_iter().map(|effect| address(effect).1));
+            return;
+        }
+        let mut batches: Vec<Vec<Post>> = self.inboxes.iter().map(|_| Vec::new()).collect();
+        for effect in effects {
+            let (scope, post) = address(effect);
+            match scope {
+                Scope::One(shard) => {
+                    if let Some(batch) = batches.get_mut(usize::from(shard)) {
+                        batch.push(post);
+                    }
+                }
+                Scope::All => {
+                    for batch in &mut batches {
+                        batch.extend(copy(&post));
+                    }
+                }
+            }
+        }
+        for (inbox, batch) in self.inboxes.iter().zip(batches) {
+            if !batch.is_empty() {
+                inbox.post_all(batch.into_iter());
+            }
+        }
+    }
+
+    pub(crate) fn resume(&self) {
+        for inbox in &*self.inboxes {
+            inbox.post(Post::Resume);
+        }
+    }
+}
+
+fn address(effect: Effect) -> (Scope, Post) {
+    let one = |conn: ConnId| Scope::One(conn.shard);
+    match effect {
+        Effect::Reply { conn, id, outcome } => (one(conn), Post::Reply { conn, id, outcome }),
+        Effect::Push { conn, event } => (one(conn), Post::Push { conn, event }),
+        Effect::Attach { conn, topics } => (one(conn), Post::Attach { conn, topics }),
+        Effect::Publish(publication) => (Scope::All, Post::Publish(Broadcast::new(publication))),
+        Effect::Join { user, topic } => (Scope::All, Post::Join { user, topic }),
+        Effect::Leave { user, topic } => (Scope::All, Post::Leave { user, topic }),
+    }
+}
+
+/// Copies what goes to all shards.
+fn copy(post: &Post) -> Option<Post> {
+    Some(match post {
+        Post::Publish(broadcast) => Post::Publish(broadcast.clone()),
+        Post::Join { user, topic } => Post::Join { user: user.clone(), topic: topic.clone() },
+        Post::Leave { user, topic } => Post::Leave { user: user.clone(), topic: topic.clone() },
+        _ => return None,
+    })
+}

@@ -1,0 +1,160 @@
+//! From the hub to the socket: what goes into an outbox, and what is dropped on the way.
+//!
+//! The policy for a connection that does not read: volatile events are dropped as soon as
+//! something could not be written; entries above half an outbox, and the client is told with one
+//! `lag` once the outbox has drained below a quarter (what was dropped lies before the `lag`, so
+//! nothing can fall behind it); replies and the session's own events never, but above half an
+//! outbox nothing more is read from that connection, and above the limit it is closed with 4008.
+
+use hubbub_proto::codec::Codec;
+use hubbub_proto::event::Ack;
+use hubbub_proto::route::DeliveryClass;
+use hubbub_proto::{CommandId, Event, Refusal};
+
+use crate::connection::{Connection, Kind, Parked, Phase};
+use crate::desk::{Desk, Load};
+use crate::frame::{Broadcast, len_hint, opcode};
+use crate::slab::At;
+
+/// Bytes that a reply takes, for most of them.
+const REPLY_LEN_HINT: usize = 240;
+
+impl Desk {
+    /// Sends an event that is never dropped.
+    pub(crate) fn send_event(&mut self, at: At, connection: &mut Connection, event: &Event) {
+        let Some(codec) = codec_of(connection) else { return };
+        let now = self.now;
+        self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_own(
+            opcode(codec),
+            len_hint(event),
+            |out| codec.encode_event(event, now, out),
+        );
+        self.sent(at, connection);
+    }
+
+    /// Sends a reply.
+    pub(crate) fn send_reply(
+        &mut self,
+        at: At,
+        connection: &mut Connection,
+        id: Option<&CommandId>,
+        outcome: &Result<Ack, Refusal>,
+    ) {
+        let Some(codec) = codec_of(connection) else { return };
+        let now = self.now;
+        self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_own(
+            opcode(codec),
+            REPLY_LEN_HINT,
+            |out| codec.encode_reply(id, outcome, now, out),
+        );
+        self.sent(at, connection);
+    }
+
+    /// The reply to a forwarded command came: it frees a place, and is sent if somebody waits.
+    pub(crate) fn on_reply(
+        &mut self,
+        at: At,
+        connection: &mut Connection,
+        id: Option<&CommandId>,
+        outcome: &Result<Ack, Refusal>,
+    ) {
+        if connection.phase != Phase::Open {
+            return;
+        }
+        let limits = self.limits;
+        let Some(session) = connection.session() else { return };
+        session.replied();
+        if session.window_has_room(&limits) {
+            self.unpark(at, connection, Parked::Window);
+        }
+        if id.is_some() || outcome.is_err() {
+            self.send_reply(at, connection, id, outcome);
+        }
+    }
+
+    /// Gives a publication to one subscriber.
+    pub(crate) fn deliver(&mut self, at: At, connection: &mut Connection, broadcast: &Broadcast) {
+        let Some(codec) = codec_of(connection) else { return };
+        let publication = broadcast.publication();
+        if !self.admits(at, connection, publication.class) {
+            return;
+        }
+        let frame = broadcast.frame(codec, self.now).clone();
+        self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_shared(frame);
+        self.stats.deliveries.add(1);
+        self.delivered(at, connection, &publication.event);
+        self.sent(at, connection);
+    }
+
+    /// Gives an event to one connection: entries as if published, all others without fail.
+    pub(crate) fn push(&mut self, at: At, connection: &mut Connection, event: &Event) {
+        let durable = matches!(event, Event::Entry(_) | Event::Void(_));
+        if connection.phase != Phase::Open
+            || (durable && !self.admits(at, connection, DeliveryClass::Durable))
+        {
+            return;
+        }
+        self.delivered(at, connection, event);
+        self.send_event(at, connection, event);
+    }
+
+    /// Whether an event of this class may be added to the connection's outbox.
+    fn admits(&mut self, at: At, connection: &mut Connection, class: DeliveryClass) -> bool {
+        let is_blocked = |connection: &Connection| {
+            connection.outbox.as_ref().is_some_and(|outbox| outbox.blocked_since().is_some())
+        };
+        match class {
+            DeliveryClass::Volatile => {
+                let behind = is_blocked(connection);
+                self.stats.dropped_volatile.add(u64::from(behind));
+                !behind
+            }
+            DeliveryClass::Durable => {
+                if !connection.lagging && self.load(connection) >= Load::High {
+                    if !is_blocked(connection) {
+                        self.flush(at, connection);
+                    }
+                    connection.lagging = self.load(connection) >= Load::High;
+                }
+                self.stats.dropped_lagging.add(u64::from(connection.lagging));
+                !connection.lagging && connection.phase == Phase::Open
+            }
+        }
+    }
+
+    /// Notes an entry that goes out, so that it is redelivered until confirmed.
+    fn delivered(&mut self, at: At, connection: &mut Connection, event: &Event) {
+        let (Event::Entry(delivered), Kind::Session { session, .. }) =
+            (event, &mut connection.kind)
+        else {
+            return;
+        };
+        let entry = &delivered.entry;
+        let due = session.delivered(&entry.conversation, entry.seq, self.now, &self.limits);
+        if let Some(due) = due {
+            self.schedule_at(at, connection, due);
+        }
+    }
+
+    /// Something was added to the outbox: see that it does not grow beyond its bounds.
+    pub(crate) fn sent(&mut self, at: At, connection: &mut Connection) {
+        self.stats.frames_out.add(1);
+        if self.load(connection) < Load::High {
+            return;
+        }
+        if connection.outbox.as_ref().is_some_and(|outbox| outbox.blocked_since().is_none()) {
+            self.flush(at, connection);
+        }
+        if self.load(connection) == Load::Over && matches!(connection.kind, Kind::Session { .. }) {
+            self.close_slow(at, connection);
+        }
+    }
+}
+
+/// How an open session speaks.
+fn codec_of(connection: &Connection) -> Option<Codec> {
+    match connection.kind {
+        Kind::Session { codec, .. } if connection.phase == Phase::Open => Some(codec),
+        _ => None,
+    }
+}

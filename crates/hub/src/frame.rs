@@ -1,0 +1,58 @@
+//! A publication on its way to all shards: encoded once for each codec that somebody uses.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use hubbub_proto::codec::Codec;
+use hubbub_proto::event::Delivered;
+use hubbub_proto::route::Publication;
+use hubbub_proto::{Event, Timestamp};
+use hubbub_websocket::{FrameBuilder, OpCode};
+
+/// A publication and its frames, shared by the shards.
+#[derive(Clone, Debug)]
+pub(crate) struct Broadcast(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    publication: Publication,
+    frames: [OnceLock<Bytes>; Codec::ALL.len()],
+}
+
+impl Broadcast {
+    pub(crate) fn new(publication: Publication) -> Self {
+        Self(Arc::new(Shared { publication, frames: std::array::from_fn(|_| OnceLock::new()) }))
+    }
+
+    pub(crate) fn publication(&self) -> &Publication {
+        &self.0.publication
+    }
+
+    /// The complete frame, whose timestamp is the moment of the first call.
+    pub(crate) fn frame(&self, codec: Codec, now: Timestamp) -> &Bytes {
+        self.0.frames[codec.index()].get_or_init(|| {
+            let event = &self.0.publication.event;
+            let mut out = Vec::new();
+            let mut frame = FrameBuilder::begin(&mut out, opcode(codec), len_hint(event));
+            codec.encode_event(event, now, frame.buffer());
+            frame.finish();
+            out.into()
+        })
+    }
+}
+
+/// The WebSocket message type of a codec.
+pub(crate) const fn opcode(codec: Codec) -> OpCode {
+    match codec {
+        Codec::Json => OpCode::Text,
+    }
+}
+
+/// About how long the payload of an event is, in bytes.
+pub(crate) fn len_hint(event: &Event) -> usize {
+    match event {
+        Event::Entry(Delivered { entry, .. }) => 400 + entry.content.get().len(),
+        Event::Connected(_) => 600,
+        _ => 200,
+    }
+}

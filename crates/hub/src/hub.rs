@@ -1,0 +1,212 @@
+//! The hub as others see it: made, started, fed with sockets and effects, drained.
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hubbub_proto::limits::Limits;
+use hubbub_proto::{Effect, Timestamp};
+use mio::{Poll, Waker};
+
+use crate::bus::{Bus, Local};
+use crate::desk::Settings;
+use crate::inbox::{Inbox, Post};
+use crate::opening::{Adoption, Opening};
+use crate::shard::{Seed, Shard, WAKER};
+use crate::stats::{HubStats, ShardStats};
+use crate::upstream::Upstream;
+
+/// How long [`Hub::stop_parsing`] waits for the shards.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What a hub needs to know.
+pub struct HubConfig {
+    /// Threads; at least 1.
+    pub shards: u16,
+    /// The limits of every connection.
+    pub limits: Limits,
+    /// Bytes waiting for a shard above which volatile publications are dropped.
+    pub inbox_bytes_max: usize,
+    /// Tells the time.
+    pub clock: Clock,
+    /// What `connected` says besides the limits.
+    pub announce: Announce,
+}
+
+/// What `connected` says besides the limits.
+#[derive(Clone, Debug)]
+pub struct Announce {
+    /// The store's epoch.
+    pub epoch: Box<str>,
+    /// Name and version of the server.
+    pub server: &'static str,
+    /// How long a client id is remembered, in milliseconds.
+    pub dedupe_window_ms: u64,
+}
+
+/// Why a hub could not be made or started.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The system gave no epoll instance or no wake-up.
+    #[error("no event queue for a shard: {0}")]
+    Poll(io::Error),
+    /// The system gave no thread.
+    #[error("no thread for a shard: {0}")]
+    Thread(io::Error),
+    /// It was started before.
+    #[error("the hub is running already")]
+    Running,
+}
+
+/// The data plane.
+pub struct Hub {
+    settings: Arc<Settings>,
+    router: Router,
+    stats: Vec<Arc<ShardStats>>,
+    loads: Vec<Arc<AtomicUsize>>,
+    /// Until the threads are started.
+    seeds: Mutex<Vec<Seed>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Hub {
+    /// Makes the shards' inboxes; no thread runs yet.
+    ///
+    /// # Errors
+    /// [`HubError::Poll`].
+    pub fn new(config: HubConfig) -> Result<Self, HubError> {
+        let mut inboxes = Vec::new();
+        let mut seeds = Vec::new();
+        for shard in 0..config.shards.max(1) {
+            let poll = Poll::new().map_err(HubError::Poll)?;
+            let waker = Waker::new(poll.registry(), WAKER).map_err(HubError::Poll)?;
+            inboxes.push(Inbox::new(waker, config.inbox_bytes_max));
+            seeds.push(Seed { shard, poll, stats: Arc::default(), load: Arc::default() });
+        }
+        let settings = Arc::new(Settings {
+            limits: config.limits,
+            announce: config.announce,
+            clock: config.clock,
+            inboxes: inboxes.into(),
+            opened: AtomicU64::new(0),
+        });
+        let bus = Bus::Local(Local::new(settings.inboxes.clone()));
+        Ok(Self {
+            router: Router { bus: Arc::new(bus) },
+            settings,
+            stats: seeds.iter().map(|seed| seed.stats.clone()).collect(),
+            loads: seeds.iter().map(|seed| seed.load.clone()).collect(),
+            seeds: Mutex::new(seeds),
+            threads: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// The way for effects to the connections.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Starts the shards' threads.
+    ///
+    /// # Errors
+    /// [`HubError::Running`] on the second call, [`HubError::Thread`].
+    #[expect(clippy::needless_pass_by_value, reason = "the hub keeps it for as long as it runs")]
+    pub fn run(&self, upstream: Arc<dyn Upstream>) -> Result<(), HubError> {
+        let seeds = std::mem::take(&mut *lock(&self.seeds));
+        if seeds.is_empty() {
+            return Err(HubError::Running);
+        }
+        for seed in seeds {
+            let name = format!("shard-{}", seed.shard);
+            let (settings, upstream) = (self.settings.clone(), upstream.clone());
+            let thread = std::thread::Builder::new()
+                .name(name)
+                .spawn(move || Shard::new(seed, settings, upstream).run())
+                .map_err(HubError::Thread)?;
+            lock(&self.threads).push(thread);
+        }
+        Ok(())
+    }
+
+    /// Hands over a socket whose upgrade was answered, with the bytes that were read beyond the
+    /// request. It goes to the shard with the fewest connections and stays there.
+    pub fn adopt(&self, stream: TcpStream, already_read: Bytes, opening: Opening) {
+        let shards = self.loads.iter().zip(&*self.settings.inboxes);
+        if let Some((load, inbox)) = shards.min_by_key(|(load, _)| load.load(Relaxed)) {
+            load.fetch_add(1, Relaxed);
+            inbox.post(Post::Adopt(Box::new(Adoption { stream, already_read, opening })));
+        }
+    }
+
+    /// First step of the shutdown: when this returns, no shard submits another command. Replies
+    /// and events still go out. Connections adopted from here on are closed with 1001.
+    pub fn stop_parsing(&self) {
+        if lock(&self.threads).is_empty() {
+            return;
+        }
+        let (done, all_done) = mpsc::channel();
+        for inbox in &*self.settings.inboxes {
+            inbox.post(Post::StopParsing(done.clone()));
+        }
+        drop(done);
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        for _ in &*self.settings.inboxes {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if all_done.recv_timeout(left).is_err() {
+                tracing::warn!("a shard did not stop parsing in time");
+                return;
+            }
+        }
+    }
+
+    /// Last step: everybody gets `bye` and 1001, paced, and time to read it; then the threads end,
+    /// at `deadline` at the latest. Blocks.
+    pub fn drain(&self, retry_after_ms: u64, deadline: Instant) {
+        for inbox in &*self.settings.inboxes {
+            inbox.post(Post::Drain { retry_after_ms, deadline });
+        }
+        for thread in lock(&self.threads).drain(..) {
+            // A shard that panics aborts the process, so there is no other outcome.
+            let _ = thread.join();
+        }
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> HubStats {
+        HubStats::sum(self.stats.iter().map(Arc::as_ref))
+    }
+}
+
+/// The way for effects to the connections. Cheap to clone.
+#[derive(Clone)]
+pub struct Router {
+    bus: Arc<Bus>,
+}
+
+impl Router {
+    /// Hands over effects. They happen in the order given, and those of an earlier call before
+    /// those of a later one by the same thread. Never blocks.
+    pub fn post(&self, effects: Vec<Effect>) {
+        self.bus.post(effects);
+    }
+
+    /// The upstream has room again: connections parked for it go on.
+    pub fn resume(&self) {
+        self.bus.resume();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

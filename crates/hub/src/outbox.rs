@@ -1,0 +1,326 @@
+//! What waits to be written to one connection: the frames of a tick, and what a slow reader left.
+//!
+//! Invariants: frames leave in the order pushed and whole; `bytes` and `frames` count what has not
+//! been written. Shared frames are kept by reference, replies are encoded one behind the other into
+//! one buffer, so that a tick costs one vectored write. Deliberately absent: the policy for a
+//! reader that is behind (see `delivery`), and sockets: it writes to any [`io::Write`].
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Write};
+
+use bytes::Bytes;
+use hubbub_proto::Timestamp;
+use hubbub_websocket::{FrameBuilder, OpCode};
+use smallvec::SmallVec;
+
+/// Pieces handed to one `writev`.
+const SLICES_MAX: usize = 64;
+/// An outbox that has grown beyond this is not kept for reuse, in bytes.
+const REUSABLE_BYTES: usize = 16 * 1024;
+/// Segments beyond which an outbox is not kept for reuse.
+const REUSABLE_SEGMENTS: usize = 64;
+/// Written bytes in front of unwritten ones that are worth moving the latter for.
+const COMPACT_BYTES: usize = 64 * 1024;
+
+#[derive(Debug)]
+enum Segment {
+    /// A frame that other connections get as well.
+    Shared(Bytes),
+    /// Frames of this connection alone, in `own`.
+    Own { len: usize, frames: usize },
+}
+
+/// What became of a flush.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Flushed {
+    /// Nothing waits any more.
+    All,
+    /// The socket takes no more at the moment.
+    Blocked,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    segments: VecDeque<Segment>,
+    own: Vec<u8>,
+    /// Bytes of `own` that were written.
+    own_at: usize,
+    /// Bytes of the first segment that were written.
+    head_at: usize,
+    bytes: usize,
+    frames: usize,
+    /// The answer to the newest ping while the reader is behind.
+    pong: Option<Bytes>,
+    /// When the socket last took something, while the reader is behind.
+    blocked_since: Option<Timestamp>,
+}
+
+impl Outbox {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn frames(&self) -> usize {
+        self.frames
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0 && self.pong.is_none()
+    }
+
+    /// The socket did not take everything at the last flush; the moment of the last progress.
+    pub(crate) fn blocked_since(&self) -> Option<Timestamp> {
+        self.blocked_since
+    }
+
+    /// Appends a frame that is shared with other connections.
+    pub(crate) fn push_shared(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.frames += 1;
+        self.segments.push_back(Segment::Shared(frame));
+    }
+
+    /// Appends a frame whose payload `write` appends to the buffer. Answers the frame's length.
+    pub(crate) fn push_own(
+        &mut self,
+        opcode: OpCode,
+        len_hint: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> usize {
+        let mut frame = FrameBuilder::begin(&mut self.own, opcode, len_hint);
+        write(frame.buffer());
+        let added = frame.finish();
+        self.bytes += added;
+        self.frames += 1;
+        match self.segments.back_mut() {
+            Some(Segment::Own { len, frames }) => {
+                *len += added;
+                *frames += 1;
+            }
+            _ => self.segments.push_back(Segment::Own { len: added, frames: 1 }),
+        }
+        added
+    }
+
+    /// Answers a ping. A reader that is behind gets only the newest answer (RFC 6455 §5.5.3).
+    pub(crate) fn push_pong(&mut self, frame: Bytes) {
+        if self.blocked_since.is_some() {
+            self.pong = Some(frame);
+        } else {
+            self.push_shared(frame);
+        }
+    }
+
+    /// Drops what can be dropped without cutting a frame in two.
+    pub(crate) fn forget_unsent(&mut self) {
+        self.pong = None;
+        let keep = usize::from(self.head_at > 0);
+        for segment in self.segments.drain(keep..) {
+            match segment {
+                Segment::Shared(frame) => {
+                    self.bytes -= frame.len();
+                    self.frames -= 1;
+                }
+                Segment::Own { len, frames } => {
+                    self.bytes -= len;
+                    self.frames -= frames;
+                    self.own.truncate(self.own.len() - len);
+                }
+            }
+        }
+    }
+
+    /// Writes until nothing is left or the socket takes no more.
+    ///
+    /// # Errors
+    /// Those of the socket, except `WouldBlock`; the connection is lost.
+    pub(crate) fn flush(&mut self, socket: &mut impl Write, now: Timestamp) -> io::Result<Flushed> {
+        while self.bytes > 0 || self.pong.is_some() {
+            if let Some(pong) = self.pong.take_if(|_| self.segments.is_empty()) {
+                self.push_shared(pong);
+            }
+            match self.write_once(socket) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.advance(written);
+                    if self.blocked_since.is_some() {
+                        self.blocked_since = Some(now);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked_since.get_or_insert(now);
+                    return Ok(Flushed::Blocked);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.blocked_since = None;
+        Ok(Flushed::All)
+    }
+
+    fn write_once(&self, socket: &mut impl Write) -> io::Result<usize> {
+        let mut slices = SmallVec::<[IoSlice<'_>; SLICES_MAX]>::new();
+        let mut own_at = self.own_at;
+        let mut skip = self.head_at;
+        for segment in self.segments.iter().take(SLICES_MAX) {
+            let bytes = match segment {
+                Segment::Shared(frame) => &frame[skip..],
+                Segment::Own { len, .. } => {
+                    // `own_at` already stands behind the written part of the first segment.
+                    let start = own_at;
+                    own_at += len - skip;
+                    &self.own[start..own_at]
+                }
+            };
+            skip = 0;
+            slices.push(IoSlice::new(bytes));
+        }
+        match &slices[..] {
+            [one] => socket.write(one),
+            several => socket.write_vectored(several),
+        }
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.bytes -= written;
+        while written > 0 {
+            let Some(head) = self.segments.front() else { break };
+            let (len, frames, is_own) = match head {
+                Segment::Shared(frame) => (frame.len(), 1, false),
+                Segment::Own { len, frames } => (*len, *frames, true),
+            };
+            let taken = written.min(len - self.head_at);
+            written -= taken;
+            self.head_at += taken;
+            if is_own {
+                self.own_at += taken;
+            }
+            if self.head_at == len {
+                self.head_at = 0;
+                self.frames -= frames;
+                self.segments.pop_front();
+            }
+        }
+        if self.own_at == self.own.len() {
+            self.own.clear();
+            self.own_at = 0;
+        } else if self.own_at >= COMPACT_BYTES && self.own_at >= self.own.len() / 2 {
+            self.own.drain(..self.own_at);
+            self.own_at = 0;
+        }
+    }
+
+    /// Whether its memory is worth keeping for another connection.
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.is_empty()
+            && self.own.capacity() <= REUSABLE_BYTES
+            && self.segments.capacity() <= REUSABLE_SEGMENTS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1);
+
+    /// Takes `room` bytes in all, at most `piece` at once.
+    struct Socket {
+        taken: Vec<u8>,
+        room: usize,
+        piece: usize,
+    }
+
+    impl Write for Socket {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let n = bytes.len().min(self.room).min(self.piece);
+            if n == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.taken.extend_from_slice(&bytes[..n]);
+            self.room -= n;
+            Ok(n)
+        }
+
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+            self.write(&all)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn frame(payload: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        hubbub_websocket::frame::write_frame(&mut out, true, OpCode::Text, None, payload);
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn frames_leave_whole_and_in_order(
+            frames in proptest::collection::vec((any::<bool>(), 0_usize..300), 1..200),
+            rooms in proptest::collection::vec((1_usize..2000, 1_usize..700), 1..50),
+        ) {
+            let mut outbox = Outbox::default();
+            let mut socket = Socket { taken: Vec::new(), room: 0, piece: 1 };
+            let mut expected = Vec::new();
+            let mut rooms = rooms.into_iter();
+            for (i, (shared, len)) in frames.iter().enumerate() {
+                let payload = vec![i as u8; *len];
+                expected.extend(frame(&payload));
+                if *shared {
+                    outbox.push_shared(frame(&payload).into());
+                } else {
+                    outbox.push_own(OpCode::Text, 100, |out| out.extend_from_slice(&payload));
+                }
+                prop_assert_eq!(outbox.bytes(), expected.len() - socket.taken.len());
+                if i % 3 == 0 && let Some((room, piece)) = rooms.next() {
+                    (socket.room, socket.piece) = (room, piece);
+                    let flushed = outbox.flush(&mut socket, NOW).unwrap();
+                    prop_assert_eq!(flushed == Flushed::All, outbox.is_empty());
+                }
+            }
+            (socket.room, socket.piece) = (usize::MAX, 1000);
+            prop_assert_eq!(outbox.flush(&mut socket, NOW).unwrap(), Flushed::All);
+            prop_assert_eq!((outbox.bytes(), outbox.frames()), (0, 0));
+            prop_assert!(socket.taken == expected);
+        }
+    }
+
+    #[test]
+    fn only_the_newest_pong_waits_behind_a_slow_reader() {
+        let mut socket = Socket { taken: Vec::new(), room: 3, piece: 3 };
+        let mut outbox = Outbox::default();
+        outbox.push_own(OpCode::Text, 4, |out| out.extend_from_slice(b"text"));
+        assert_eq!(outbox.flush(&mut socket, NOW).unwrap(), Flushed::Blocked);
+        for pong in [&b"one"[..], b"two"] {
+            outbox.push_pong(Bytes::from(pong));
+        }
+        (socket.room, socket.piece) = (100, 100);
+        assert_eq!(outbox.flush(&mut socket, NOW).unwrap(), Flushed::All);
+        assert_eq!(socket.taken, [frame(b"text"), b"two".to_vec()].concat());
+    }
+
+    #[test]
+    fn forgetting_keeps_the_frame_that_was_begun() {
+        let mut socket = Socket { taken: Vec::new(), room: 3, piece: 3 };
+        let mut outbox = Outbox::default();
+        outbox.push_shared(frame(b"first").into());
+        outbox.push_own(OpCode::Text, 4, |out| out.extend_from_slice(b"second"));
+        outbox.push_shared(frame(b"third").into());
+        assert_eq!(outbox.flush(&mut socket, NOW).unwrap(), Flushed::Blocked);
+        outbox.forget_unsent();
+        outbox.push_own(OpCode::Text, 4, |out| out.extend_from_slice(b"last"));
+        assert_eq!(outbox.frames(), 2);
+        (socket.room, socket.piece) = (100, 100);
+        assert_eq!(outbox.flush(&mut socket, NOW).unwrap(), Flushed::All);
+        assert_eq!(socket.taken, [frame(b"first"), frame(b"last")].concat());
+    }
+}

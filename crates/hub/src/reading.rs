@@ -1,0 +1,316 @@
+//! From the socket to the session: one connection's turn to read.
+//!
+//! Invariants: a turn reads at most [`TURN_BYTES_MAX`]; before each message it is checked whether
+//! the connection may go on, so a parked connection keeps less than one read of raw bytes, and the
+//! order of its commands never changes. Each decoded command leaves by [`Desk::act`].
+
+use std::io::{self, Read};
+
+use hubbub_proto::Request;
+use hubbub_proto::event::Ack;
+use hubbub_proto::route::Work;
+use hubbub_proto::session::{Action, Signed};
+use hubbub_proto::{CloseCode, CommandId, Event, Refusal};
+use hubbub_websocket::frame::pong_frame;
+use hubbub_websocket::{Event as Message, Limits as FrameLimits, OpCode, ProtocolError};
+
+use crate::connection::{Connection, Kind, Parked, Phase};
+use crate::desk::{BATCH_MAX, Desk, Load};
+use crate::slab::At;
+
+/// Bytes of one read, and so the most that a parked connection keeps.
+const READ_BYTES: usize = 16 * 1024;
+/// Bytes read from one connection before the others get their turn.
+const TURN_BYTES_MAX: usize = 64 * 1024;
+
+/// How far a buffer was decoded.
+enum Decoded {
+    /// All of it, or the rest is of no interest.
+    Done,
+    /// The connection was parked; so many bytes are done with.
+    Paused(usize),
+}
+
+/// A message that left the decoder and borrows nothing.
+enum Step {
+    Act(Action),
+    Pong(bytes::Bytes),
+    Echoed,
+    Heard,
+    Unsupported,
+    Violation(ProtocolError),
+    Closed(Option<u16>),
+}
+
+impl Desk {
+    /// Reads and handles what is there, within the turn's budget.
+    pub(crate) fn turn(&mut self, at: At, connection: &mut Connection) {
+        connection.ready = false;
+        if connection.parked.is_some() || connection.phase == Phase::Gone {
+            return;
+        }
+        if !self.handle_stash(at, connection) {
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if buffer.len() != READ_BYTES {
+            // The first turn, or the one after a panic took the buffer away.
+            buffer = vec![0; READ_BYTES];
+        }
+        self.read(at, connection, &mut buffer);
+        self.buffer = buffer;
+    }
+
+    /// Decodes what was kept; false when the connection is parked again.
+    fn handle_stash(&mut self, at: At, connection: &mut Connection) -> bool {
+        let Some(rare) = &mut connection.rare else { return true };
+        if rare.stash.is_empty() {
+            return true;
+        }
+        let mut stash = std::mem::take(&mut rare.stash);
+        let start = std::mem::take(&mut rare.stash_at);
+        match self.decode(at, connection, &mut stash[start..]) {
+            Decoded::Paused(consumed) => {
+                let rare = connection.rare();
+                rare.stash = stash;
+                rare.stash_at = start + consumed;
+                false
+            }
+            Decoded::Done => {
+                // The device that the request named is kept until `auth` took it.
+                if connection.phase == Phase::Open
+                    && connection.rare.as_ref().is_some_and(|rare| rare.device.is_none())
+                {
+                    connection.rare = None;
+                }
+                true
+            }
+        }
+    }
+
+    fn read(&mut self, at: At, connection: &mut Connection, buffer: &mut [u8]) {
+        let mut budget = TURN_BYTES_MAX;
+        while connection.phase != Phase::Gone {
+            if connection.phase == Phase::Open
+                && let Some(why) = self.blocked(connection)
+            {
+                return self.park(at, connection, why);
+            }
+            if budget == 0 {
+                return self.push_ready(at, connection);
+            }
+            match connection.stream.read(buffer) {
+                Ok(0) => return self.on_end(at, connection),
+                Ok(len) => {
+                    budget = budget.saturating_sub(len);
+                    self.stats.bytes_in.add(len as u64);
+                    if connection.phase == Phase::Open
+                        && let Decoded::Paused(consumed) =
+                            self.decode(at, connection, &mut buffer[..len])
+                    {
+                        connection.rare().stash = buffer[consumed..len].to_vec();
+                        return;
+                    }
+                    if len < buffer.len() && !connection.peer_done {
+                        // The socket is empty, and the next byte brings a new event.
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => return self.lose(at, connection),
+            }
+        }
+    }
+
+    /// The peer has closed its direction.
+    fn on_end(&mut self, at: At, connection: &mut Connection) {
+        connection.peer_done = true;
+        match connection.phase {
+            Phase::Open => self.lose(at, connection),
+            // The close frame may still get through; the deadline bounds it.
+            Phase::Closing => {}
+            Phase::Lingering => self.drop_connection(at, connection),
+            Phase::Gone => {}
+        }
+    }
+
+    /// Why the next message must wait, if it must.
+    fn blocked(&self, connection: &Connection) -> Option<Parked> {
+        if self.stopped {
+            return Some(Parked::Stopped);
+        }
+        if connection.outbox.is_some() && self.load(connection) >= Load::High {
+            return Some(Parked::Outbox);
+        }
+        match &connection.kind {
+            Kind::Session { session, .. } if session.window_is_full(&self.limits) => {
+                Some(Parked::Window)
+            }
+            Kind::Session { session, .. } if self.upstream_full && session.is_open() => {
+                Some(Parked::Upstream)
+            }
+            _ => None,
+        }
+    }
+
+    fn decode(&mut self, at: At, connection: &mut Connection, buffer: &mut [u8]) -> Decoded {
+        let mut consumed = 0;
+        while connection.phase == Phase::Open {
+            if consumed < buffer.len()
+                && let Some(why) = self.blocked(connection)
+            {
+                self.park(at, connection, why);
+                return Decoded::Paused(consumed);
+            }
+            let (used, step) = self.next_step(at, connection, &mut buffer[consumed..]);
+            consumed += used;
+            let Some(step) = step else { return Decoded::Done };
+            self.stats.frames_in.add(1);
+            if let Some(session) = connection.session() {
+                session.heard();
+            }
+            match step {
+                Step::Heard => {}
+                Step::Act(action) => self.act(at, connection, action),
+                Step::Pong(frame) => {
+                    self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_pong(frame);
+                    self.sent(at, connection);
+                }
+                Step::Echoed => self.sent(at, connection),
+                Step::Unsupported => self.close(at, connection, CloseCode::Unsupported),
+                Step::Violation(error) => self.close_violation(at, connection, error),
+                Step::Closed(code) => self.close_answered(at, connection, code),
+            }
+        }
+        Decoded::Done
+    }
+
+    /// Decodes one message and turns it into something that does not borrow the buffer.
+    fn next_step(
+        &mut self,
+        at: At,
+        connection: &mut Connection,
+        buffer: &mut [u8],
+    ) -> (usize, Option<Step>) {
+        let frame_limits = match &connection.kind {
+            Kind::Echo(limits) => *limits,
+            Kind::Session { .. } | Kind::Refused => FrameLimits {
+                message_bytes_max: self.limits.message_bytes_max as usize,
+                fragments_max: self.limits.fragments_max,
+            },
+        };
+        let step = match connection.decoder.next(buffer, &frame_limits) {
+            Ok(step) => step,
+            Err(error) => return (0, Some(Step::Violation(error))),
+        };
+        let Some(message) = step.event else { return (step.consumed, None) };
+        let next = match (message, &mut connection.kind) {
+            (Message::Ping(payload), _) => pong_frame(payload).map_or(Step::Heard, Step::Pong),
+            (Message::Pong(_), _) => Step::Heard,
+            (Message::Close { code, .. }, _) => Step::Closed(code),
+            (Message::Text(text), Kind::Session { session, codec }) => {
+                let decoded = codec.decode(text.as_bytes(), &self.limits);
+                Step::Act(session.on_message(decoded, self.now, &self.limits))
+            }
+            (Message::Binary(_), Kind::Session { .. }) | (_, Kind::Refused) => Step::Unsupported,
+            (Message::Text(text), Kind::Echo(_)) => {
+                self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_own(
+                    OpCode::Text,
+                    text.len(),
+                    |out| out.extend_from_slice(text.as_bytes()),
+                );
+                Step::Echoed
+            }
+            (Message::Binary(bytes), Kind::Echo(_)) => {
+                self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_own(
+                    OpCode::Binary,
+                    bytes.len(),
+                    |out| out.extend_from_slice(bytes),
+                );
+                Step::Echoed
+            }
+        };
+        (step.consumed, Some(next))
+    }
+
+    /// Does what the session decided.
+    fn act(&mut self, at: At, connection: &mut Connection, action: Action) {
+        match action {
+            Action::Nothing => {}
+            Action::Reply { id, outcome } => {
+                if outcome.is_err() {
+                    self.stats.refusals.add(1);
+                }
+                self.send_reply(at, connection, id.as_ref(), &outcome);
+            }
+            Action::Pong { id } => {
+                self.send_event(at, connection, &Event::Pong);
+                self.ack(at, connection, id.as_ref());
+            }
+            Action::Forward { id, command } => {
+                let identity = connection.session().and_then(|session| session.identity().cloned());
+                let Some(identity) = identity else { return };
+                let work = Work::Command { id, command };
+                self.batch.push_back(Request { conn: self.conn_id(at), identity, work });
+                if self.batch.len() >= BATCH_MAX {
+                    self.submit();
+                }
+            }
+            Action::Authenticate { id, token, device } => {
+                let device = device
+                    .or_else(|| connection.rare.as_ref().and_then(|rare| rare.device.clone()));
+                let outcome = self.upstream.authenticate(&token, device.as_ref());
+                let phase = self.ping_phase();
+                let (now, limits) = (self.now, self.limits);
+                let Some(session) = connection.session() else { return };
+                match session.sign_in(outcome, phase, now, &limits) {
+                    Signed::Opened => {
+                        connection.rare = None;
+                        self.open_session(at, connection);
+                        self.ack(at, connection, id.as_ref());
+                    }
+                    Signed::Renewed => {
+                        self.ack(at, connection, id.as_ref());
+                        self.schedule(at, connection);
+                    }
+                    Signed::Refused { refusal, close } => {
+                        self.refuse(at, connection, id.as_ref(), refusal);
+                        if let Some(code) = close {
+                            self.close(at, connection, code);
+                        }
+                    }
+                }
+            }
+            Action::Close { code, id, refusal } => {
+                self.refuse(at, connection, id.as_ref(), refusal);
+                self.close(at, connection, code);
+            }
+        }
+    }
+
+    fn ack(&mut self, at: At, connection: &mut Connection, id: Option<&CommandId>) {
+        if id.is_some() {
+            self.send_reply(at, connection, id, &Ok(Ack::Done));
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        at: At,
+        connection: &mut Connection,
+        id: Option<&CommandId>,
+        refusal: Refusal,
+    ) {
+        self.stats.refusals.add(1);
+        self.send_reply(at, connection, id, &Err(refusal));
+    }
+
+    /// Stops decoding for good. Answers what the upstream could not take any more.
+    pub(crate) fn stop(&mut self) -> Vec<Request> {
+        self.stopped = true;
+        self.submit();
+        self.upstream_full = false;
+        self.batch.drain(..).collect()
+    }
+}

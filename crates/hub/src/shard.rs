@@ -1,0 +1,467 @@
+//! A shard: one thread, one epoll instance, and the connections it owns to their end.
+//!
+//! Invariants: every event and every post finds its connection by place and generation; a
+//! connection is written to at most once per tick, unless its outbox fills up in between; no task,
+//! channel or timer belongs to a connection. A panic in the handling of one connection closes that
+//! connection; one in the loop itself aborts the process, because nobody could say what state the
+//! shard is in, and nothing acknowledged can be lost by it.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use hubbub_proto::event::Bye;
+use hubbub_proto::route::Work;
+use hubbub_proto::session::Session;
+use hubbub_proto::{CloseCode, ConnId, DeviceId, Event, Reason, Topic, UserId};
+use hubbub_websocket::{Decoder, Limits as FrameLimits, Role};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::connection::{Connection, Kind, Parked, Phase, Rare};
+use crate::desk::{Desk, Settings};
+use crate::frame::Broadcast;
+use crate::inbox::Post;
+use crate::opening::{Adoption, OpeningKind};
+use crate::slab::{At, Slab};
+use crate::stats::ShardStats;
+use crate::topics::Rows;
+use crate::upstream::Upstream;
+
+/// The token of the inbox; no connection can have it.
+pub(crate) const WAKER: Token = Token(usize::MAX);
+/// Events taken from epoll at once.
+const EVENTS_MAX: usize = 1024;
+/// While draining, the time between two steps.
+const DRAIN_STEP: Duration = Duration::from_millis(10);
+/// In how many steps all connections are told to go.
+const DRAIN_STEPS: usize = 50;
+
+/// The parts of a shard that are made before its thread starts.
+pub(crate) struct Seed {
+    pub(crate) shard: u16,
+    pub(crate) poll: Poll,
+    pub(crate) stats: Arc<ShardStats>,
+    /// Connections here or on their way here.
+    pub(crate) load: Arc<AtomicUsize>,
+}
+
+pub(crate) struct Shard {
+    poll: Poll,
+    slab: Slab,
+    desk: Desk,
+    load: Arc<AtomicUsize>,
+    posts: Vec<Post>,
+    targets: Vec<u32>,
+    drain: Option<Drain>,
+}
+
+/// The end of a shard.
+struct Drain {
+    retry_after_ms: u64,
+    deadline: Instant,
+    /// Places before this one were told.
+    told: u32,
+    per_step: usize,
+}
+
+impl Shard {
+    pub(crate) fn new(seed: Seed, settings: Arc<Settings>, upstream: Arc<dyn Upstream>) -> Self {
+        Self {
+            poll: seed.poll,
+            slab: Slab::default(),
+            desk: Desk::new(seed.shard, settings, upstream, seed.stats),
+            load: seed.load,
+            posts: Vec::new(),
+            targets: Vec::new(),
+            drain: None,
+        }
+    }
+
+    /// Runs until drained. Aborts the process on a panic or when epoll fails.
+    pub(crate) fn run(mut self) {
+        match catch_unwind(AssertUnwindSafe(|| self.serve())) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(shard = self.desk.shard, %error, "epoll failed");
+                std::process::abort();
+            }
+            Err(_) => {
+                tracing::error!(shard = self.desk.shard, "a shard panicked");
+                std::process::abort();
+            }
+        }
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            let timeout = self.timeout();
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            self.desk.now = (self.desk.settings.clock)();
+            for event in &events {
+                if event.token() != WAKER {
+                    self.on_event(event);
+                }
+            }
+            self.handle_posts();
+            self.handle_ready();
+            self.handle_deadlines();
+            self.desk.submit();
+            self.flush_dirty();
+            self.remove_gone();
+            if self.drain_step() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long to wait for something to happen.
+    fn timeout(&mut self) -> Option<Duration> {
+        let inbox = &self.desk.settings.inboxes[usize::from(self.desk.shard)];
+        if !self.desk.ready.is_empty() || !inbox.sleep() {
+            return Some(Duration::ZERO);
+        }
+        if self.drain.is_some() {
+            return Some(DRAIN_STEP);
+        }
+        // Deadlines are looked at once a second.
+        let into_second = self.desk.now.0 % 1000;
+        (self.slab.len() > 0).then(|| Duration::from_millis(1000 - into_second))
+    }
+
+    /// Does something to one connection, if it is still there, and confines a panic to it.
+    fn with(&mut self, at: At, work: impl FnOnce(&mut Desk, At, &mut Connection)) {
+        let Some(connection) = self.slab.get(at) else { return };
+        guard(&mut self.desk, at, connection, work);
+    }
+
+    fn on_event(&mut self, event: &mio::event::Event) {
+        let at = At::from_token(event.token().0);
+        self.with(at, |desk, at, connection| {
+            if event.is_error() {
+                return desk.lose(at, connection);
+            }
+            connection.peer_done |= event.is_read_closed();
+            if event.is_writable() {
+                desk.flush(at, connection);
+            }
+            if event.is_readable() || event.is_read_closed() {
+                desk.push_ready(at, connection);
+            }
+        });
+    }
+
+    fn handle_posts(&mut self) {
+        let mut posts = std::mem::take(&mut self.posts);
+        let inbox = &self.desk.settings.inboxes[usize::from(self.desk.shard)];
+        let dropped = inbox.take(&mut posts);
+        self.desk.stats.dropped_inbox.add(dropped);
+        for post in posts.drain(..) {
+            self.on_post(post);
+        }
+        self.posts = posts;
+    }
+
+    fn on_post(&mut self, post: Post) {
+        match post {
+            Post::Adopt(adoption) => self.adopt(*adoption),
+            Post::Reply { conn, id, outcome } => {
+                self.with(at(conn), |desk, at, connection| {
+                    desk.on_reply(at, connection, id.as_ref(), &outcome);
+                });
+            }
+            Post::Publish(broadcast) => self.publish(&broadcast),
+            Post::Push { conn, event } => {
+                self.with(at(conn), |desk, at, connection| desk.push(at, connection, &event));
+            }
+            Post::Attach { conn, topics } => self.attach(at(conn), &topics),
+            Post::Join { user, topic } => self.join(&user, &topic),
+            Post::Leave { user, topic } => self.part(&user, &topic),
+            Post::Replace { user, device, opened } => self.replace(&user, &device, opened),
+            Post::Resume => self.resume(),
+            Post::StopParsing(done) => {
+                self.stop();
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(());
+            }
+            Post::Drain { retry_after_ms, deadline } => {
+                self.desk.stopped = true;
+                let per_step = (self.slab.len() / DRAIN_STEPS).max(64);
+                self.drain = Some(Drain { retry_after_ms, deadline, told: 0, per_step });
+            }
+        }
+    }
+
+    fn adopt(&mut self, adoption: Adoption) {
+        let Adoption { stream, already_read, opening } = adoption;
+        let at = self.slab.next();
+        let stream = match self.register(stream, at) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::debug!(%error, remote = %opening.remote, "a socket could not be adopted");
+                self.load.fetch_sub(1, Relaxed);
+                return;
+            }
+        };
+        let desk = &self.desk;
+        let mut rare = (!already_read.is_empty())
+            .then(|| Box::new(Rare { stash: already_read.to_vec(), ..Rare::default() }));
+        let (kind, refused) = match opening.kind {
+            OpeningKind::Session { codec, identity, device } => {
+                let session = match identity {
+                    Some(identity) => {
+                        Session::open(identity, desk.ping_phase(), desk.now, &desk.limits)
+                    }
+                    None => Session::awaiting_auth(desk.now, &desk.limits),
+                };
+                if session.identity().is_none() && device.is_some() {
+                    rare.get_or_insert_default().device = device;
+                }
+                (Kind::Session { session, codec }, None)
+            }
+            OpeningKind::Echo { message_bytes_max, fragments_max } => {
+                (Kind::Echo(FrameLimits { message_bytes_max, fragments_max }), None)
+            }
+            OpeningKind::Refused(code) => (Kind::Refused, Some(code)),
+        };
+        let refused = if desk.stopped { Some(CloseCode::GoingAway) } else { refused };
+        let at = self.slab.insert(Connection {
+            stream,
+            decoder: Decoder::new(Role::Server),
+            kind,
+            topics: Rows::new(),
+            outbox: None,
+            rare,
+            opened: 0,
+            wheel_second: 0,
+            phase: Phase::Open,
+            parked: None,
+            synced: false,
+            lagging: false,
+            ready: false,
+            dirty: false,
+            peer_done: false,
+            _permit: opening.permit,
+        });
+        self.desk.stats.adopted.add(1);
+        self.desk.stats.connections.set(self.slab.len() as u64);
+        self.with(at, |desk, at, connection| match refused {
+            Some(code) => desk.close(at, connection, code),
+            None => {
+                desk.open_session(at, connection);
+                desk.schedule(at, connection);
+                desk.push_ready(at, connection);
+            }
+        });
+        self.replace_older();
+    }
+
+    fn register(&self, stream: std::net::TcpStream, at: At) -> io::Result<TcpStream> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut stream, Token(at.token()), interest)?;
+        Ok(stream)
+    }
+
+    /// Sessions that were opened just now end older ones of the same device in this shard.
+    fn replace_older(&mut self) {
+        while let Some(at) = self.desk.opened.pop() {
+            let Some(connection) = self.slab.get(at) else { continue };
+            let opened = connection.opened;
+            let identity = connection.session().and_then(|session| session.identity().cloned());
+            if let Some(identity) = identity {
+                self.replace(&identity.user, &identity.device, opened);
+            }
+        }
+    }
+
+    fn replace(&mut self, user: &UserId, device: &DeviceId, opened: u64) {
+        for slot in self.desk.topics.connections(user).to_vec() {
+            let Some((at, connection)) = self.slab.tenant(slot) else { continue };
+            let is_older = connection.opened < opened;
+            let is_same = connection
+                .session()
+                .and_then(|session| session.identity())
+                .is_some_and(|identity| identity.device_named && identity.device == *device);
+            if is_older && is_same {
+                guard(&mut self.desk, at, connection, |desk, at, connection| {
+                    desk.close(at, connection, CloseCode::Replaced);
+                });
+            }
+        }
+    }
+
+    fn publish(&mut self, broadcast: &Broadcast) {
+        let publication = broadcast.publication();
+        self.desk.stats.publications.add(1);
+        let mut targets = std::mem::take(&mut self.targets);
+        self.desk.topics.targets(&publication.topics, &mut targets);
+        for slot in &targets {
+            let Some((at, connection)) = self.slab.tenant(*slot) else { continue };
+            if publication.except == Some(self.desk.conn_id(at)) {
+                continue;
+            }
+            guard(&mut self.desk, at, connection, |desk, at, connection| {
+                desk.deliver(at, connection, broadcast);
+            });
+        }
+        self.targets = targets;
+    }
+
+    /// The connection has synced: it is subscribed to these topics and to no others.
+    fn attach(&mut self, at: At, topics: &[Topic]) {
+        self.with(at, |desk, at, connection| {
+            if connection.phase != Phase::Open {
+                return;
+            }
+            connection.synced = true;
+            let mut before = std::mem::take(&mut connection.topics);
+            for topic in topics {
+                let Topic::Conversation(conversation) = topic else { continue };
+                let row = desk.topics.row(conversation);
+                match before.iter().position(|held| *held == row) {
+                    Some(place) => connection.topics.push(before.swap_remove(place)),
+                    None => desk.topics.subscribe(row, at.slot, &mut connection.topics),
+                }
+            }
+            desk.topics.unsubscribe_all(at.slot, &mut before);
+        });
+    }
+
+    fn join(&mut self, user: &UserId, topic: &Topic) {
+        let Topic::Conversation(conversation) = topic else { return };
+        for slot in self.desk.topics.connections(user).to_vec() {
+            if let Some((_, connection)) = self.slab.tenant(slot)
+                && connection.synced
+            {
+                let row = self.desk.topics.row(conversation);
+                self.desk.topics.subscribe(row, slot, &mut connection.topics);
+            }
+        }
+    }
+
+    fn part(&mut self, user: &UserId, topic: &Topic) {
+        let Topic::Conversation(conversation) = topic else { return };
+        for slot in self.desk.topics.connections(user).to_vec() {
+            let Some(row) = self.desk.topics.find(conversation) else { return };
+            if let Some((_, connection)) = self.slab.tenant(slot) {
+                self.desk.topics.unsubscribe(row, slot, &mut connection.topics);
+            }
+        }
+    }
+
+    /// The upstream has room again.
+    fn resume(&mut self) {
+        self.desk.submit();
+        if self.desk.upstream_full {
+            return;
+        }
+        for at in std::mem::take(&mut self.desk.waiting) {
+            self.with(at, |desk, at, connection| desk.unpark(at, connection, Parked::Upstream));
+        }
+    }
+
+    fn stop(&mut self) {
+        for request in self.desk.stop() {
+            if let Work::Command { id, .. } = request.work {
+                let outcome = Err(Reason::ShuttingDown.into());
+                self.with(at(request.conn), |desk, at, connection| {
+                    desk.on_reply(at, connection, id.as_ref(), &outcome);
+                });
+            }
+        }
+    }
+
+    /// One turn for each connection that was ready when this began.
+    fn handle_ready(&mut self) {
+        for _ in 0..self.desk.ready.len() {
+            let Some(at) = self.desk.ready.pop_front() else { break };
+            self.with(at, Desk::turn);
+        }
+        self.replace_older();
+    }
+
+    fn handle_deadlines(&mut self) {
+        while let Some((second, mut list)) = self.desk.wheel.next_due(self.desk.now) {
+            for at in list.drain(..) {
+                self.with(at, |desk, at, connection| desk.on_deadline(at, connection, second));
+            }
+            self.desk.wheel.recycle(second, list);
+        }
+    }
+
+    fn flush_dirty(&mut self) {
+        // Flushing may add a `lag` and so make a connection dirty again.
+        while !self.desk.dirty.is_empty() {
+            let mut dirty = std::mem::take(&mut self.desk.dirty);
+            for at in dirty.drain(..) {
+                self.with(at, |desk, at, connection| {
+                    connection.dirty = false;
+                    desk.flush(at, connection);
+                });
+            }
+            if self.desk.dirty.is_empty() {
+                self.desk.dirty = dirty;
+            }
+        }
+    }
+
+    fn remove_gone(&mut self) {
+        while let Some(at) = self.desk.gone.pop() {
+            if self.slab.remove(at).is_some() {
+                self.load.fetch_sub(1, Relaxed);
+            }
+            self.desk.stats.connections.set(self.slab.len() as u64);
+        }
+    }
+
+    /// Tells some more connections to go; true when the shard is done.
+    fn drain_step(&mut self) -> bool {
+        let Some(drain) = &mut self.drain else { return false };
+        let bye = Event::Bye(Bye { reconnect: true, retry_after_ms: drain.retry_after_ms });
+        let mut told = 0;
+        while drain.told < self.slab.places() && told < drain.per_step {
+            if let Some((at, connection)) = self.slab.tenant(drain.told) {
+                told += 1;
+                guard(&mut self.desk, at, connection, |desk, at, connection| {
+                    if connection.session().is_some_and(|session| session.is_open()) {
+                        desk.send_event(at, connection, &bye);
+                    }
+                    desk.close(at, connection, CloseCode::GoingAway);
+                });
+            }
+            drain.told += 1;
+        }
+        let over = Instant::now() >= drain.deadline;
+        self.flush_dirty();
+        self.remove_gone();
+        self.slab.len() == 0 || over
+    }
+}
+
+/// See [`Shard::with`].
+fn guard(
+    desk: &mut Desk,
+    at: At,
+    connection: &mut Connection,
+    work: impl FnOnce(&mut Desk, At, &mut Connection),
+) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| work(desk, at, connection)));
+    if outcome.is_err() {
+        desk.stats.panics.add(1);
+        desk.close(at, connection, CloseCode::Internal);
+    }
+}
+
+fn at(conn: ConnId) -> At {
+    At { slot: conn.slot, generation: conn.generation }
+}

@@ -1,0 +1,110 @@
+//! Counters: each shard writes its own, anybody reads the sum.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hubbub_proto::CloseCode;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The counters of one shard. Written by its thread alone, so that
+        /// relaxed loads and stores are enough.
+        #[derive(Debug, Default)]
+        pub(crate) struct ShardStats {
+            $(pub(crate) $name: Counter,)*
+            closes: [Counter; CloseCode::ALL.len()],
+        }
+
+        /// The sums over all shards, since the start except where a unit says otherwise.
+        #[derive(Clone, Debug, Default, Eq, PartialEq)]
+        pub struct HubStats {
+            $($(#[$doc])* pub $name: u64,)*
+            /// Connections that this server closed, by code.
+            pub closes: Vec<(CloseCode, u64)>,
+        }
+
+        impl HubStats {
+            pub(crate) fn sum<'a>(shards: impl Iterator<Item = &'a ShardStats> + Clone) -> Self {
+                let closes = CloseCode::ALL.iter().enumerate();
+                Self {
+                    $($name: shards.clone().map(|shard| shard.$name.get()).sum(),)*
+                    closes: closes
+                        .map(|(i, code)| {
+                            (*code, shards.clone().map(|shard| shard.closes[i].get()).sum())
+                        })
+                        .collect(),
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections at the moment, those that linger included.
+    connections,
+    /// Connections at the moment with an authenticated, open session.
+    sessions,
+    /// Sockets handed over by the HTTP side.
+    adopted,
+    /// Messages and control frames read.
+    frames_in,
+    /// Bytes read.
+    bytes_in,
+    /// Frames given to connections, in the order of writing.
+    frames_out,
+    /// Bytes written.
+    bytes_out,
+    /// Times that a connection was written to.
+    flushes,
+    /// Commands handed to the chat services.
+    commands,
+    /// Messages answered with a refusal by the session.
+    refusals,
+    /// Publications handled, once for each shard.
+    publications,
+    /// Frames that went from publications to connections.
+    deliveries,
+    /// Volatile events dropped because the connection was behind.
+    dropped_volatile,
+    /// Volatile publications dropped because the shard was behind.
+    dropped_inbox,
+    /// Durable entries that a lagging connection has to pull.
+    dropped_lagging,
+    /// Times that a connection was told that it lagged.
+    lags,
+    /// Times that a connection was parked.
+    parked,
+    /// Redeliveries asked for.
+    redeliveries,
+    /// Connections closed by their client.
+    closed_by_client,
+    /// Connections that ended without a close frame.
+    lost,
+    /// Panics in the handling of one connection.
+    panics,
+}
+
+impl ShardStats {
+    pub(crate) fn closed(&self, code: CloseCode) {
+        if let Some(place) = CloseCode::ALL.iter().position(|other| *other == code) {
+            self.closes[place].add(1);
+        }
+    }
+}
+
+/// A number written by one thread and read by others.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.set(self.get().wrapping_add(n));
+    }
+
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
