@@ -8,3 +8,4 @@ mod reference;
 mod refusals;
 mod samples;
 mod snapshots;
+mod tables;
