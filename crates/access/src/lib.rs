@@ -1,1 +1,30 @@
-//! placeholder
+//! The control plane's face: sockets are accepted, spoken to in HTTP, authenticated, upgraded, and
+//! handed to the data plane.
+//!
+//! - [`accept`]: the accept loop, the limits of connections that speak HTTP, the hand-over.
+//! - [`routes`]: what is served at which address; [`dev`]: signing in for development.
+//! - [`handshake`]: what a WebSocket handshake gets, and the five ways to bring a token.
+//! - [`secret`], [`token`]: who may sign in.
+//!
+//! Invariant: nothing that came from the network is believed before it was checked here. Absent:
+//! WebSocket frames, and what a session may do.
+
+pub mod accept;
+mod credentials;
+pub mod descriptors;
+pub mod dev;
+pub mod handshake;
+mod origin;
+pub mod permit;
+mod rejection;
+pub mod routes;
+pub mod secret;
+pub mod token;
+
+pub use accept::{AcceptStats, Acceptor, DataPlane, bind};
+pub use dev::DevSignIn;
+pub use handshake::HandshakePolicy;
+pub use permit::Permits;
+pub use routes::{Access, Asset, EchoLimits};
+pub use secret::Secret;
+pub use token::{Grant, Signer, TokenPolicy, Verifier};

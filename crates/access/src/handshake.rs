@@ -1,0 +1,155 @@
+//! The opening handshake: what a request to `/ws` or `/echo` gets (RFC 6455 §4.2).
+//!
+//! [`decide`] is a pure function of the request. Its order is: is this a handshake at all, may the
+//! page connect, which codec, who speaks. A request is refused with a status as long as its sender
+//! can read one; a token that a browser brought and that is refused opens the socket and closes it
+//! with a code, because a page sees nothing else.
+
+use http::header::{CONNECTION, HeaderName, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode, Version};
+use hubbub_hub::OpeningKind;
+use hubbub_proto::codec::Codec;
+use hubbub_proto::{CloseCode, DeviceId, Identity, Reason, Refusal};
+use hubbub_websocket::handshake::accept_key;
+
+use crate::credentials::{self, Credentials};
+use crate::origin;
+use crate::rejection::Rejection;
+
+/// What the configuration says about handshakes.
+#[derive(Clone, Debug, Default)]
+pub struct HandshakePolicy {
+    /// Origins besides the server's own, as a browser writes them; `*` for all.
+    pub allowed_origins: Vec<String>,
+    /// The cookie that may hold a token.
+    pub cookie: String,
+}
+
+/// A handshake that succeeds.
+pub(crate) struct Upgrade {
+    /// `Sec-WebSocket-Accept`
+    pub(crate) accept: String,
+    /// `Sec-WebSocket-Protocol`
+    pub(crate) subprotocol: Option<String>,
+    /// What the data plane is to do with the socket.
+    pub(crate) kind: OpeningKind,
+}
+
+/// The answer to a request to `/ws`.
+pub(crate) fn decide(
+    request: &Parts,
+    policy: &HandshakePolicy,
+    verify: impl Fn(&str, Option<&DeviceId>) -> Result<Identity, Refusal>,
+) -> Result<Upgrade, Rejection> {
+    let accept = accept(request)?;
+    if !origin::is_allowed(&request.headers, &policy.allowed_origins) {
+        return Err(Rejection::origin());
+    }
+    let (codec, subprotocol) = negotiate(&request.headers)?;
+    let credentials = Credentials::collect(&request.headers, request.uri.query(), &policy.cookie);
+    if let Some(what) = credentials.malformed {
+        return Err(Rejection::bad_request(what));
+    }
+    let kind = match credentials.identify(verify) {
+        Ok(identity) => OpeningKind::Session {
+            codec,
+            identity: identity.map(Into::into),
+            device: credentials.device,
+        },
+        Err(refusal) if credentials.by_header => return Err(Rejection::unauthorized(&refusal)),
+        Err(refusal) => OpeningKind::Refused(match refusal.reason {
+            Reason::TokenExpired => CloseCode::TokenExpired,
+            _ => CloseCode::Unauthorized,
+        }),
+    };
+    Ok(Upgrade { accept, subprotocol, kind })
+}
+
+/// The answer to a request to `/echo`, which knows no users and no codecs.
+pub(crate) fn decide_echo(
+    request: &Parts,
+    policy: &HandshakePolicy,
+    kind: OpeningKind,
+) -> Result<Upgrade, Rejection> {
+    let accept = accept(request)?;
+    if !origin::is_allowed(&request.headers, &policy.allowed_origins) {
+        return Err(Rejection::origin());
+    }
+    Ok(Upgrade { accept, subprotocol: None, kind })
+}
+
+/// Checks the request against RFC 6455 §4.2.1 and answers the key.
+fn accept(request: &Parts) -> Result<String, Rejection> {
+    let headers = &request.headers;
+    if request.method != Method::GET {
+        return Err(Rejection::method("GET"));
+    }
+    if request.version != Version::HTTP_11 {
+        return Err(Rejection::bad_request("A WebSocket handshake needs HTTP/1.1."));
+    }
+    if !has_token(headers, &UPGRADE, "websocket") || !has_token(headers, &CONNECTION, "upgrade") {
+        return Err(Rejection::bad_request(
+            "This is the address of a WebSocket: send `Connection: Upgrade` and `Upgrade: websocket`.",
+        ));
+    }
+    if only(headers, &SEC_WEBSOCKET_VERSION) != Some("13") {
+        return Err(Rejection::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "upgrade_required",
+            "This server speaks version 13 of the WebSocket protocol.",
+        )
+        .with(SEC_WEBSOCKET_VERSION, "13"));
+    }
+    only(headers, &SEC_WEBSOCKET_KEY).and_then(|key| accept_key(key).ok()).ok_or_else(|| {
+        Rejection::bad_request("Sec-WebSocket-Key must be there once, the base64 of 16 bytes.")
+    })
+}
+
+/// Which codec, and what `Sec-WebSocket-Protocol` says about it.
+fn negotiate(headers: &HeaderMap) -> Result<(Codec, Option<String>), Rejection> {
+    let mut only_bearer = None;
+    let mut unknown = false;
+    for entry in credentials::entries(headers) {
+        if let Some(codec) = Codec::from_subprotocol(entry) {
+            return Ok((codec, Some(entry.to_owned())));
+        }
+        if entry.starts_with("bearer.") {
+            only_bearer.get_or_insert(entry);
+        } else {
+            unknown = true;
+        }
+    }
+    if unknown {
+        return Err(Rejection::new(
+            StatusCode::BAD_REQUEST,
+            "unknown_subprotocol",
+            "None of the subprotocols is known here; use hubbub.v1.json.",
+        ));
+    }
+    // A browser that offered something fails the connection where nothing was selected, so a page
+    // that offers its token alone gets it back.
+    Ok((Codec::default(), only_bearer.map(str::to_owned)))
+}
+
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok().map(str::trim),
+        _ => None,
+    }
+}
+
+/// Whether a header that lists tokens has this one.
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .any(|entry| entry.trim().eq_ignore_ascii_case(token))
+}
+
+#[cfg(test)]
+#[path = "handshake_tests.rs"]
+mod tests;

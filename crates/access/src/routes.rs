@@ -1,0 +1,214 @@
+//! The addresses: pages, the two WebSocket endpoints, health, and signing in for development.
+//!
+//! Invariant: every answer has the security headers, and every refusal is `{code, reason,
+//! message}`. Absent: the HTTP API for back ends.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
+use http::header::{
+    self, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
+    HeaderValue, IF_NONE_MATCH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
+use http::{HeaderMap, Method, StatusCode};
+use hubbub_hub::OpeningKind;
+use hubbub_proto::{DeviceId, Identity, Refusal, Timestamp};
+
+use crate::accept::HandOver;
+use crate::dev::{self, DevSignIn};
+use crate::handshake::{self, HandshakePolicy, Upgrade};
+use crate::rejection::Rejection;
+use crate::token::Verifier;
+
+/// What a page may load and where it may connect: this server, and nothing else.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self' data: blob:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; \
+     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// The time, read here and nowhere else in the checks.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// A file of the pages.
+pub struct Asset {
+    /// Its content.
+    pub bytes: Cow<'static, [u8]>,
+    /// Its `Content-Type`.
+    pub content_type: &'static str,
+    /// Changes with the content; printable, without quotes.
+    pub version: String,
+}
+
+/// Limits of `/echo`.
+#[derive(Clone, Copy, Debug)]
+pub struct EchoLimits {
+    /// Largest message, in bytes.
+    pub message_bytes_max: usize,
+    /// Most fragments of one message.
+    pub fragments_max: u32,
+}
+
+/// What the routes need to know.
+pub struct Access {
+    /// Checks tokens.
+    pub verifier: Arc<Verifier>,
+    /// The time by which they are checked.
+    pub clock: Clock,
+    /// Which pages may connect, and the cookie.
+    pub policy: HandshakePolicy,
+    /// `/echo`, where enabled.
+    pub echo: Option<EchoLimits>,
+    /// Signing in under any name, for development.
+    pub dev: Option<DevSignIn>,
+    /// A file by its path without the leading slash.
+    pub asset: fn(&str) -> Option<Asset>,
+    /// Whether the server can do its work, or why not.
+    pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// The server's version.
+    pub version: &'static str,
+}
+
+impl Access {
+    /// The routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/ws", any(native))
+            .route("/echo", any(echo))
+            .route("/dev/token", any(dev::token))
+            .route("/livez", get(livez))
+            .route("/readyz", get(readyz))
+            .route("/version", get(version))
+            .fallback(file)
+            .method_not_allowed_fallback(async || Rejection::method("GET, HEAD"))
+            .layer(middleware::from_fn(secure))
+            .with_state(Arc::new(self))
+    }
+
+    fn verify(&self, token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal> {
+        self.verifier.verify(token, device, (self.clock)())
+    }
+}
+
+async fn native(State(access): State<Arc<Access>>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let decided =
+        handshake::decide(&parts, &access.policy, |token, device| access.verify(token, device));
+    switch(decided, parts.extensions.get())
+}
+
+async fn echo(State(access): State<Arc<Access>>, request: Request) -> Response {
+    let Some(EchoLimits { message_bytes_max, fragments_max }) = access.echo else {
+        return Rejection::not_found().into_response();
+    };
+    let (parts, _) = request.into_parts();
+    let kind = OpeningKind::Echo { message_bytes_max, fragments_max };
+    switch(handshake::decide_echo(&parts, &access.policy, kind), parts.extensions.get())
+}
+
+/// Answers a handshake, and leaves for the accept loop what is to become of the socket.
+fn switch(decided: Result<Upgrade, Rejection>, hand_over: Option<&HandOver>) -> Response {
+    let (Upgrade { accept, subprotocol, kind }, hand_over) = match (decided, hand_over) {
+        (Ok(upgrade), Some(hand_over)) => (upgrade, hand_over),
+        (Ok(_), None) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        (Err(rejection), _) => return rejection.into_response(),
+    };
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    for (name, value) in
+        [(SEC_WEBSOCKET_ACCEPT, Some(accept)), (SEC_WEBSOCKET_PROTOCOL, subprotocol)]
+    {
+        if let Some(value) = value {
+            let Ok(value) = HeaderValue::try_from(value) else {
+                return Rejection::bad_request("A subprotocol is not a token.").into_response();
+            };
+            headers.insert(name, value);
+        }
+    }
+    hand_over.put(kind);
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
+
+async fn livez() -> Response {
+    plain(StatusCode::OK, "ok\n".to_owned())
+}
+
+async fn readyz(State(access): State<Arc<Access>>) -> Response {
+    match (access.ready)() {
+        Ok(()) => plain(StatusCode::OK, "ready\n".to_owned()),
+        // The reason is in the log; strangers need not know what failed.
+        Err(_) => Rejection::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not_ready",
+            "The server cannot do its work at the moment; see its log.",
+        )
+        .into_response(),
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Response {
+    let no_store = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (status, no_store, text).into_response()
+}
+
+async fn version(State(access): State<Arc<Access>>) -> Response {
+    axum::Json(serde_json::json!({ "name": "hubbub", "version": access.version })).into_response()
+}
+
+async fn file(State(access): State<Arc<Access>>, request: Request) -> Response {
+    let path = match request.uri().path() {
+        "/" => "index.html",
+        path => path.trim_start_matches('/'),
+    };
+    let Some(asset) = (access.asset)(path) else {
+        return Rejection::not_found().into_response();
+    };
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Rejection::method("GET, HEAD").into_response();
+    }
+    let tag = format!("\"{}\"", asset.version);
+    let known = request
+        .headers()
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .any(|line| line.split(',').any(|entry| entry.trim().trim_start_matches("W/") == tag));
+    let mut headers = HeaderMap::with_capacity(3);
+    // Asked again each time, answered by 304: a new server's page is never mixed with an old one's.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        headers.insert(ETAG, tag);
+    }
+    if known {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
+    (StatusCode::OK, headers, Body::from(asset.bytes.into_owned())).into_response()
+}
+
+/// Adds the headers that every answer has.
+async fn secure(request: Request, next: Next) -> Response {
+    const HEADERS: [(HeaderName, &str); 5] = [
+        (CONTENT_SECURITY_POLICY, PAGE_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    let mut response = next.run(request).await;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        for (name, value) in HEADERS {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+#[path = "routes_tests.rs"]
+mod tests;

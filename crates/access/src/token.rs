@@ -1,0 +1,330 @@
+//! Tokens: JWTs (RFC 7519) in JWS compact form (RFC 7515), checked and signed.
+//!
+//! The library checks the signature, against an allow list of algorithms in which `none` has no
+//! place; every rule about claims is [`admit`], a pure function of the claims and the time.
+//! Invariant: nothing of a token is believed before its signature was checked, and nothing longer
+//! than [`TOKEN_BYTES_MAX`] is looked at. Absent: keys fetched over the network, and any state, so
+//! a token cannot be revoked here.
+
+use hubbub_proto::{DeviceId, Identity, Reason, Refusal, Timestamp, UserId};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Secret;
+
+/// Longest token that is looked at, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Longest display name, in bytes.
+pub const DISPLAY_NAME_BYTES_MAX: usize = 256;
+/// Roles of one user, and the bytes of each.
+pub const ROLES_MAX: usize = 64;
+/// Longest role, in bytes.
+pub const ROLE_BYTES_MAX: usize = 128;
+
+/// The algorithms that can be allowed.
+pub const ALGORITHMS: [&str; 3] = ["HS256", "HS384", "HS512"];
+
+/// What a token must satisfy.
+#[derive(Clone, Debug, Default)]
+pub struct TokenPolicy {
+    /// Out of [`ALGORITHMS`].
+    pub algorithms: Vec<String>,
+    /// The `iss` that a token must carry.
+    pub issuer: Option<String>,
+    /// The `aud` that a token must carry, alone or among others.
+    pub audience: Option<String>,
+    /// Seconds by which the issuer's clock may differ from this one's.
+    pub leeway_s: u64,
+}
+
+/// The policy cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// An algorithm that is not in [`ALGORITHMS`].
+    #[error("`{0}` is not one of HS256, HS384, HS512")]
+    Algorithm(String),
+    /// Nothing is allowed.
+    #[error("no algorithm is allowed; use [\"HS256\"]")]
+    Empty,
+}
+
+/// Checks tokens. Cheap: one HMAC, no state, no I/O.
+pub struct Verifier {
+    key: DecodingKey,
+    signature: Validation,
+    policy: TokenPolicy,
+}
+
+impl Verifier {
+    /// A verifier for tokens signed with `secret`.
+    ///
+    /// # Errors
+    /// [`PolicyError`] for an algorithm that cannot be allowed.
+    pub fn new(secret: &Secret, policy: TokenPolicy) -> Result<Self, PolicyError> {
+        let algorithms = policy
+            .algorithms
+            .iter()
+            .map(|name| algorithm(name).ok_or_else(|| PolicyError::Algorithm(name.clone())))
+            .collect::<Result<Vec<_>, _>>()?;
+        let first = *algorithms.first().ok_or(PolicyError::Empty)?;
+        let mut signature = Validation::new(first);
+        signature.algorithms = algorithms;
+        // The claims are judged by `admit`, at a time that is passed in.
+        signature.required_spec_claims.clear();
+        signature.validate_exp = false;
+        signature.validate_nbf = false;
+        signature.validate_aud = false;
+        Ok(Self { key: DecodingKey::from_secret(secret.as_bytes()), signature, policy })
+    }
+
+    /// Who speaks, as `token` says at `now`. `device` is what the client calls its device; the
+    /// token's own `device` claim wins.
+    ///
+    /// # Errors
+    /// `token_expired`, or `bad_token` with a sentence that says what is wrong.
+    pub fn verify(
+        &self,
+        token: &str,
+        device: Option<&DeviceId>,
+        now: Timestamp,
+    ) -> Result<Identity, Refusal> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(bad("the token is longer than 8 KiB"));
+        }
+        let decoded = jsonwebtoken::decode::<Claims>(token, &self.key, &self.signature)
+            .map_err(|error| bad(decoding_error(error.kind())))?;
+        if decoded.header.crit.is_some() {
+            // RFC 7515 §4.1.11: an extension that is not understood makes the token invalid.
+            return Err(bad("the token has a `crit` header, and none is known here"));
+        }
+        admit(decoded.claims, device, &self.policy, now)
+    }
+}
+
+fn algorithm(name: &str) -> Option<Algorithm> {
+    match name {
+        "HS256" => Some(Algorithm::HS256),
+        "HS384" => Some(Algorithm::HS384),
+        "HS512" => Some(Algorithm::HS512),
+        _ => None,
+    }
+}
+
+fn bad(detail: impl Into<Box<str>>) -> Refusal {
+    Refusal::with(Reason::BadToken, detail)
+}
+
+/// A sentence without anything out of the token itself.
+fn decoding_error(kind: &jsonwebtoken::errors::ErrorKind) -> String {
+    use jsonwebtoken::errors::ErrorKind;
+    match kind {
+        ErrorKind::InvalidSignature => "the token's signature is not valid".into(),
+        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => {
+            "the token's algorithm is not allowed".into()
+        }
+        ErrorKind::Json(error) if error.is_data() => {
+            format!("the token's header or claims are not as expected: {error}")
+        }
+        _ => "this is not a JSON Web Token".into(),
+    }
+}
+
+/// The claims that mean something here; all others are passed over.
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Claims {
+    sub: Option<UserId>,
+    id: Option<UserId>,
+    exp: Option<Seconds>,
+    nbf: Option<Seconds>,
+    iat: Option<Seconds>,
+    #[serde(default)]
+    iss: OneOrMany,
+    #[serde(default)]
+    aud: OneOrMany,
+    name: Option<String>,
+    username: Option<String>,
+    #[serde(default)]
+    roles: OneOrMany,
+    #[serde(default)]
+    role: OneOrMany,
+    device: Option<DeviceId>,
+}
+
+/// A NumericDate: seconds since the epoch, perhaps with a fraction (RFC 7519 §2).
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Seconds(f64);
+
+impl Seconds {
+    /// In milliseconds. Out-of-range values saturate, which `as` does.
+    fn at(self) -> Timestamp {
+        Timestamp((self.0 * 1000.0) as u64)
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    #[default]
+    None,
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// Judges the claims of a token whose signature is good.
+fn admit(
+    claims: Claims,
+    device: Option<&DeviceId>,
+    policy: &TokenPolicy,
+    now: Timestamp,
+) -> Result<Identity, Refusal> {
+    let leeway_ms = policy.leeway_s.saturating_mul(1000);
+    // The moment at which a session under this token ends is the moment from which the token is
+    // refused: a client never gets a session that is over already.
+    let expires_at = claims.exp.map(|exp| exp.at().plus_ms(leeway_ms));
+    if expires_at.is_some_and(|end| now >= end) {
+        return Err(Reason::TokenExpired.into());
+    }
+    let latest_start = now.plus_ms(leeway_ms);
+    if claims.nbf.is_some_and(|nbf| nbf.at() > latest_start) {
+        return Err(bad("the token is not valid yet (`nbf`)"));
+    }
+    if claims.iat.is_some_and(|iat| iat.at() > latest_start) {
+        return Err(bad("the token was issued in the future (`iat`)"));
+    }
+    for (claim, expected, found) in
+        [("iss", &policy.issuer, &claims.iss), ("aud", &policy.audience, &claims.aud)]
+    {
+        if let Some(expected) = expected
+            && !found.as_slice().contains(expected)
+        {
+            return Err(bad(format!("the token's `{claim}` is not the expected one")));
+        }
+    }
+    let user = match (claims.sub, claims.id) {
+        (Some(sub), Some(id)) if sub != id => {
+            return Err(bad("the token's `sub` and `id` name different users"));
+        }
+        (Some(user), _) | (None, Some(user)) => user,
+        (None, None) => return Err(bad("the token names no user (`sub`)")),
+    };
+    let (device, device_named) = match claims.device.as_ref().or(device) {
+        Some(device) => (device.clone(), true),
+        None => (made_up_device(), false),
+    };
+    Ok(Identity {
+        user,
+        name: display_name(claims.name.or(claims.username).as_deref())?,
+        roles: roles(&claims.roles, &claims.role)?,
+        device,
+        device_named,
+        expires_at,
+    })
+}
+
+fn display_name(name: Option<&str>) -> Result<Option<Box<str>>, Refusal> {
+    let name = name.map_or("", str::trim);
+    if name.len() > DISPLAY_NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err(bad("the token's `name` has control characters or more than 256 bytes"));
+    }
+    Ok((!name.is_empty()).then(|| name.into()))
+}
+
+fn roles(roles: &OneOrMany, role: &OneOrMany) -> Result<Vec<Box<str>>, Refusal> {
+    let mut all: Vec<Box<str>> = Vec::new();
+    for role in roles.as_slice().iter().chain(role.as_slice()) {
+        if role.is_empty() || role.len() > ROLE_BYTES_MAX || role.chars().any(char::is_control) {
+            return Err(bad("a role of the token is empty, has control characters or is too long"));
+        }
+        if !all.iter().any(|known| **known == **role) {
+            all.push(role.as_str().into());
+        }
+    }
+    if all.len() > ROLES_MAX {
+        return Err(bad("the token has more than 64 roles"));
+    }
+    Ok(all)
+}
+
+/// A device for one connection, where the client named none.
+fn made_up_device() -> DeviceId {
+    let name = uuid::Uuid::new_v4().simple().to_string();
+    DeviceId::new(&name).expect("32 hex digits are a device id")
+}
+
+/// Signs tokens for `hubbub token` and the development page.
+pub struct Signer {
+    key: EncodingKey,
+}
+
+/// What a token is to say.
+#[derive(Clone, Debug, Serialize)]
+pub struct Grant {
+    /// The user.
+    pub sub: UserId,
+    /// The display name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The user's roles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// The client instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
+    /// The issuer, where the server asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+    /// The audience, where the server asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aud: Option<String>,
+    /// When it was made, in seconds since the epoch.
+    pub iat: u64,
+    /// When it ends, in seconds since the epoch.
+    pub exp: u64,
+}
+
+impl Signer {
+    /// A signer with `secret`.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        Self { key: EncodingKey::from_secret(secret.as_bytes()) }
+    }
+
+    /// A token signed with `algorithm`, one of [`ALGORITHMS`].
+    ///
+    /// # Errors
+    /// For another algorithm, or a grant so long that the token would be refused.
+    pub fn sign(&self, grant: &Grant, algorithm_name: &str) -> Result<String, SignError> {
+        let algorithm = algorithm(algorithm_name).ok_or(SignError::Algorithm)?;
+        let token = jsonwebtoken::encode(&Header::new(algorithm), grant, &self.key)
+            .map_err(|error| SignError::Failed(error.to_string()))?;
+        if token.len() > TOKEN_BYTES_MAX { Err(SignError::Long) } else { Ok(token) }
+    }
+}
+
+/// Why a token was not signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// Not one of [`ALGORITHMS`].
+    #[error("tokens are signed with HS256, HS384 or HS512")]
+    Algorithm,
+    /// Names or roles are too long.
+    #[error("the token would be longer than 8 KiB: use fewer or shorter roles")]
+    Long,
+    /// The library failed.
+    #[error("signing failed: {0}")]
+    Failed(String),
+}
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod tests;

@@ -1,0 +1,144 @@
+//! An accept loop on a free port, and clients that speak HTTP by hand.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hubbub_access::{
+    AcceptStats, Acceptor, Access, Asset, DataPlane, HandshakePolicy, Permits, Secret, TokenPolicy,
+    Verifier, bind,
+};
+use hubbub_hub::Opening;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub(crate) const HANDSHAKE: &str = "GET /ws HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\n\
+     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// A socket as the data plane got it.
+pub(crate) struct Adopted {
+    pub(crate) stream: TcpStream,
+    pub(crate) already_read: Bytes,
+    pub(crate) opening: Opening,
+}
+
+struct Keeper(mpsc::Sender<Adopted>);
+
+impl DataPlane for Keeper {
+    fn adopt(&self, stream: TcpStream, already_read: Bytes, opening: Opening) {
+        let _ = self.0.send(Adopted { stream, already_read, opening });
+    }
+}
+
+pub(crate) struct Face {
+    pub(crate) address: SocketAddr,
+    pub(crate) permits: Permits,
+    pub(crate) stats: Arc<AcceptStats>,
+    pub(crate) adopted: mpsc::Receiver<Adopted>,
+    stop: watch::Sender<bool>,
+    running: Option<JoinHandle<()>>,
+    runtime: Runtime,
+}
+
+fn asset(path: &str) -> Option<Asset> {
+    let bytes = match path {
+        "index.html" => b"page".to_vec(),
+        // More than any socket buffers, for a client that does not read.
+        "large.js" => vec![b'x'; 64 << 20],
+        _ => return None,
+    };
+    Some(Asset { bytes: bytes.into(), content_type: "text/plain", version: "1".into() })
+}
+
+impl Face {
+    pub(crate) fn start(connections_max: usize, headers_timeout: Duration) -> Self {
+        let secret = Secret::from_text("0123456789abcdef0123456789abcdef");
+        let policy = TokenPolicy { algorithms: vec!["HS256".into()], ..TokenPolicy::default() };
+        let access = Access {
+            verifier: Arc::new(Verifier::new(&secret, policy).unwrap()),
+            clock: Arc::new(|| hubbub_proto::Timestamp(1_700_000_000_000)),
+            policy: HandshakePolicy::default(),
+            echo: None,
+            dev: None,
+            asset,
+            ready: Box::new(|| Ok(())),
+            version: "1",
+        };
+        let (sender, adopted) = mpsc::channel();
+        let permits = Permits::new(connections_max);
+        let stats = Arc::new(AcceptStats::default());
+        let acceptor = Acceptor {
+            router: access.router(),
+            data_plane: Arc::new(Keeper(sender)),
+            permits: permits.clone(),
+            headers_timeout,
+            stats: stats.clone(),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let (address, running) = runtime.block_on(async {
+            let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let address = listener.local_addr().unwrap();
+            (address, tokio::spawn(acceptor.run(listener, stopped)))
+        });
+        Self { address, permits, stats, adopted, stop, running: Some(running), runtime }
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        Client(stream)
+    }
+
+    pub(crate) fn adopted(&self) -> Adopted {
+        self.adopted.recv_timeout(Duration::from_secs(20)).unwrap()
+    }
+
+    pub(crate) fn counted(counter: &std::sync::atomic::AtomicU64) -> u64 {
+        counter.load(Ordering::Relaxed)
+    }
+
+    /// Stops, and waits for the end of the loop.
+    pub(crate) fn stop(&mut self) {
+        self.stop.send_replace(true);
+        let running = self.running.take().unwrap();
+        self.runtime.block_on(async {
+            tokio::time::timeout(Duration::from_secs(20), running).await.unwrap().unwrap();
+        });
+    }
+}
+
+pub(crate) struct Client(pub(crate) TcpStream);
+
+impl Client {
+    pub(crate) fn write(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Everything up to the end of the connection.
+    pub(crate) fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        self.0.read_to_end(&mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// The head of one answer, and no byte more.
+    pub(crate) fn head(&mut self) -> String {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).unwrap();
+            bytes.push(byte[0]);
+        }
+        String::from_utf8(bytes).unwrap()
+    }
+}

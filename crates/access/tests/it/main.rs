@@ -1,0 +1,6 @@
+//! The accept loop over real sockets, with a data plane that only keeps what it is given.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod accepting;
+mod face;
