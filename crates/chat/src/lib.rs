@@ -2,8 +2,33 @@
 //!
 //! - [`model`]: conversations, members, stays and entries as the rules see them.
 //! - [`ports`]: what the rules need from the world; implemented elsewhere.
+//! - [`visibility`]: what of a log a member may see.
+//! - [`plan`]: decides, command by command, what is to happen or why not. Pure.
+//! - [`writer`]: the one place that does it, a transaction for each batch.
+//! - [`reading`]: assembles history, pulls, syncs and lists out of one snapshot.
+//! - [`service`]: the threads around both, behind one bounded queue.
 //!
-//! Invariant: no sockets, no SQL, no clock and no randomness of its own.
+//! Invariant: no sockets, no SQL, no clock and no randomness of its own. Acks and events leave
+//! [`writer::Scribe::execute`] only after the commit that they tell of.
 
+mod cache;
+pub mod config;
+mod content;
+mod digest;
 pub mod model;
+pub mod plan;
 pub mod ports;
+mod queue;
+pub mod reading;
+mod receipts;
+pub mod service;
+mod soft;
+pub mod stats;
+mod stop;
+pub mod visibility;
+pub mod writer;
+
+pub use config::ChatConfig;
+pub use reading::answer;
+pub use service::{Chat, Health, StartError};
+pub use writer::{Executed, Scribe};

@@ -1,0 +1,248 @@
+//! What the writer remembers of the store, so that a message to a known conversation reads nothing.
+//!
+//! Invariant: equal to the store as of the open transaction, or else empty: there is one writer, it
+//! changes the store and this together, and [`Cache::clear`] follows every rollback. Bounded in
+//! users, conversations, and memberships with their stays; [`Cache::sweep`] between
+//! transactions keeps what was used since the last sweep.
+
+use hubbub_proto::{ConversationId, Timestamp, UserId};
+use rustc_hash::FxHashMap;
+
+use crate::model::{Conversation, ConversationKey, Membership, User, UserKey};
+use crate::ports::{Order, Range, Result, Writer};
+
+/// Most users remembered.
+const USERS_MAX: usize = 131_072;
+/// Most conversations remembered.
+const SLOTS_MAX: usize = 131_072;
+/// Most memberships and stays remembered, taken together.
+const PLACES_MAX: usize = 262_144;
+
+/// Something remembered, and whether it was asked for since the last sweep.
+#[derive(Debug)]
+struct Known<T> {
+    value: T,
+    used: bool,
+}
+
+impl<T> Known<T> {
+    const fn new(value: T) -> Self {
+        Self { value, used: true }
+    }
+
+    const fn touch(&mut self) -> &mut T {
+        self.used = true;
+        &mut self.value
+    }
+}
+
+/// A conversation.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// The row; head and rev run ahead of the store until the end of the transaction.
+    pub(crate) row: Conversation,
+    /// When the newest entry was written.
+    pub(crate) last_at: Timestamp,
+    /// Whether head and rev are to be written back.
+    pub(crate) dirty: bool,
+    member_count: Option<u64>,
+    owner_count: Option<u64>,
+}
+
+impl Slot {
+    const fn new(row: Conversation, last_at: Timestamp) -> Self {
+        Self { row, last_at, dirty: false, member_count: None, owner_count: None }
+    }
+
+    /// How many members it has.
+    pub(crate) fn member_count(&mut self, store: &mut dyn Writer) -> Result<u64> {
+        match self.member_count {
+            Some(count) => Ok(count),
+            None => Ok(*self.member_count.insert(store.member_count(self.row.key)?)),
+        }
+    }
+
+    /// How many of them are owners.
+    pub(crate) fn owner_count(&mut self, store: &mut dyn Writer) -> Result<u64> {
+        match self.owner_count {
+            Some(count) => Ok(count),
+            None => Ok(*self.owner_count.insert(store.owner_count(self.row.key)?)),
+        }
+    }
+
+    /// Somebody came, went or got another role.
+    pub(crate) const fn recount(&mut self) {
+        self.member_count = None;
+        self.owner_count = None;
+    }
+}
+
+type Place = (ConversationKey, UserKey);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    users: FxHashMap<UserId, Known<User>>,
+    slots: FxHashMap<ConversationId, Known<Slot>>,
+    /// `None` where the user never was.
+    places: FxHashMap<Place, Known<Option<Membership>>>,
+    /// One for each place, and one for each stay.
+    places_weight: usize,
+}
+
+impl Cache {
+    /// The user of that name, if the store has seen them.
+    pub(crate) fn user(&mut self, store: &mut dyn Writer, id: &UserId) -> Result<Option<&User>> {
+        if !self.users.contains_key(id) {
+            match store.user(id)? {
+                Some(user) => self.remember(user),
+                None => return Ok(None),
+            }
+        }
+        Ok(self.users.get_mut(id).map(|known| &*known.touch()))
+    }
+
+    /// The short name of a user, if the store has seen them.
+    pub(crate) fn key(&mut self, store: &mut dyn Writer, id: &UserId) -> Result<Option<UserKey>> {
+        Ok(self.user(store, id)?.map(|user| user.key))
+    }
+
+    /// The store has this of a user now.
+    pub(crate) fn remember(&mut self, user: User) {
+        self.users.insert(user.id.clone(), Known::new(user));
+    }
+
+    /// The conversation of that name, if it exists.
+    pub(crate) fn slot(
+        &mut self,
+        store: &mut dyn Writer,
+        id: &ConversationId,
+    ) -> Result<Option<&mut Slot>> {
+        if !self.slots.contains_key(id) {
+            let Some(row) = store.conversation(id)? else { return Ok(None) };
+            let last_at = newest_at(store, &row)?;
+            self.slots.insert(id.clone(), Known::new(Slot::new(row, last_at)));
+        }
+        Ok(self.slots.get_mut(id).map(Known::touch))
+    }
+
+    /// The store has this new, empty conversation now.
+    pub(crate) fn made(&mut self, row: Conversation) {
+        self.slots.insert(row.id.clone(), Known::new(Slot::new(row, Timestamp(0))));
+    }
+
+    /// The place of `user` in a conversation; `None` where they never were.
+    pub(crate) fn membership(
+        &mut self,
+        store: &mut dyn Writer,
+        conversation: ConversationKey,
+        user: UserKey,
+    ) -> Result<Option<&mut Membership>> {
+        let place = (conversation, user);
+        if !self.places.contains_key(&place) {
+            let membership = store.membership(conversation, user)?;
+            self.places_weight += weight(membership.as_ref());
+            self.places.insert(place, Known::new(membership));
+        }
+        Ok(self.places.get_mut(&place).and_then(|known| known.touch().as_mut()))
+    }
+
+    /// A conversation and the place of `user` in it.
+    pub(crate) fn place(
+        &mut self,
+        store: &mut dyn Writer,
+        id: &ConversationId,
+        user: Option<UserKey>,
+    ) -> Result<Option<(&Slot, Option<&Membership>)>> {
+        let Some(slot) = self.slot(store, id)? else { return Ok(None) };
+        let conversation = slot.row.key;
+        if let Some(user) = user {
+            self.membership(store, conversation, user)?;
+        }
+        let slot = self.slots.get(id).map(|known| &known.value);
+        let place = user.and_then(|user| self.places.get(&(conversation, user)));
+        Ok(slot.map(|slot| (slot, place.and_then(|known| known.value.as_ref()))))
+    }
+
+    /// The place of `user` where it is remembered, to be changed along with the store.
+    pub(crate) fn known(&mut self, place: Place) -> Option<&mut Membership> {
+        self.places.get_mut(&place).and_then(|known| known.value.as_mut())
+    }
+
+    /// The store has another place of `user` now.
+    pub(crate) fn forget(&mut self, place: Place) {
+        if let Some(gone) = self.places.remove(&place) {
+            self.places_weight -= weight(gone.value.as_ref());
+        }
+    }
+
+    /// The transaction was rolled back.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Forgets what was not used lately where there is too much. Only between transactions.
+    pub(crate) fn sweep(&mut self) {
+        shrink(&mut self.users, USERS_MAX);
+        shrink(&mut self.slots, SLOTS_MAX);
+        if self.places_weight > PLACES_MAX {
+            let count_max = self.places.len().saturating_sub(1);
+            shrink(&mut self.places, count_max);
+            let weights = self.places.values().map(|known| weight(known.value.as_ref()));
+            self.places_weight = weights.sum();
+            if self.places_weight > PLACES_MAX / 2 {
+                self.places.clear();
+                self.places_weight = 0;
+            }
+        }
+    }
+}
+
+fn weight(membership: Option<&Membership>) -> usize {
+    1 + membership.map_or(0, |membership| membership.stays.len())
+}
+
+/// Above `max`, keeps what was used since the last time, and nothing where that is most of it.
+fn shrink<K: Eq + std::hash::Hash, T>(map: &mut FxHashMap<K, Known<T>>, max: usize) {
+    if map.len() > max {
+        map.retain(|_, known| std::mem::take(&mut known.used));
+        if map.len() > max / 2 {
+            map.clear();
+        }
+    }
+}
+
+/// When the newest entry of a conversation was written.
+fn newest_at(store: &mut dyn Writer, row: &Conversation) -> Result<Timestamp> {
+    if row.head_seq <= row.floor_seq {
+        return Ok(Timestamp(0));
+    }
+    let newest = Range {
+        from: row.head_seq,
+        to: row.head_seq,
+        order: Order::Descending,
+        limit: 1,
+        bytes: usize::MAX,
+    };
+    Ok(store.entries(row.key, newest)?.first().map_or(Timestamp(0), |entry| entry.at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn above_the_limit_what_was_used_stays_unless_it_is_most() {
+        let check = |used: u32, expect: u32| {
+            let mut map: FxHashMap<u32, Known<()>> =
+                (0..11).map(|n| (n, Known { value: (), used: n < used })).collect();
+            shrink(&mut map, 11);
+            assert_eq!(map.len(), 11, "at the limit");
+            shrink(&mut map, 10);
+            assert_eq!(map.len(), expect as usize, "{used} used");
+        };
+        check(0, 0);
+        check(5, 5);
+        check(6, 0);
+    }
+}

@@ -1,0 +1,101 @@
+//! What an operator may choose about messaging. Each field is the key of the same name in the
+//! section `[chat]` of the configuration file.
+
+use serde::{Deserialize, Serialize};
+
+/// The rules' numbers, and the sizes of the services.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChatConfig {
+    /// How long a device may have been away and still be caught up entry by entry, in milliseconds
+    /// (7 days). Older entries are left to `history`.
+    pub offline_window_ms: u64,
+    /// How long a client id is promised to be remembered, in milliseconds (30 days). Announced to
+    /// clients, which give up older queued commands.
+    pub dedupe_window_ms: u64,
+    /// Most members of a group.
+    pub group_members_max: u32,
+    /// Largest group in which a member's receipts go to all the others; above it only to the
+    /// member's own devices.
+    pub receipt_members_max: u32,
+    /// Milliseconds between two receipts of one member in one conversation.
+    pub receipt_interval_ms: u64,
+    /// Most entries of one `sync` answer, over all its conversations, and of one `pull`.
+    pub sync_entries_max: u32,
+    /// Most bytes of entries of one answer: `sync`, `pull` and `history`.
+    pub sync_bytes_max: u32,
+    /// Most entries that one redelivery sends again.
+    pub redelivery_entries: u32,
+    /// Most commands that wait for the writer or a reader; above it connections are parked.
+    pub queue_commands_max: u32,
+    /// Most bytes of commands that wait; above it connections are parked.
+    pub queue_bytes_max: u32,
+    /// Threads that answer `history`, `pull`, `sync` and lists.
+    pub readers: u16,
+}
+
+impl Default for ChatConfig {
+    fn default() -> Self {
+        const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+        Self {
+            offline_window_ms: 7 * DAY_MS,
+            dedupe_window_ms: 30 * DAY_MS,
+            group_members_max: 10_000,
+            receipt_members_max: 100,
+            receipt_interval_ms: 1_000,
+            sync_entries_max: 1_000,
+            sync_bytes_max: 256 * 1024,
+            redelivery_entries: 50,
+            queue_commands_max: 16_384,
+            queue_bytes_max: 64 * 1024 * 1024,
+            readers: 2,
+        }
+    }
+}
+
+/// A key whose value cannot work.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("chat.{key} must be {rule}")]
+pub struct InvalidConfig {
+    /// Which key.
+    pub key: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
+}
+
+impl ChatConfig {
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    /// The first key whose value cannot work.
+    pub fn check(&self) -> Result<(), InvalidConfig> {
+        let rules = [
+            ("offline_window_ms", self.offline_window_ms >= 1_000, "at least 1000"),
+            ("dedupe_window_ms", self.dedupe_window_ms >= 1_000, "at least 1000"),
+            ("group_members_max", self.group_members_max >= 1, "at least 1"),
+            ("receipt_interval_ms", self.receipt_interval_ms >= 1, "at least 1"),
+            ("sync_entries_max", (1..=1_000).contains(&self.sync_entries_max), "1 to 1000"),
+            ("sync_bytes_max", self.sync_bytes_max >= 1_024, "at least 1024"),
+            ("redelivery_entries", (1..=1_000).contains(&self.redelivery_entries), "1 to 1000"),
+            ("queue_commands_max", self.queue_commands_max >= 16, "at least 16"),
+            ("queue_bytes_max", self.queue_bytes_max >= 128 * 1024, "at least 131072"),
+            ("readers", (1..=64).contains(&self.readers), "1 to 64"),
+        ];
+        match rules.into_iter().find(|(_, holds, _)| !holds) {
+            Some((key, _, rule)) => Err(InvalidConfig { key, rule }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_valid_and_a_zero_is_named() {
+        assert_eq!(ChatConfig::default().check(), Ok(()));
+        let broken = ChatConfig { readers: 0, ..ChatConfig::default() };
+        assert_eq!(broken.check().unwrap_err().to_string(), "chat.readers must be 1 to 64");
+    }
+}

@@ -1,0 +1,78 @@
+//! The JSON of the entries that the server itself writes.
+
+use std::sync::Arc;
+
+use hubbub_proto::UserId;
+use hubbub_proto::command::{Content, JoinPolicy, Role};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+/// Contents of the server's kinds; each variant is the content of the kind of the same name.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum GroupContent<'a> {
+    Created {
+        name: &'a str,
+        join: JoinPolicy,
+        members: &'a [UserId],
+    },
+    Updated {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        join: Option<JoinPolicy>,
+    },
+    Joined {
+        user: &'a UserId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<&'a UserId>,
+    },
+    Invited {
+        users: &'a [UserId],
+        by: &'a UserId,
+    },
+    Left {
+        user: &'a UserId,
+    },
+    Kicked {
+        user: &'a UserId,
+        by: &'a UserId,
+    },
+    Role {
+        user: &'a UserId,
+        role: Role,
+    },
+    Dissolved {},
+}
+
+impl GroupContent<'_> {
+    /// As it stands in the entry.
+    pub(crate) fn json(&self) -> Content {
+        to_raw_value(self).map_or_else(|_| Arc::from(RawValue::NULL.to_owned()), Arc::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_are_as_documented() {
+        let user = &UserId::new("bob").unwrap();
+        let by = &UserId::new("alice").unwrap();
+        let users = &[by.clone(), user.clone()];
+        let check = |content: GroupContent<'_>, expect| assert_eq!(content.json().get(), expect);
+        check(
+            GroupContent::Created { name: "g", join: JoinPolicy::Open, members: users },
+            r#"{"name":"g","join":"open","members":["alice","bob"]}"#,
+        );
+        check(GroupContent::Updated { name: Some("n"), join: None }, r#"{"name":"n"}"#);
+        check(GroupContent::Joined { user, by: None }, r#"{"user":"bob"}"#);
+        check(GroupContent::Joined { user, by: Some(by) }, r#"{"user":"bob","by":"alice"}"#);
+        check(GroupContent::Invited { users, by }, r#"{"users":["alice","bob"],"by":"alice"}"#);
+        check(GroupContent::Left { user }, r#"{"user":"bob"}"#);
+        check(GroupContent::Kicked { user, by }, r#"{"user":"bob","by":"alice"}"#);
+        check(GroupContent::Role { user, role: Role::Admin }, r#"{"user":"bob","role":"admin"}"#);
+        check(GroupContent::Dissolved {}, "{}");
+    }
+}

@@ -1,0 +1,150 @@
+//! The digest of a command, by which a retry is told from another command under the same client
+//! id (P2).
+//!
+//! Invariant: the digest covers the type, the target and everything that becomes part of the
+//! entry, each with its length, so that no two commands share a form. `after` is not part of it: a
+//! client may add it when it tries again. The target is the conversation itself, however the
+//! sender spelled it.
+
+use hubbub_proto::command::{
+    GroupCreate, GroupInvite, GroupMember, GroupRole, GroupTarget, GroupUpdate, JoinPolicy, Role,
+    Send,
+};
+use hubbub_proto::{ConversationId, UserId};
+use xxhash_rust::xxh3::Xxh3;
+
+struct Form(Xxh3);
+
+impl Form {
+    fn new(kind: &str) -> Self {
+        Self(Xxh3::new()).text(kind)
+    }
+
+    fn text(mut self, text: &str) -> Self {
+        self.0.update(&(text.len() as u64).to_le_bytes());
+        self.0.update(text.as_bytes());
+        self
+    }
+
+    fn maybe(self, text: Option<&str>) -> Self {
+        match text {
+            Some(text) => self.text("+").text(text),
+            None => self.text("-"),
+        }
+    }
+
+    fn users(self, users: &[UserId]) -> Self {
+        users.iter().fold(self.text("users"), |form, user| form.text(user.as_str()))
+    }
+
+    fn digest(&self) -> u64 {
+        self.0.digest()
+    }
+}
+
+const fn policy(join: JoinPolicy) -> &'static str {
+    match join {
+        JoinPolicy::Invite => "invite",
+        JoinPolicy::Open => "open",
+    }
+}
+
+const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Admin => "admin",
+        Role::Owner => "owner",
+    }
+}
+
+pub(crate) fn send(conversation: &ConversationId, command: &Send) -> u64 {
+    Form::new("send")
+        .text(conversation.as_str())
+        .text(command.kind.as_str())
+        .text(command.content.get())
+        .digest()
+}
+
+pub(crate) fn create(command: &GroupCreate) -> u64 {
+    Form::new("group_create")
+        .text(&command.name)
+        .text(policy(command.join))
+        .users(&command.members)
+        .digest()
+}
+
+pub(crate) fn update(command: &GroupUpdate) -> u64 {
+    Form::new("group_update")
+        .text(command.group.as_str())
+        .maybe(command.name.as_deref())
+        .maybe(command.join.map(policy))
+        .digest()
+}
+
+pub(crate) fn invite(command: &GroupInvite) -> u64 {
+    Form::new("group_invite").text(command.group.as_str()).users(&command.members).digest()
+}
+
+/// `name` tells `group_join`, `group_leave` and `group_dissolve` apart.
+pub(crate) fn target(name: &str, command: &GroupTarget) -> u64 {
+    Form::new(name).text(command.group.as_str()).digest()
+}
+
+pub(crate) fn kick(command: &GroupMember) -> u64 {
+    Form::new("group_kick").text(command.group.as_str()).text(command.user.as_str()).digest()
+}
+
+pub(crate) fn role(command: &GroupRole) -> u64 {
+    Form::new("group_role")
+        .text(command.group.as_str())
+        .text(command.user.as_str())
+        .text(role_name(command.role))
+        .digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of_send(conversation: &str, command: &serde_json::Value) -> u64 {
+        let command = serde_json::from_str(&command.to_string()).unwrap();
+        send(&ConversationId::new(conversation).unwrap(), &command)
+    }
+
+    #[test]
+    fn another_body_kind_or_target_is_another_command() {
+        let base = json!({"to": "user:bob", "content": "hi", "client_id": "c1"});
+        let first = of_send("direct:alice:bob", &base);
+        let same = |value| of_send("direct:alice:bob", &value) == first;
+        assert!(same(json!({"to": "user:bob", "content": "hi", "client_id": "c1"})));
+        assert!(same(json!({"to": "direct:alice:bob", "content": "hi", "client_id": "c1"})));
+        assert!(same(json!({"to": "user:bob", "content": "hi", "client_id": "c1", "after": "c0"})));
+        assert!(!same(json!({"to": "user:bob", "content": "ho", "client_id": "c1"})));
+        assert!(!same(
+            json!({"to": "user:bob", "content": "hi", "client_id": "c1", "kind": "card"})
+        ));
+        assert_ne!(of_send("direct:alice:carol", &base), first);
+    }
+
+    #[test]
+    fn fields_do_not_run_into_each_other() {
+        let create_of = |value: serde_json::Value| {
+            create(&serde_json::from_str::<GroupCreate>(&value.to_string()).unwrap())
+        };
+        assert_ne!(
+            create_of(json!({"name": "g", "members": ["ab", "c"]})),
+            create_of(json!({"name": "g", "members": ["a", "bc"]})),
+        );
+        let update_of = |value: serde_json::Value| {
+            update(&serde_json::from_str::<GroupUpdate>(&value.to_string()).unwrap())
+        };
+        assert_ne!(
+            update_of(json!({"group": "g", "name": "open"})),
+            update_of(json!({"group": "g", "join": "open"})),
+        );
+        let leave: GroupTarget = serde_json::from_str(r#"{"group":"g"}"#).unwrap();
+        assert_ne!(target("group_leave", &leave), target("group_dissolve", &leave));
+    }
+}

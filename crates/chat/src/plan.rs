@@ -1,0 +1,21 @@
+//! Decides, command by command, what is to happen or why not.
+//!
+//! Invariant: pure functions of state, command and time. Refusals are decided here and nowhere
+//! else, except those of idempotency, which the writer alone can see.
+
+pub mod address;
+pub mod cursor;
+pub mod group;
+pub mod send;
+pub mod typing;
+
+use hubbub_proto::command::Role;
+
+use crate::model::{Conversation, Membership};
+
+/// The role of a present member; `None` for everyone else, and for everyone once the
+/// conversation is dissolved.
+#[must_use]
+pub fn standing(conversation: &Conversation, membership: Option<&Membership>) -> Option<Role> {
+    membership.filter(|m| m.is_open() && !conversation.dissolved).map(|m| m.role)
+}

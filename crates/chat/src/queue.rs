@@ -1,0 +1,287 @@
+//! The bounded queue between the shards and the writer.
+//!
+//! Invariant: first in, first out; at most so many requests and bytes wait, the reads that the
+//! writer handed on included until a reader has taken them; what does not fit stays with the
+//! caller. The writer takes everything there is, up to a batch, in one step.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hubbub_proto::Request;
+use hubbub_proto::route::Work;
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) requests: usize,
+    pub(crate) bytes: usize,
+}
+
+/// What a request occupies while it waits, in bytes.
+pub(crate) fn weight(request: &Request) -> usize {
+    size_of::<Request>()
+        + match &request.work {
+            Work::Command { command, .. } => command.weight(),
+            Work::Redeliver { conversation, .. } => conversation.as_str().len(),
+        }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// For the writer.
+    commands: VecDeque<Request>,
+    /// For the readers.
+    reads: VecDeque<Request>,
+    bytes: usize,
+    /// Somebody was left with requests that did not fit.
+    refused: bool,
+    /// Nothing more is taken in.
+    closed: bool,
+    /// The writer hands nothing on any more.
+    reads_closed: bool,
+    writer_sleeps: bool,
+}
+
+impl State {
+    fn count(&self) -> usize {
+        self.commands.len() + self.reads.len()
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    bounds: Bounds,
+    state: Mutex<State>,
+    writer: Condvar,
+    readers: Condvar,
+}
+
+/// What the writer got.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// In the order they came.
+    pub(crate) batch: Vec<Request>,
+    /// The queue was over half full.
+    pub(crate) crowded: bool,
+    /// There is room again for those who were left with something.
+    pub(crate) resume: bool,
+    /// Nothing will ever come any more.
+    pub(crate) ended: bool,
+}
+
+impl Queue {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self { bounds, state: Mutex::default(), writer: Condvar::new(), readers: Condvar::new() }
+    }
+
+    /// A panic elsewhere leaves the state whole: every step under the lock is complete in itself.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes from the front what fits. False once the queue is closed; then nothing is taken.
+    pub(crate) fn submit(&self, batch: &mut VecDeque<Request>) -> bool {
+        let mut state = self.lock();
+        if state.closed {
+            return false;
+        }
+        while let Some(request) = batch.front() {
+            let bytes = state.bytes + weight(request);
+            // An empty queue takes anything, so that no request waits for ever.
+            let fits = state.count() < self.bounds.requests && bytes <= self.bounds.bytes;
+            if !fits && state.count() > 0 {
+                state.refused = true;
+                break;
+            }
+            state.bytes = bytes;
+            state.commands.extend(batch.pop_front());
+        }
+        if mem::take(&mut state.writer_sleeps) {
+            self.writer.notify_one();
+        }
+        true
+    }
+
+    /// Waits for requests, at most as long as given (`None`: as long as it takes), and takes at
+    /// most `max` of them.
+    pub(crate) fn take(&self, max: usize, wait: Option<Duration>) -> Taken {
+        let mut state = self.lock();
+        if state.commands.is_empty() && !state.closed {
+            state.writer_sleeps = true;
+            state = match wait {
+                None => self.writer.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(wait) => {
+                    self.writer.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+            state.writer_sleeps = false;
+        }
+        let crowded = state.count() > self.bounds.requests / 2;
+        let batch: Vec<Request> = if state.commands.len() <= max {
+            mem::take(&mut state.commands).into()
+        } else {
+            state.commands.drain(..max).collect()
+        };
+        state.bytes -= batch.iter().map(weight).sum::<usize>();
+        let resume = self.room(&mut state);
+        let ended = state.closed && state.commands.is_empty() && batch.is_empty();
+        Taken { batch, crowded, resume, ended }
+    }
+
+    /// Whether those who were left with something are to be told, once.
+    fn room(&self, state: &mut State) -> bool {
+        let room =
+            state.count() <= self.bounds.requests / 2 && state.bytes <= self.bounds.bytes / 2;
+        room && mem::take(&mut state.refused)
+    }
+
+    /// Hands reads on to the readers. They count against the bounds from here on.
+    pub(crate) fn hand_on(&self, reads: Vec<Request>) {
+        if reads.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        state.bytes += reads.iter().map(weight).sum::<usize>();
+        state.reads.extend(reads);
+        drop(state);
+        self.readers.notify_all();
+    }
+
+    /// Waits for a read; `None` when there will be none any more. Also says whether there is room
+    /// again.
+    pub(crate) fn take_read(&self) -> Option<(Request, bool)> {
+        let mut state = self.lock();
+        loop {
+            if let Some(read) = state.reads.pop_front() {
+                state.bytes -= weight(&read);
+                let resume = self.room(&mut state);
+                return Some((read, resume));
+            }
+            if state.reads_closed {
+                return None;
+            }
+            state = self.readers.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes nothing in any more; what waits is still to be done.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.writer.notify_all();
+    }
+
+    /// The writer is done; readers end when they have answered what waits.
+    pub(crate) fn close_reads(&self) {
+        self.lock().reads_closed = true;
+        self.readers.notify_all();
+    }
+
+    /// How many requests and bytes wait.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.count(), state.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hubbub_proto::command::Command;
+    use hubbub_proto::{CommandId, ConnId, DeviceId, Identity, UserId};
+
+    use super::*;
+
+    fn requests(count: u32) -> VecDeque<Request> {
+        let identity = Arc::new(Identity {
+            user: UserId::new("alice").unwrap(),
+            name: None,
+            roles: Vec::new(),
+            device: DeviceId::new("d").unwrap(),
+            device_named: false,
+            expires_at: None,
+        });
+        let request = |slot: u32| Request {
+            conn: ConnId { shard: 0, slot, generation: 0 },
+            identity: Arc::clone(&identity),
+            work: Work::Command {
+                id: CommandId::new(&slot.to_string()).ok(),
+                command: Command::Ping,
+            },
+        };
+        (0..count).map(request).collect()
+    }
+
+    fn queue(requests: usize, bytes: usize) -> Queue {
+        Queue::new(Bounds { requests, bytes })
+    }
+
+    fn slots(batch: &[Request]) -> Vec<u32> {
+        batch.iter().map(|request| request.conn.slot).collect()
+    }
+
+    const NOW: Option<Duration> = Some(Duration::ZERO);
+
+    #[test]
+    fn what_does_not_fit_stays_and_is_called_for_at_half() {
+        let queue = queue(4, usize::MAX);
+        let mut batch = requests(6);
+        assert!(queue.submit(&mut batch));
+        assert_eq!(slots(batch.make_contiguous()), [4, 5]);
+        let taken = queue.take(1, NOW);
+        assert_eq!((slots(&taken.batch), taken.crowded, taken.resume), (vec![0], true, false));
+        let taken = queue.take(1, NOW);
+        assert_eq!((slots(&taken.batch), taken.resume), (vec![1], true));
+        let taken = queue.take(9, NOW);
+        assert_eq!((slots(&taken.batch), taken.crowded, taken.resume), (vec![2, 3], false, false));
+        assert_eq!(queue.waiting(), (0, 0));
+    }
+
+    #[test]
+    fn bytes_are_bounded_too_but_an_empty_queue_takes_anything() {
+        let one = weight(&requests(1)[0]);
+        let queue = queue(100, one * 2 + 1);
+        let mut batch = requests(3);
+        queue.submit(&mut batch);
+        assert_eq!((batch.len(), queue.waiting()), (1, (2, one * 2)));
+        let tiny = Queue::new(Bounds { requests: 100, bytes: 1 });
+        let mut batch = requests(2);
+        tiny.submit(&mut batch);
+        assert_eq!(batch.len(), 1);
+    }
+
+    #[test]
+    fn reads_handed_on_count_until_a_reader_takes_them() {
+        let queue = queue(2, usize::MAX);
+        let mut batch = requests(3);
+        queue.submit(&mut batch);
+        queue.hand_on(queue.take(9, NOW).batch);
+        assert_eq!(queue.waiting().0, 2);
+        queue.submit(&mut batch);
+        assert_eq!(batch.len(), 1, "the reads fill it");
+        let (read, resume) = queue.take_read().unwrap();
+        assert_eq!((read.conn.slot, resume), (0, true));
+        queue.submit(&mut batch);
+        assert_eq!((batch.len(), queue.waiting().0), (0, 2));
+    }
+
+    #[test]
+    fn a_closed_queue_takes_nothing_and_gives_the_rest() {
+        let queue = queue(9, usize::MAX);
+        queue.submit(&mut requests(2));
+        queue.close();
+        let mut late = requests(1);
+        assert!(!queue.submit(&mut late));
+        assert_eq!(late.len(), 1);
+        let taken = queue.take(9, None);
+        assert_eq!((taken.batch.len(), taken.ended), (2, false));
+        assert!(queue.take(9, None).ended);
+        queue.hand_on(taken.batch);
+        queue.close_reads();
+        let rest = std::iter::from_fn(|| queue.take_read()).count();
+        assert_eq!(rest, 2);
+    }
+}

@@ -1,0 +1,111 @@
+//! `conversations`, and the summary of a conversation as one member sees it.
+
+use hubbub_proto::command::Conversations;
+use hubbub_proto::event::{
+    ConversationKind, ConversationPage, Entry, Listed, PeerCursors, PublicUser, Summary,
+};
+
+use super::log::{Budget, visible};
+use super::members::page_size;
+use super::{Desk, Place};
+use crate::model::{Conversation, Membership, Rev};
+use crate::plan::standing;
+use crate::ports::{Order, Result};
+use crate::stop::Outcome;
+use crate::visibility::Visibility;
+
+const LIMIT_DEFAULT: u32 = 50;
+const LIMIT_MAX: u32 = 200;
+
+/// When a member's view of a conversation last changed.
+pub(super) fn changed_at(conversation: &Conversation, membership: &Membership) -> Rev {
+    if membership.is_open() { membership.rev.max(conversation.rev) } else { membership.rev }
+}
+
+impl Desk<'_> {
+    pub(super) fn conversations(&mut self, command: &Conversations) -> Outcome<ConversationPage> {
+        let limit = page_size(command.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
+        let mut page = ConversationPage { conversations: Vec::new(), next: None };
+        let Some(key) = self.key else { return Ok(page) };
+        let found = self.reader.recent(key, command.before_rev.map(Rev), limit + 1)?;
+        let mut bytes = self.config.sync_bytes_max as usize;
+        for (conversation, membership) in found {
+            if page.conversations.len() == limit as usize || bytes == 0 {
+                page.next = page.conversations.last().map(|listed| listed.summary.rev);
+                break;
+            }
+            let place = Place { conversation, membership };
+            let last = self.newest(&place)?;
+            let size = last.as_ref().map_or(0, |entry| entry.content.get().len());
+            bytes = bytes.saturating_sub(size);
+            let summary = self.summary(&place)?;
+            page.conversations.push(Listed { summary, last });
+        }
+        Ok(page)
+    }
+
+    fn newest(&mut self, place: &Place) -> Result<Option<Entry>> {
+        let view = Visibility::of(&place.conversation, &place.membership);
+        let segments = view.segments(view.first(), view.head());
+        let one = Budget { entries: 1, bytes: usize::MAX, first_free: true };
+        let newest = visible(self.reader, &place.conversation, segments, Order::Descending, one)?;
+        Ok(newest.0.into_iter().next())
+    }
+
+    /// The conversation and the user's place in it.
+    pub(super) fn summary(&mut self, place: &Place) -> Result<Summary> {
+        let Place { conversation, membership } = place;
+        let view = Visibility::of(conversation, membership);
+        let group = conversation.kind == ConversationKind::Group;
+        let (peer, peer_cursors) = self.peer(conversation)?;
+        Ok(Summary {
+            id: conversation.id.clone(),
+            kind: conversation.kind,
+            name: conversation.profile.name.clone().filter(|_| group),
+            peer,
+            role: group.then_some(membership.role),
+            join: group.then_some(conversation.profile.join),
+            member: standing(conversation, Some(membership)).is_some(),
+            head_seq: view.head(),
+            floor_seq: conversation.floor_seq,
+            first_seq: view.first(),
+            unread: self.unread(place)?,
+            received_seq: membership.received_seq,
+            read_seq: membership.read_seq,
+            peer_cursors,
+            rev: changed_at(conversation, membership).0,
+        })
+    }
+
+    /// The other side of a direct conversation and how far they are; of a note to oneself there
+    /// are no other cursors.
+    fn peer(
+        &mut self,
+        conversation: &Conversation,
+    ) -> Result<(Option<PublicUser>, Option<PeerCursors>)> {
+        let Some(peer) = conversation.id.peer_of(self.user) else { return Ok((None, None)) };
+        let public = self.public(&peer)?;
+        if peer == *self.user {
+            return Ok((Some(public), None));
+        }
+        let Some(user) = self.reader.user(&peer)? else { return Ok((Some(public), None)) };
+        let cursors = self
+            .reader
+            .membership(conversation.key, user.key)?
+            .map(|m| PeerCursors { received_seq: m.received_seq, read_seq: m.read_seq });
+        Ok((Some(public), cursors))
+    }
+
+    /// P6: messages by others beyond what is read, from the newest stay on, above the floor.
+    fn unread(&mut self, place: &Place) -> Result<u32> {
+        let Place { conversation, membership } = place;
+        let view = Visibility::of(conversation, membership);
+        let Some(key) = self.key else { return Ok(0) };
+        let joined = view.newest_join().saturating_sub(1);
+        let from = membership.read_seq.max(joined).max(conversation.floor_seq) + 1;
+        if from > view.head() {
+            return Ok(0);
+        }
+        self.reader.unread(conversation.key, key, from, view.head())
+    }
+}

@@ -1,0 +1,97 @@
+//! `history`: a page of what a member may see, in ascending order.
+
+use hubbub_proto::command::{HISTORY_LIMIT_MAX, History};
+use hubbub_proto::event::HistoryPage;
+use hubbub_proto::{Reason, Refusal};
+
+use super::log::{Budget, visible};
+use super::{Desk, Place};
+use crate::ports::Order;
+use crate::stop::Outcome;
+use crate::visibility::Visibility;
+
+impl Desk<'_> {
+    pub(super) fn history(&mut self, command: &History) -> Outcome<HistoryPage> {
+        let range = Wanted::of(command)?;
+        let Some(Place { conversation, membership }) = self.place(&command.conversation)? else {
+            return Ok(HistoryPage { entries: Vec::new(), head_seq: 0, floor_seq: 0, more: false });
+        };
+        let view = Visibility::of(&conversation, &membership);
+        let (from, to) = range.clip(view.first(), view.head());
+        let budget = Budget {
+            entries: command.limit.min(HISTORY_LIMIT_MAX) as usize,
+            bytes: self.config.sync_bytes_max as usize,
+            first_free: true,
+        };
+        let segments = view.segments(from, to);
+        let (mut entries, more) =
+            visible(self.reader, &conversation, segments, range.order(), budget)?;
+        if range.order() == Order::Descending {
+            entries.reverse();
+        }
+        let (head_seq, floor_seq) = (view.head(), conversation.floor_seq);
+        Ok(HistoryPage { entries, head_seq, floor_seq, more })
+    }
+}
+
+/// Which way a page goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Wanted {
+    Newest,
+    Before(u64),
+    After(u64),
+}
+
+impl Wanted {
+    fn of(command: &History) -> Result<Self, Refusal> {
+        if command.limit == 0 {
+            return Err(Refusal::with(Reason::BadRange, "`limit` must be at least 1."));
+        }
+        match (command.before, command.after) {
+            (None, None) => Ok(Self::Newest),
+            (Some(before), None) => Ok(Self::Before(before)),
+            (None, Some(after)) => Ok(Self::After(after)),
+            (Some(_), Some(_)) => {
+                Err(Refusal::with(Reason::BadRange, "Give `before` or `after`, not both."))
+            }
+        }
+    }
+
+    fn clip(self, first: u64, head: u64) -> (u64, u64) {
+        match self {
+            Self::Newest => (first, head),
+            Self::Before(before) => (first, before.saturating_sub(1).min(head)),
+            Self::After(after) => (after.saturating_add(1).max(first), head),
+        }
+    }
+
+    const fn order(self) -> Order {
+        match self {
+            Self::Newest | Self::Before(_) => Order::Descending,
+            Self::After(_) => Order::Ascending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_table() {
+        let check = |json: &str, expect: Result<(u64, u64), Reason>| {
+            let command = serde_json::from_str(&format!(r#"{{"conversation":"group:g"{json}}}"#));
+            let range = Wanted::of(&command.unwrap()).map_err(|refusal| refusal.reason);
+            assert_eq!(range.map(|range| range.clip(3, 9)), expect, "{json}");
+        };
+        check("", Ok((3, 9)));
+        check(r#","before":7"#, Ok((3, 6)));
+        check(r#","before":99"#, Ok((3, 9)));
+        check(r#","before":0"#, Ok((3, 0)));
+        check(r#","after":7"#, Ok((8, 9)));
+        check(r#","after":0"#, Ok((3, 9)));
+        check(r#","after":18446744073709551615"#, Ok((u64::MAX, 9)));
+        check(r#","before":7,"after":1"#, Err(Reason::BadRange));
+        check(r#","limit":0"#, Err(Reason::BadRange));
+    }
+}

@@ -1,0 +1,132 @@
+//! `sync`, second half: what a device missed, out of one snapshot. Live delivery was turned on by
+//! the writer before that, so that nothing falls between.
+
+use hubbub_proto::ConversationId;
+use hubbub_proto::command::Sync;
+use hubbub_proto::event::{SyncPage, SyncedConversation};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::conversations::changed_at;
+use super::log::{Budget, dense};
+use super::window::{self, Known, Start};
+use super::{Desk, Place};
+use crate::model::Rev;
+use crate::ports::Result;
+use crate::stop::Outcome;
+use crate::visibility::Visibility;
+
+/// Most conversations of one answer.
+const CONVERSATIONS_MAX: usize = 200;
+
+/// What the device said, in a form to ask.
+struct Told<'a> {
+    cursors: FxHashMap<&'a ConversationId, u64>,
+    foreign: bool,
+}
+
+impl Told<'_> {
+    fn of(&self, conversation: &ConversationId) -> Known {
+        match self.cursors.get(conversation) {
+            None => Known::Nothing,
+            Some(_) if self.foreign => Known::Foreign,
+            Some(cursor) => Known::Cursor(*cursor),
+        }
+    }
+}
+
+impl Desk<'_> {
+    pub(super) fn sync(&mut self, command: &Sync) -> Outcome<SyncPage> {
+        let told = Told {
+            cursors: command.cursors.iter().map(|c| (&c.conversation, c.seq)).collect(),
+            // A client that names no epoch is taken at its word.
+            foreign: command.epoch.as_deref().is_some_and(|epoch| epoch != self.epoch),
+        };
+        let since = if told.foreign { 0 } else { command.rev.unwrap_or(0) };
+        let mut page = SyncPage {
+            epoch: self.epoch.into(),
+            conversations: Vec::new(),
+            rev: since,
+            more: false,
+        };
+        let Some(key) = self.key else { return Ok(page) };
+        let limit = u32::try_from(CONVERSATIONS_MAX + 1).unwrap_or(u32::MAX);
+        let mut changed = self.reader.changed(key, Rev(since), limit)?;
+        page.more = changed.len() > CONVERSATIONS_MAX;
+        changed.truncate(CONVERSATIONS_MAX);
+
+        let mut budget = Budget {
+            entries: self.config.sync_entries_max as usize,
+            bytes: self.config.sync_bytes_max as usize,
+            first_free: false,
+        };
+        let mut included = FxHashSet::default();
+        for (conversation, membership) in changed {
+            page.rev = page.rev.max(changed_at(&conversation, &membership).0);
+            included.insert(conversation.id.clone());
+            let place = Place { conversation, membership };
+            page.conversations.push(self.synced(&place, &told, &mut budget)?);
+        }
+        if !page.more {
+            self.add_named(command, &told, &included, &mut budget, &mut page)?;
+        }
+        Ok(page)
+    }
+
+    /// Conversations that did not change since, but of which the device does not have everything:
+    /// an earlier answer was cut, or its cursor is off.
+    fn add_named(
+        &mut self,
+        command: &Sync,
+        told: &Told<'_>,
+        included: &FxHashSet<ConversationId>,
+        budget: &mut Budget,
+        page: &mut SyncPage,
+    ) -> Result<()> {
+        for cursor in &command.cursors {
+            if included.contains(&cursor.conversation) {
+                continue;
+            }
+            let Some(place) = self.find(&cursor.conversation)? else { continue };
+            if Visibility::of(&place.conversation, &place.membership).head() == cursor.seq {
+                continue;
+            }
+            if page.conversations.len() == CONVERSATIONS_MAX {
+                page.more = true;
+                return Ok(());
+            }
+            page.conversations.push(self.synced(&place, told, budget)?);
+        }
+        Ok(())
+    }
+
+    fn synced(
+        &mut self,
+        place: &Place,
+        told: &Told<'_>,
+        budget: &mut Budget,
+    ) -> Result<SyncedConversation> {
+        let Place { conversation, membership } = place;
+        let view = Visibility::of(conversation, membership);
+        let known = told.of(&conversation.id);
+        let at = self.now.minus_ms(self.config.offline_window_ms);
+        let window = self.reader.first_seq_at(conversation.key, at)?;
+        let Start { from, reset } = window::start(
+            known,
+            &window::Place {
+                head: view.head(),
+                floor: conversation.floor_seq,
+                first: view.first(),
+                window: window.unwrap_or(u64::MAX).min(view.head() + 1),
+                received: membership.received_seq,
+            },
+        );
+        let dense = dense(self.reader, conversation, &view, (from, view.head()), budget)?;
+        Ok(SyncedConversation {
+            summary: self.summary(place)?,
+            reset,
+            from_seq: from,
+            entries: dense.items,
+            more: dense.cut,
+        })
+    }
+}

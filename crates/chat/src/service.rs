@@ -1,0 +1,279 @@
+//! The threads: one writer and some readers around one bounded queue.
+//!
+//! Invariant: the writer posts the effects of a batch itself, after its commit and before it hands
+//! the batch's reads on, so that no connection sees an answer older than its own writes. A panic in
+//! the writer aborts the process (P10), which P1 makes safe; one in a reader costs its request.
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hubbub_proto::route::Work;
+use hubbub_proto::{Ack, Command, Effect, Reason, Request};
+
+use crate::ChatConfig;
+use crate::config::InvalidConfig;
+use crate::ports::{Clock, Names, Reader, Router, Store, StoreError};
+use crate::queue::{Bounds, Queue};
+use crate::reading::{answer, reply};
+use crate::stats::{Snapshot, Stats};
+use crate::writer::{Executed, Scribe};
+
+/// Most requests of one transaction.
+const BATCH_MAX: usize = 4_096;
+/// The writer does not wake up more often than this for deadlines alone.
+const WAIT_MIN: Duration = Duration::from_millis(20);
+
+/// Why the services did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A number that cannot work.
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
+    /// The store gave no handle.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Whether messages can be written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Health {
+    /// All is well.
+    Ok,
+    /// The store failed for this reason; nothing is acked until a restart.
+    Failed(Box<str>),
+}
+
+/// What the threads share.
+struct Shared {
+    queue: Queue,
+    router: Arc<dyn Router>,
+    clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+    config: ChatConfig,
+    stats: Arc<Stats>,
+    health: Mutex<Health>,
+    running: Mutex<usize>,
+    ended: Condvar,
+}
+
+/// The chat services.
+pub struct Chat {
+    shared: Arc<Shared>,
+}
+
+impl Chat {
+    /// Takes the store's writer and readers and starts the threads.
+    ///
+    /// # Errors
+    /// When the configuration cannot work, the store gives no handle, or a thread does not start.
+    pub fn start(
+        store: Arc<dyn Store>,
+        router: Arc<dyn Router>,
+        clock: Arc<dyn Clock>,
+        names: Box<dyn Names>,
+        config: ChatConfig,
+    ) -> Result<Self, StartError> {
+        config.check()?;
+        let scribe = Scribe::new(store.writer()?, config.clone(), names)?;
+        let readers: Vec<_> =
+            (0..config.readers).map(|_| store.reader()).collect::<Result<_, _>>()?;
+        let bounds = Bounds {
+            requests: config.queue_commands_max as usize,
+            bytes: config.queue_bytes_max as usize,
+        };
+        let shared = Arc::new(Shared {
+            queue: Queue::new(bounds),
+            router,
+            clock,
+            store,
+            config,
+            stats: scribe.stats(),
+            health: Mutex::new(Health::Ok),
+            running: Mutex::new(0),
+            ended: Condvar::new(),
+        });
+        let chat = Self { shared };
+        for (index, reader) in readers.into_iter().enumerate() {
+            chat.spawn(format!("chat-read-{index}"), |shared| read(shared, reader))?;
+        }
+        chat.spawn("chat-write".to_owned(), |shared| write(shared, scribe))?;
+        Ok(chat)
+    }
+
+    fn spawn(
+        &self,
+        name: String,
+        run: impl FnOnce(&Shared) + Send + 'static,
+    ) -> Result<(), StartError> {
+        let shared = Arc::clone(&self.shared);
+        *lock(&shared.running) += 1;
+        let body = move || {
+            // Both threads catch what may panic; whatever still gets here must not go unnoticed.
+            if catch_unwind(AssertUnwindSafe(|| run(&shared))).is_err() {
+                tracing::error!("a chat thread panicked; aborting");
+                std::process::abort();
+            }
+            *lock(&shared.running) -= 1;
+            shared.ended.notify_all();
+        };
+        match thread::Builder::new().name(name).spawn(body) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                *lock(&self.shared.running) -= 1;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Takes requests from the front while the queue has room; the rest stays, and
+    /// [`Router::resume`] tells when there is room again. Once drained, every command is refused.
+    pub fn submit(&self, batch: &mut VecDeque<Request>) {
+        if self.shared.queue.submit(batch) {
+            return;
+        }
+        let refuse = |request| reply(&request, Err(Reason::ShuttingDown.into()));
+        let effects: Vec<Effect> = batch.drain(..).flat_map(refuse).collect();
+        if !effects.is_empty() {
+            self.shared.router.post(effects);
+        }
+    }
+
+    /// Takes nothing in any more, finishes and posts what waits, writes the soft cursors, and waits
+    /// for the threads to end. False if the deadline came first; the threads then go on.
+    pub fn drain(&self, deadline: Instant) -> bool {
+        self.shared.queue.close();
+        let mut running = lock(&self.shared.running);
+        while *running > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.shared.ended.wait_timeout(running, left);
+            running = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Whether messages can be written.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        lock(&self.shared.health).clone()
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn stats(&self) -> Snapshot {
+        let (queued, queued_bytes) = self.shared.queue.waiting();
+        Snapshot { queued, queued_bytes, ..self.shared.stats.snapshot() }
+    }
+}
+
+impl Drop for Chat {
+    /// Without [`Chat::drain`] the threads finish what waits on their own.
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The writer's thread.
+fn write(shared: &Shared, mut scribe: Scribe) {
+    loop {
+        let wait = scribe.next_deadline().map(|deadline| {
+            Duration::from_millis(deadline.since(shared.clock.now())).max(WAIT_MIN)
+        });
+        let mut taken = shared.queue.take(BATCH_MAX, wait);
+        if taken.ended {
+            break;
+        }
+        if taken.crowded {
+            shed(shared, &mut taken.batch);
+        }
+        let Executed { effects, reads } = scribe.execute(taken.batch, shared.clock.now());
+        if !effects.is_empty() {
+            shared.router.post(effects);
+        }
+        shared.queue.hand_on(reads);
+        if taken.resume {
+            shared.router.resume();
+        }
+        note_failure(shared, &scribe);
+    }
+    let effects = scribe.finish(shared.clock.now());
+    if !effects.is_empty() {
+        shared.router.post(effects);
+    }
+    note_failure(shared, &scribe);
+    shared.queue.close_reads();
+}
+
+fn note_failure(shared: &Shared, scribe: &Scribe) {
+    if let Some(reason) = scribe.failure() {
+        let mut health = lock(&shared.health);
+        if *health == Health::Ok {
+            *health = Health::Failed(reason.into());
+        }
+    }
+}
+
+/// Drops `typing` from a batch: it is the first to go under load. It is answered all the same.
+fn shed(shared: &Shared, batch: &mut Vec<Request>) {
+    let mut replies = Vec::new();
+    batch.retain(|request| {
+        let typing = matches!(&request.work, Work::Command { command: Command::Typing(_), .. });
+        if typing {
+            replies.extend(reply(request, Ok(Ack::Done)));
+        }
+        !typing
+    });
+    if !replies.is_empty() {
+        shared.stats.typing_dropped(replies.len());
+        shared.router.post(replies);
+    }
+}
+
+/// A reader's thread.
+fn read(shared: &Shared, mut reader: Box<dyn Reader>) {
+    while let Some((request, resume)) = shared.queue.take_read() {
+        let now = shared.clock.now();
+        let run = || answer(&mut *reader, &shared.config, shared.store.epoch(), &request, now);
+        let effects = match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(effects) => effects,
+            Err(_) => {
+                shared.stats.panic();
+                // The handle may be in the middle of a snapshot, so it is not used again.
+                match shared.store.reader() {
+                    Ok(fresh) => reader = fresh,
+                    Err(error) => tracing::error!(%error, "no new reader after a panic"),
+                }
+                reply(&request, Err(Reason::Internal.into()))
+            }
+        };
+        shared.stats.read();
+        count_refusals(shared, &effects);
+        if !effects.is_empty() {
+            shared.router.post(effects);
+        }
+        if resume {
+            shared.router.resume();
+        }
+    }
+}
+
+fn count_refusals(shared: &Shared, effects: &[Effect]) {
+    for effect in effects {
+        if let Effect::Reply { outcome: Err(refusal), .. } = effect {
+            shared.stats.refusal(refusal.reason);
+        }
+    }
+}

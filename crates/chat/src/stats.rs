@@ -1,0 +1,137 @@
+//! What the services count. Plain counters; whoever exports them reads them as often as they like.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use hubbub_proto::Reason;
+
+/// Bounds of [`Snapshot::batch_sizes`]: a batch is counted in the first one that is not smaller.
+pub const BATCH_BOUNDS: [usize; 7] = [1, 4, 16, 64, 256, 1_024, 4_096];
+
+/// Counters since the start, shared by the writer, the readers and whoever looks.
+#[derive(Debug)]
+pub struct Stats {
+    commits: AtomicU64,
+    rollbacks: AtomicU64,
+    commands: AtomicU64,
+    reads: AtomicU64,
+    typing_dropped: AtomicU64,
+    panics: AtomicU64,
+    batch_sizes: [AtomicU64; BATCH_BOUNDS.len()],
+    refusals: Box<[AtomicU64]>,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            commits: AtomicU64::new(0),
+            rollbacks: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+            typing_dropped: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
+            batch_sizes: Default::default(),
+            refusals: Reason::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+}
+
+/// The counters at one moment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Snapshot {
+    /// Transactions that were made durable.
+    pub commits: u64,
+    /// Transactions that were given up because the store refused something.
+    pub rollbacks: u64,
+    /// Requests that the writer saw.
+    pub commands: u64,
+    /// Requests that the readers answered.
+    pub reads: u64,
+    /// `typing` dropped because the queue was over half full.
+    pub typing_dropped: u64,
+    /// Panics while answering a read; the request was refused with `internal`.
+    pub panics: u64,
+    /// Batches by size, see [`BATCH_BOUNDS`].
+    pub batch_sizes: [u64; BATCH_BOUNDS.len()],
+    /// Refusals that happened, by reason.
+    pub refusals: Vec<(Reason, u64)>,
+    /// Requests that wait for the writer or a reader.
+    pub queued: usize,
+    /// Their bytes.
+    pub queued_bytes: usize,
+}
+
+impl Stats {
+    pub(crate) fn batch(&self, size: usize) {
+        if size == 0 {
+            return;
+        }
+        self.commands.fetch_add(size as u64, Relaxed);
+        let bucket = BATCH_BOUNDS.iter().position(|bound| size <= *bound);
+        self.batch_sizes[bucket.unwrap_or(BATCH_BOUNDS.len() - 1)].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn commit(&self) {
+        self.commits.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn rollback(&self) {
+        self.rollbacks.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn read(&self) {
+        self.reads.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn typing_dropped(&self, count: usize) {
+        self.typing_dropped.fetch_add(count as u64, Relaxed);
+    }
+
+    pub(crate) fn panic(&self) {
+        self.panics.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn refusal(&self, reason: Reason) {
+        if let Some(index) = Reason::ALL.iter().position(|known| *known == reason) {
+            self.refusals[index].fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Reads all of them; `queued` is filled in by who knows the queue.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let refusals = Reason::ALL.iter().zip(&self.refusals);
+        Snapshot {
+            commits: self.commits.load(Relaxed),
+            rollbacks: self.rollbacks.load(Relaxed),
+            commands: self.commands.load(Relaxed),
+            reads: self.reads.load(Relaxed),
+            typing_dropped: self.typing_dropped.load(Relaxed),
+            panics: self.panics.load(Relaxed),
+            batch_sizes: std::array::from_fn(|i| self.batch_sizes[i].load(Relaxed)),
+            refusals: refusals
+                .map(|(reason, count)| (*reason, count.load(Relaxed)))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
+            queued: 0,
+            queued_bytes: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_and_refusals_are_counted_where_they_belong() {
+        let stats = Stats::default();
+        for size in [0, 1, 2, 4, 5, 4_096, 9_999] {
+            stats.batch(size);
+        }
+        stats.refusal(Reason::Conflict);
+        stats.refusal(Reason::Conflict);
+        let snapshot = stats.snapshot();
+        assert_eq!(snapshot.batch_sizes, [1, 2, 1, 0, 0, 0, 2]);
+        assert_eq!(snapshot.refusals, [(Reason::Conflict, 2)]);
+    }
+}

@@ -1,0 +1,324 @@
+//! The one place that changes the store: every batch is one transaction (group commit).
+//!
+//! Invariant: effects leave [`Scribe::execute`] only after the commit that they tell of has
+//! returned (P1), in the order of the requests; a refusal writes nothing. A row that the store does
+//! not take costs only the request that brought it; a full disk costs the batch a refusal; after
+//! any other failure nothing is acked any more. Deliberately absent: threads and clocks, see
+//! [`crate::service`].
+
+mod attach;
+mod cursor;
+mod group;
+mod send;
+mod transaction;
+mod typing;
+
+use std::sync::Arc;
+
+use hubbub_proto::command::Class;
+use hubbub_proto::route::Work;
+use hubbub_proto::{Effect, Reason, Refusal, Request, Timestamp};
+
+use self::transaction::{Done, Transaction};
+use crate::ChatConfig;
+use crate::cache::Cache;
+use crate::model::Rev;
+use crate::ports::{Names, Result, StoreError, Writer};
+use crate::receipts::Receipts;
+use crate::soft::SoftCursors;
+use crate::stats::Stats;
+
+/// When a command that met a full disk or a failed row makes sense again, in milliseconds.
+const STORE_RETRY_MS: u64 = 1_000;
+
+/// What came of a batch.
+#[derive(Debug, Default)]
+pub struct Executed {
+    /// To be posted, in this order. What they tell of is durable.
+    pub effects: Vec<Effect>,
+    /// To be answered by readers, in this order, after the effects were posted.
+    pub reads: Vec<Request>,
+}
+
+/// Executes commands, batch by batch.
+pub struct Scribe {
+    store: Box<dyn Writer>,
+    config: ChatConfig,
+    names: Box<dyn Names>,
+    cache: Cache,
+    soft: SoftCursors,
+    receipts: Receipts,
+    committed: Rev,
+    /// The newest time seen: a clock that steps back does not turn the order of entries around.
+    now: Timestamp,
+    /// Whether the store is in a transaction.
+    open: bool,
+    /// Soft cursors wait until then: the disk was full.
+    flush_after: Timestamp,
+    failed: Option<Box<str>>,
+    stats: Arc<Stats>,
+}
+
+/// Which soft cursors go along with a transaction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Flush {
+    Nothing,
+    Due,
+    Everything,
+}
+
+/// Effects so far, and the places in the batch of `sync` commands that no reader may answer.
+#[derive(Default)]
+struct Outcome {
+    effects: Vec<Effect>,
+    refused: Vec<usize>,
+}
+
+/// Whether a request is answered by a reader, and needs of the writer no more than its place in
+/// the order (and, for `sync`, live delivery turned on).
+fn is_read(request: &Request) -> bool {
+    match &request.work {
+        Work::Command { command, .. } => matches!(command.class(), Class::Read | Class::Attach),
+        Work::Redeliver { .. } => true,
+    }
+}
+
+impl Scribe {
+    /// A writer over the store's one handle.
+    ///
+    /// # Errors
+    /// When the store cannot say how far it is.
+    pub fn new(
+        mut store: Box<dyn Writer>,
+        config: ChatConfig,
+        names: Box<dyn Names>,
+    ) -> Result<Self> {
+        let committed = store.committed_rev()?;
+        Ok(Self {
+            store,
+            receipts: Receipts::new(config.receipt_interval_ms),
+            config,
+            names,
+            cache: Cache::default(),
+            soft: SoftCursors::default(),
+            committed,
+            now: Timestamp::default(),
+            open: false,
+            flush_after: Timestamp::default(),
+            failed: None,
+            stats: Arc::default(),
+        })
+    }
+
+    /// The counters that this writer moves.
+    #[must_use]
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// Why nothing is written any more, if so.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+
+    /// Executes a batch in the order given, in one transaction where the store takes it.
+    pub fn execute(&mut self, batch: Vec<Request>, now: Timestamp) -> Executed {
+        self.now = self.now.max(now);
+        self.stats.batch(batch.len());
+        let mut outcome = Outcome::default();
+        if self.failed.is_some() {
+            self.refuse(&batch, 0, Reason::StoreFailed, &mut outcome);
+        } else {
+            match self.transact(&batch, Flush::Due) {
+                Ok(effects) => outcome.effects = effects,
+                Err(StoreError::Row(row)) => {
+                    tracing::warn!(row, requests = batch.len(), "a row was refused, going singly");
+                    self.singly(&batch, &mut outcome);
+                }
+                Err(error) => self.give_up(&error, &batch, 0, &mut outcome),
+            }
+        }
+        self.receipts.take_due(self.now, &mut outcome.effects);
+        self.cache.sweep();
+        let goes_on = |(index, request): &(usize, Request)| {
+            is_read(request) && outcome.refused.binary_search(index).is_err()
+        };
+        let reads = batch.into_iter().enumerate().filter(goes_on).map(|(_, read)| read).collect();
+        Executed { effects: outcome.effects, reads }
+    }
+
+    /// Writes soft cursors and tells receipts that are due; to be called at
+    /// [`Scribe::next_deadline`], or every second.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
+        self.execute(Vec::new(), now).effects
+    }
+
+    /// Writes all soft cursors, whether they are due or not: for the end.
+    pub fn finish(&mut self, now: Timestamp) -> Vec<Effect> {
+        self.now = self.now.max(now);
+        let mut outcome = Outcome::default();
+        if self.failed.is_none() {
+            match self.transact(&[], Flush::Everything) {
+                Ok(effects) => outcome.effects = effects,
+                Err(error) => self.give_up(&error, &[], 0, &mut outcome),
+            }
+        }
+        outcome.effects
+    }
+
+    /// When [`Scribe::tick`] has something to do; `None` while there is nothing.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let soft = self.soft.next_due().filter(|_| self.failed.is_none());
+        let soft = soft.map(|due| due.max(self.flush_after));
+        [soft, self.receipts.next_due()].into_iter().flatten().min()
+    }
+
+    /// One transaction: everything is applied, then committed, and only then do the effects exist
+    /// for anyone else.
+    fn transact(&mut self, batch: &[Request], flush: Flush) -> Result<Vec<Effect>> {
+        let applied = self.apply(batch, flush);
+        let committed = applied.and_then(|done| self.commit(&done).map(|()| done));
+        match committed {
+            Ok(done) => Ok(self.publish(done)),
+            Err(error) => Err(self.roll_back(error)),
+        }
+    }
+
+    fn apply(&mut self, batch: &[Request], flush: Flush) -> Result<Done> {
+        let flushed = self.to_flush(flush);
+        let mut transaction = Transaction {
+            store: &mut *self.store,
+            cache: &mut self.cache,
+            soft: &mut self.soft,
+            names: &mut *self.names,
+            config: &self.config,
+            stats: &self.stats,
+            open: &mut self.open,
+            now: self.now,
+            rev: self.committed,
+            wrote: false,
+            effects: Vec::with_capacity(batch.len() * 2),
+            moved: Vec::new(),
+            dirty: Vec::new(),
+        };
+        for request in batch {
+            transaction.request(request)?;
+        }
+        transaction.finish(flushed)
+    }
+
+    fn to_flush(&self, flush: Flush) -> usize {
+        match flush {
+            Flush::Nothing => 0,
+            Flush::Due if self.now < self.flush_after => 0,
+            Flush::Due => self.soft.due(self.now, false),
+            Flush::Everything => self.soft.due(self.now, true),
+        }
+    }
+
+    /// A transaction that wrote nothing costs no fsync.
+    fn commit(&mut self, done: &Done) -> Result<()> {
+        if done.wrote {
+            self.store.commit(done.rev)?;
+            self.committed = done.rev;
+            self.stats.commit();
+        } else if self.open {
+            self.store.rollback()?;
+        }
+        self.open = false;
+        Ok(())
+    }
+
+    fn publish(&mut self, done: Done) -> Vec<Effect> {
+        self.soft.settle(done.flushed);
+        let mut effects = done.effects;
+        for moved in done.moved {
+            effects.extend(self.receipts.note(moved, self.now));
+        }
+        effects
+    }
+
+    /// Forgets the transaction and all that was remembered of the store with it. The answer is why:
+    /// the first error, unless the store cannot even go back to where it was.
+    fn roll_back(&mut self, error: StoreError) -> StoreError {
+        self.stats.rollback();
+        self.cache.clear();
+        if !std::mem::take(&mut self.open) {
+            return error;
+        }
+        match (self.store.rollback(), error) {
+            (Err(worse), StoreError::Row(_)) => worse,
+            (_, error) => error,
+        }
+    }
+
+    /// Each request in a transaction of its own, so that the one that cannot be written harms no
+    /// other. Soft cursors that cannot be written are given up: they cost a redelivery.
+    fn singly(&mut self, batch: &[Request], outcome: &mut Outcome) {
+        for (index, request) in batch.iter().enumerate() {
+            let alone = std::slice::from_ref(request);
+            if self.failed.is_some() {
+                self.refuse(alone, index, Reason::StoreFailed, outcome);
+                continue;
+            }
+            match self.transact(alone, Flush::Nothing) {
+                Ok(effects) => outcome.effects.extend(effects),
+                Err(StoreError::Row(row)) => {
+                    tracing::error!(row, "a command could not be written");
+                    self.refuse(alone, index, Reason::Internal, outcome);
+                }
+                Err(error) => self.give_up(&error, alone, index, outcome),
+            }
+        }
+        let flushed = self.to_flush(Flush::Due);
+        if self.failed.is_some() || flushed == 0 {
+            return;
+        }
+        match self.transact(&[], Flush::Due) {
+            Ok(effects) => outcome.effects.extend(effects),
+            Err(StoreError::Row(row)) => {
+                tracing::error!(row, cursors = flushed, "soft cursors could not be written");
+                self.soft.settle(flushed);
+            }
+            Err(error) => self.give_up(&error, &[], 0, outcome),
+        }
+    }
+
+    /// A full disk may have room again; anything else is the end of writing.
+    fn give_up(
+        &mut self,
+        error: &StoreError,
+        batch: &[Request],
+        first: usize,
+        outcome: &mut Outcome,
+    ) {
+        if matches!(error, StoreError::Full) {
+            tracing::warn!(requests = batch.len(), "the disk is full, a batch was refused");
+            self.flush_after = self.now.plus_ms(STORE_RETRY_MS);
+        } else {
+            tracing::error!(%error, "the store failed; nothing is written any more");
+            self.failed = Some(error.to_string().into());
+        }
+        self.refuse(batch, first, Reason::StoreFailed, outcome);
+    }
+
+    /// Refuses all that is not left to the readers. `first` is the place of `batch` in the whole.
+    fn refuse(&self, batch: &[Request], first: usize, reason: Reason, outcome: &mut Outcome) {
+        for (index, request) in batch.iter().enumerate() {
+            let Work::Command { id, command } = &request.work else { continue };
+            match command.class() {
+                Class::Read => continue,
+                Class::Attach => outcome.refused.push(first + index),
+                _ => {}
+            }
+            self.stats.refusal(reason);
+            outcome.effects.push(Effect::Reply {
+                conn: request.conn,
+                id: id.clone(),
+                outcome: Err(Refusal::later(reason, STORE_RETRY_MS)),
+            });
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! One batch on its way into the store.
+//!
+//! Invariant: what was decided on the cached state is written through at once, except heads, which
+//! are written once for each conversation at the end. The store's transaction begins with the first
+//! write, so that a batch without one costs nothing.
+
+use hubbub_proto::command::{Content, Kind};
+use hubbub_proto::event::{Delivered, Entry, Written};
+use hubbub_proto::route::{DeliveryClass, Publication, Topic, Work};
+use hubbub_proto::{
+    Ack, ClientId, Command, ConnId, ConversationId, Effect, Event, GroupId, Identity, Reason,
+    Refusal, Request, Timestamp, UserId,
+};
+use smallvec::SmallVec;
+
+use crate::ChatConfig;
+use crate::cache::Cache;
+use crate::model::{ConversationKey, NewEntry, Recorded, Rev, User, UserKey};
+use crate::ports::{Appended, Names, Result, Writer};
+use crate::receipts::Moved;
+use crate::soft::SoftCursors;
+use crate::stats::Stats;
+use crate::stop::Stop;
+
+/// See the module.
+pub(super) struct Transaction<'a> {
+    pub(super) store: &'a mut dyn Writer,
+    pub(super) cache: &'a mut Cache,
+    pub(super) soft: &'a mut SoftCursors,
+    pub(super) names: &'a mut dyn Names,
+    pub(super) config: &'a ChatConfig,
+    pub(super) stats: &'a Stats,
+    /// Whether the store's transaction has begun.
+    pub(super) open: &'a mut bool,
+    pub(super) now: Timestamp,
+    /// The newest change so far.
+    pub(super) rev: Rev,
+    pub(super) wrote: bool,
+    pub(super) effects: Vec<Effect>,
+    /// Cursors that moved.
+    pub(super) moved: Vec<Moved>,
+    /// Conversations whose heads are to be written.
+    pub(super) dirty: Vec<ConversationId>,
+}
+
+/// What a transaction amounts to, before it is committed.
+pub(super) struct Done {
+    pub(super) effects: Vec<Effect>,
+    pub(super) moved: Vec<Moved>,
+    pub(super) rev: Rev,
+    pub(super) wrote: bool,
+    /// How many of the oldest soft cursors it wrote.
+    pub(super) flushed: usize,
+}
+
+/// Who asks, on which connection.
+#[derive(Clone, Copy)]
+pub(super) struct Caller<'a> {
+    pub(super) conn: ConnId,
+    pub(super) identity: &'a Identity,
+}
+
+/// An entry about to be written, with the names that go out.
+pub(super) struct Draft<'a> {
+    pub(super) conversation: &'a ConversationId,
+    pub(super) sender: UserKey,
+    pub(super) client_id: &'a ClientId,
+    pub(super) seq: u64,
+    pub(super) at: Timestamp,
+    pub(super) kind: &'a Kind,
+    pub(super) content: &'a Content,
+    pub(super) digest: u64,
+}
+
+impl Transaction<'_> {
+    /// Carries out one request, or answers why not.
+    pub(super) fn request(&mut self, request: &Request) -> Result<()> {
+        let Work::Command { id, command } = &request.work else { return Ok(()) };
+        let caller = Caller { conn: request.conn, identity: &request.identity };
+        let outcome = match command {
+            Command::Send(send) => self.send(caller, send),
+            Command::Received(cursor) => self.received(caller, cursor),
+            Command::Read(cursor) => self.read(caller, cursor),
+            Command::Typing(typing) => self.typing(caller, typing),
+            Command::Sync(_) => return self.attach(caller),
+            Command::GroupCreate(_)
+            | Command::GroupUpdate(_)
+            | Command::GroupInvite(_)
+            | Command::GroupJoin(_)
+            | Command::GroupLeave(_)
+            | Command::GroupKick(_)
+            | Command::GroupRole(_)
+            | Command::GroupDissolve(_) => self.group(caller, command),
+            Command::History(_)
+            | Command::Pull(_)
+            | Command::Conversations(_)
+            | Command::GroupMembers(_) => return Ok(()),
+            // The session answers these itself; one that came here anyway gets a reply all the same.
+            Command::Auth(_) | Command::Refresh(_) | Command::Ping | Command::Pong => Ok(Ack::Done),
+        };
+        let outcome = match outcome {
+            Ok(ack) => Ok(ack),
+            Err(Stop::Refused(refusal)) => {
+                self.stats.refusal(refusal.reason);
+                Err(refusal)
+            }
+            Err(Stop::Store(error)) => return Err(error),
+        };
+        self.effects.push(Effect::Reply { conn: request.conn, id: id.clone(), outcome });
+        Ok(())
+    }
+
+    /// The end of the batch: soft cursors that are due, and the heads.
+    pub(super) fn finish(mut self, flushed: usize) -> Result<Done> {
+        self.flush(flushed)?;
+        for id in std::mem::take(&mut self.dirty) {
+            self.begin()?;
+            if let Some(slot) = self.cache.slot(self.store, &id)? {
+                self.store.set_head(slot.row.key, slot.row.head_seq, slot.row.rev)?;
+                slot.dirty = false;
+            }
+        }
+        let Self { effects, moved, rev, wrote, .. } = self;
+        Ok(Done { effects, moved, rev, wrote, flushed })
+    }
+
+    /// Begins the store's transaction, if that has not happened.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        if !*self.open {
+            self.store.begin()?;
+            *self.open = true;
+        }
+        Ok(())
+    }
+
+    /// The store, to be written to.
+    pub(super) fn writing(&mut self) -> Result<&mut dyn Writer> {
+        self.begin()?;
+        self.wrote = true;
+        Ok(self.store)
+    }
+
+    /// A number for the next change.
+    pub(super) const fn next_rev(&mut self) -> Rev {
+        self.rev = Rev(self.rev.0 + 1);
+        self.rev
+    }
+
+    /// The caller as the store knows them, made known with the token's name if need be.
+    pub(super) fn caller_key(&mut self, identity: &Identity) -> Result<UserKey> {
+        let known = self.cache.user(self.store, &identity.user)?;
+        if let Some(User { key, name, .. }) = known
+            && (identity.name.is_none() || *name == identity.name)
+        {
+            return Ok(*key);
+        }
+        self.put_user(&identity.user, identity.name.as_deref())
+    }
+
+    /// A user as the store knows them, made known by name alone if need be.
+    pub(super) fn user_key(&mut self, id: &UserId) -> Result<UserKey> {
+        match self.cache.key(self.store, id)? {
+            Some(key) => Ok(key),
+            None => self.put_user(id, None),
+        }
+    }
+
+    fn put_user(&mut self, id: &UserId, name: Option<&str>) -> Result<UserKey> {
+        let now = self.now;
+        let user = self.writing()?.put_user(id, name, now)?;
+        let key = user.key;
+        self.cache.remember(user);
+        Ok(key)
+    }
+
+    /// Where the caller's command with this client id went, if there was one.
+    pub(super) fn recorded(
+        &mut self,
+        identity: &Identity,
+        client_id: &ClientId,
+    ) -> Result<Option<Recorded>> {
+        match self.cache.key(self.store, &identity.user)? {
+            Some(key) => self.store.recorded(key, client_id),
+            None => Ok(None),
+        }
+    }
+
+    /// Writes an entry and moves the cached head; `Err` is where the client id went before.
+    pub(super) fn append(
+        &mut self,
+        key: ConversationKey,
+        rev: Rev,
+        draft: &Draft<'_>,
+    ) -> Result<std::result::Result<(), Recorded>> {
+        self.begin()?;
+        let appended = self.store.append(&NewEntry {
+            rev,
+            conversation: key,
+            seq: draft.seq,
+            sender: draft.sender,
+            client_id: draft.client_id,
+            at: draft.at,
+            kind: draft.kind,
+            content: draft.content,
+            digest: draft.digest,
+        })?;
+        if let Appended::Duplicate(recorded) = appended {
+            return Ok(Err(recorded));
+        }
+        self.wrote = true;
+        if let Some(slot) = self.cache.slot(self.store, draft.conversation)? {
+            slot.row.head_seq = draft.seq;
+            slot.last_at = draft.at;
+        }
+        self.touch(draft.conversation, rev)?;
+        Ok(Ok(()))
+    }
+
+    /// A conversation changed: its rev is to be written back with its head.
+    pub(super) fn touch(&mut self, conversation: &ConversationId, rev: Rev) -> Result<()> {
+        if let Some(slot) = self.cache.slot(self.store, conversation)? {
+            slot.row.rev = rev;
+            if !std::mem::replace(&mut slot.dirty, true) {
+                self.dirty.push(conversation.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells everyone on `topics`, except the connection that wrote it, of an entry.
+    pub(super) fn publish(
+        &mut self,
+        caller: Caller<'_>,
+        topics: SmallVec<[Topic; 2]>,
+        rev: Rev,
+        draft: &Draft<'_>,
+    ) {
+        let entry = Entry {
+            conversation: draft.conversation.clone(),
+            seq: draft.seq,
+            message_id: rev.0,
+            from: caller.identity.user.clone(),
+            kind: draft.kind.clone(),
+            content: draft.content.clone(),
+            client_id: draft.client_id.clone(),
+            at: draft.at,
+        };
+        self.effects.push(Effect::Publish(Publication {
+            topics,
+            event: Event::Entry(Delivered { entry, attempt: 1 }),
+            except: Some(caller.conn),
+            class: DeliveryClass::Durable,
+        }));
+    }
+}
+
+/// The ack of a command that wrote an entry just now.
+pub(super) fn written(group: Option<GroupId>, rev: Rev, draft: &Draft<'_>) -> Ack {
+    Ack::Written(Written {
+        group,
+        conversation: draft.conversation.clone(),
+        seq: draft.seq,
+        message_id: rev.0,
+        timestamp: draft.at,
+        duplicate: false,
+    })
+}
+
+/// The answer to a command whose client id was used before: the first ack again where it was the
+/// same command, `conflict` where it was another (P2).
+pub(super) fn repeated(
+    group: Option<GroupId>,
+    recorded: Recorded,
+    digest: u64,
+) -> std::result::Result<Ack, Refusal> {
+    if recorded.digest != digest {
+        return Err(Reason::Conflict.into());
+    }
+    Ok(Ack::Written(Written {
+        group,
+        conversation: recorded.conversation,
+        seq: recorded.seq,
+        message_id: recorded.rev.0,
+        timestamp: recorded.at,
+        duplicate: true,
+    }))
+}
