@@ -59,28 +59,41 @@ impl Node {
             out.push_str(&line);
             return;
         }
-        let inner = " ".repeat(indent + 2);
         match self {
             Self::Scalar(text) => out.push_str(text),
             Self::Array(items) => {
                 out.push('[');
-                for (i, item) in items.iter().enumerate() {
-                    out.push_str(if i == 0 { "\n" } else { ",\n" });
-                    out.push_str(&inner);
-                    item.write(indent + 2, 1, out);
-                }
+                fill(items.iter().map(|item| (String::new(), item)), indent + 2, out);
                 out.push_str(&format!("\n{}]", " ".repeat(indent)));
             }
             Self::Object(fields) => {
                 out.push('{');
-                for (i, (key, value)) in fields.iter().enumerate() {
-                    out.push_str(if i == 0 { "\n" } else { ",\n" });
-                    out.push_str(&format!("{inner}\"{key}\": "));
-                    value.write(indent + 2, key.len() + 5, out);
-                }
+                let fields = fields.iter().map(|(key, value)| (format!("\"{key}\": "), value));
+                fill(fields, indent + 2, out);
                 out.push_str(&format!("\n{}}}", " ".repeat(indent)));
             }
         }
+    }
+}
+
+/// Puts as many members on a line as fit; what fits on no line gets lines of its own.
+fn fill<'a>(members: impl Iterator<Item = (String, &'a Node)>, indent: usize, out: &mut String) {
+    let break_line = format!("\n{}", " ".repeat(indent));
+    let mut used = usize::MAX / 2;
+    for (nth, (key, node)) in members.enumerate() {
+        let length = key.chars().count() + node.on_one_line().chars().count() + 1;
+        if nth > 0 {
+            out.push(',');
+        }
+        if used + 1 + length <= LINE_CHARS_MAX {
+            out.push(' ');
+            used += 1 + length;
+        } else {
+            out.push_str(&break_line);
+            used = indent + length;
+        }
+        out.push_str(&key);
+        node.write(indent, key.chars().count() + 1, out);
     }
 }
 
