@@ -1,1 +1,20 @@
-//! placeholder
+//! The `hubbub` server: the only crate that names concrete parts and puts them together.
+//!
+//! - [`cli`]: the commands. [`config`]: what can be configured, checked before anything starts.
+//! - `wiring`: which part gets which; `lifecycle`: starting, being ready, and stopping in order.
+//! - `assets`, `clock`, `log`, `names`, `signals`: what the parts need from the machine.
+//!
+//! Invariant: everything that can be refused at the start is refused before the address is bound or
+//! right at binding, in one line, and leaves the data as it was. Absent: rules of any kind.
+
+mod assets;
+pub mod cli;
+mod clock;
+pub mod config;
+mod lifecycle;
+mod log;
+mod names;
+mod signals;
+mod wiring;
+
+pub use lifecycle::run;

@@ -1,0 +1,172 @@
+//! Every key there is.
+
+use hubbub_chat::ChatConfig;
+use hubbub_proto::limits::Limits;
+use hubbub_store::SqliteOptions;
+
+use super::table::Rule::{Address, Any, OneOf, Origins, Range, SomeOf, Text};
+use super::table::{U16, U32, mirrors, sections};
+
+sections! {
+    /// The listener, the data directory, and the process.
+    server: Server {
+        /// Where to listen. Port 0 picks a free one and prints it. The default answers only this
+        /// machine; put a TLS proxy in front before answering others.
+        bind: String = "127.0.0.1:8080".into(), Address;
+        /// The directory that holds everything the server keeps: the store and the signing secret.
+        /// It is made, for its owner only, where it is missing.
+        data_dir: String = "hubbub-data".into(), Text;
+        /// Lets anybody on this machine sign in under any name. For development; refused unless
+        /// `bind` is a loopback address.
+        dev: bool = false, Any;
+        /// Threads that serve connections; 0 for as many as there are cores.
+        shards: u16 = 0, Range(0, 256);
+        /// Most connections at a time; one more is told 503. 0 for as many as the descriptor limit
+        /// allows (less 256), which no number exceeds.
+        connections_max: u32 = 0, Range(0, U32);
+        /// Milliseconds from accepting a connection to the end of its request's headers, and from
+        /// one request to the next.
+        headers_timeout_ms: u32 = 10_000, Range(100, 600_000);
+        /// Milliseconds that a shutdown may take before what is left is cut off.
+        shutdown_ms: u32 = 10_000, Range(100, 600_000);
+        /// Origins of pages that may connect besides the server's own, as browsers write them:
+        /// `["https://chat.example.com"]`. `"*"` allows every page.
+        allowed_origins: Vec<String> = Vec::new(), Origins;
+    }
+
+    /// Who may sign in. Tokens are JSON Web Tokens signed with the secret in `secret_file`.
+    auth: Auth {
+        /// The signature algorithms that are accepted.
+        algorithms: Vec<String> = vec!["HS256".into()], SomeOf(&hubbub_access::token::ALGORITHMS);
+        /// The file with the signing secret, at least 32 characters, readable by its owner only.
+        /// Empty for `secret` in the data directory, which is made on the first start.
+        secret_file: String = String::new(), Any;
+        /// The `iss` that tokens must carry; empty for any.
+        issuer: String = String::new(), Any;
+        /// The `aud` that tokens must carry; empty for any.
+        audience: String = String::new(), Any;
+        /// The cookie that may bring a token, for pages of an allowed origin.
+        cookie: String = "hubbub_token".into(), Text;
+        /// Seconds by which the clock of whoever signs tokens may differ from this one's.
+        leeway_s: u32 = 2, Range(0, 600);
+    }
+
+    /// What one connection may use.
+    limits: LimitsSection {
+        /// Largest message a client may send, in bytes; above it the connection is closed (1009).
+        message_bytes_max: u32 = Limits::default().message_bytes_max, Range(1024, 64 << 20);
+        /// Most fragments of one message; above it the connection is closed (1009).
+        fragments_max: u32 = Limits::default().fragments_max, Range(1, 1 << 20);
+        /// Deepest nesting of a message's content; above it `too_deep`.
+        content_depth_max: u32 = Limits::default().content_depth_max, Range(1, 100);
+        /// Commands without a reply before the connection is not read any further.
+        commands_in_flight_max: u16 = Limits::default().commands_in_flight_max, Range(1, 4096);
+        /// Commands per second, sustained; above it `rate_limited`.
+        commands_per_second: u32 = Limits::default().commands_per_second, Range(1, 10_000_000);
+        /// Commands at once on top of the sustained rate.
+        commands_burst: u32 = Limits::default().commands_burst, Range(1, 10_000_000);
+        /// Refusals in a row for the rate before the connection is closed (4009).
+        rate_refusals_max: u16 = Limits::default().rate_refusals_max, Range(1, U16);
+        /// Bytes waiting for a slow reader before it is closed (4008); from half of it on the
+        /// connection is not read any further.
+        outbox_bytes_max: u32 = Limits::default().outbox_bytes_max, Range(64 << 10, 1 << 30);
+        /// Frames waiting for a slow reader before it is closed (4008).
+        outbox_frames_max: u32 = Limits::default().outbox_frames_max, Range(16, 1 << 20);
+        /// Conversations with unconfirmed messages that are tracked for one connection; above it
+        /// the client is told to sync.
+        unconfirmed_max: u16 = Limits::default().unconfirmed_max, Range(1, U16);
+        /// Milliseconds between the server's pings.
+        ping_interval_ms: u32 = Limits::default().ping_interval_ms, Range(1000, 3_600_000);
+        /// Milliseconds without any sign of life after a ping before the connection is closed
+        /// (4002).
+        pong_timeout_ms: u32 = Limits::default().pong_timeout_ms, Range(1000, 3_600_000);
+        /// Milliseconds until a client that brought no token must have sent `auth`, before it is
+        /// closed (4010).
+        auth_timeout_ms: u32 = Limits::default().auth_timeout_ms, Range(1000, 600_000);
+        /// Milliseconds before a token's end at which `token_expiring` is sent.
+        expiry_warning_ms: u32 = Limits::default().expiry_warning_ms, Range(0, 3_600_000);
+        /// Milliseconds without confirmation before entries are sent again.
+        redelivery_after_ms: u32 = Limits::default().redelivery_after_ms, Range(1000, 3_600_000);
+        /// How often they are sent again while connected; later it is left to the next sync.
+        redelivery_rounds_max: u8 = Limits::default().redelivery_rounds_max, Range(0, 100);
+        /// Milliseconds that a closed connection may take to read its close frame.
+        linger_ms: u32 = Limits::default().linger_ms, Range(0, 60_000);
+    }
+
+    /// Messages, groups, and the services behind them.
+    chat: Chat {
+        /// How long a device may have been away and still be caught up message by message, in
+        /// milliseconds (7 days). Older messages are in the history.
+        offline_window_ms: u64 = ChatConfig::default().offline_window_ms, Range(1000, i64::MAX);
+        /// How long a client id is remembered at least, in milliseconds (30 days). Clients are told
+        /// and give up older queued commands.
+        dedupe_window_ms: u64 = ChatConfig::default().dedupe_window_ms, Range(1000, i64::MAX);
+        /// Most members of a group.
+        group_members_max: u32 = ChatConfig::default().group_members_max, Range(1, U32);
+        /// Largest group in which a member's receipts go to all the others.
+        receipt_members_max: u32 = ChatConfig::default().receipt_members_max, Range(0, U32);
+        /// Milliseconds between two receipts of one member in one conversation.
+        receipt_interval_ms: u64 = ChatConfig::default().receipt_interval_ms, Range(1, 3_600_000);
+        /// Most entries of one answer to `sync` or `pull`.
+        sync_entries_max: u32 = ChatConfig::default().sync_entries_max, Range(1, 1000);
+        /// Most bytes of entries in one answer to `sync`, `pull` or `history`.
+        sync_bytes_max: u32 = ChatConfig::default().sync_bytes_max, Range(1024, 64 << 20);
+        /// Most entries that one redelivery sends again.
+        redelivery_entries: u32 = ChatConfig::default().redelivery_entries, Range(1, 1000);
+        /// Commands that wait for the store; above it connections are not read any further.
+        queue_commands_max: u32 = ChatConfig::default().queue_commands_max, Range(16, U32);
+        /// Bytes of commands that wait for the store; above it connections are not read any
+        /// further.
+        queue_bytes_max: u32 = ChatConfig::default().queue_bytes_max, Range(128 << 10, U32);
+        /// Threads that answer `history`, `pull`, `sync` and lists.
+        readers: u16 = ChatConfig::default().readers, Range(1, 64);
+    }
+
+    /// The embedded store (SQLite).
+    store: Store {
+        /// Most memory for pages of the thread that writes, in bytes.
+        writer_cache_bytes: u32 = SqliteOptions::default().writer_cache_bytes, Range(1 << 20, U32);
+        /// Most memory for pages of each thread that reads, in bytes.
+        reader_cache_bytes: u32 = SqliteOptions::default().reader_cache_bytes, Range(1 << 20, U32);
+        /// How long the write-ahead log gets, in bytes, before it is copied into the database.
+        wal_bytes: u32 = SqliteOptions::default().wal_bytes, Range(1 << 20, 1 << 30);
+        /// After a stop that was not clean, a database of at most this many bytes is checked for
+        /// damage before it is used.
+        check_bytes_max: u64 = SqliteOptions::default().check_bytes_max, Range(0, i64::MAX);
+    }
+
+    /// `GET /echo`, a WebSocket that sends back what it gets, for conformance suites.
+    echo: Echo {
+        /// Whether it is there.
+        enabled: bool = false, Any;
+        /// Largest message, in bytes.
+        message_bytes_max: u32 = 16 << 20, Range(1024, 64 << 20);
+        /// Most fragments of one message.
+        fragments_max: u32 = 65_536, Range(1, 1 << 20);
+    }
+
+    /// The log, on standard error. It never holds tokens or the contents of messages.
+    log: Log {
+        /// The least severe level that is written.
+        level: String = "info".into(), OneOf(&["error", "warn", "info", "debug", "trace"]);
+        /// Lines for people, or JSON objects for machines.
+        format: String = "text".into(), OneOf(&["text", "json"]);
+    }
+}
+
+mirrors!(LimitsSection => Limits {
+    message_bytes_max, fragments_max, content_depth_max, commands_in_flight_max,
+    commands_per_second, commands_burst, rate_refusals_max, outbox_bytes_max, outbox_frames_max,
+    unconfirmed_max, ping_interval_ms, pong_timeout_ms, auth_timeout_ms, expiry_warning_ms,
+    redelivery_after_ms, redelivery_rounds_max, linger_ms,
+});
+
+mirrors!(Chat => ChatConfig {
+    offline_window_ms, dedupe_window_ms, group_members_max, receipt_members_max,
+    receipt_interval_ms, sync_entries_max, sync_bytes_max, redelivery_entries, queue_commands_max,
+    queue_bytes_max, readers,
+});
+
+mirrors!(Store => SqliteOptions {
+    writer_cache_bytes, reader_cache_bytes, wal_bytes, check_bytes_max,
+});
