@@ -48,6 +48,11 @@ fn check(command: &Command, limits: &Limits) -> Result<(), Refusal> {
             let detail = format!("`content` must not be nested deeper than {most} levels.");
             Err(Refusal::with(Reason::TooDeep, detail))
         }
+        Command::Send(send) if !is_portable(send.content.get()) => {
+            let detail =
+                "`content` must not hold half of a surrogate pair or a number out of range.";
+            Err(Refusal::with(Reason::BadField, detail))
+        }
         Command::History(history) if history.before.is_some() && history.after.is_some() => {
             Err(Refusal::with(Reason::BadField, "Give `before` or `after`, not both."))
         }
@@ -82,6 +87,64 @@ fn is_deeper(json: &str, most: u32) -> bool {
         at += 1;
     }
     false
+}
+
+/// Whether every receiver can read valid JSON: its grammar allows half of a surrogate pair and
+/// numbers of any size (RFC 8259 §8.2, §6), at which many parsers give up the whole message.
+fn is_portable(json: &str) -> bool {
+    let plain_string = json.starts_with('"') && memchr::memchr(b'\\', json.as_bytes()).is_none();
+    plain_string || serde_json::from_str::<Portable>(json).is_ok()
+}
+
+/// Reads everything and keeps nothing.
+struct Portable;
+
+impl<'de> Deserialize<'de> for Portable {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Portable {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
 }
 
 /// The envelope with `type` before `payload`; anything else is an error here and left to
@@ -175,7 +238,19 @@ fn payload<'de, T: Deserialize<'de>, A: MapAccess<'de>>(map: A) -> Result<T, A::
 
 #[cfg(test)]
 mod tests {
-    use super::is_deeper;
+    use super::{is_deeper, is_portable};
+
+    #[test]
+    fn what_some_parsers_refuse_is_not_portable() {
+        for good in
+            ["\"a\"", r#""\ud83d\ude00""#, "1e300", "-1", "null", "[1,{\"a\":true}]", r#""\u0000""#]
+        {
+            assert!(is_portable(good), "{good}");
+        }
+        for bad in [r#""\ud800""#, r#"{"a":["\udc00"]}"#, r#"{"\ud800":1}"#, "1e400", "[-1e999]"] {
+            assert!(!is_portable(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn depth_counts_brackets_outside_strings() {
