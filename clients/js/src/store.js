@@ -149,6 +149,14 @@ export class Store {
 
   setState(state) {
     this.#state = state;
+    if (state.name !== 'online') {
+      // Nobody could tell that they stopped.
+      for (const c of this.#conversations.values()) {
+        if (c.typing.size === 0) continue;
+        c.typing.clear();
+        this.#changed(c);
+      }
+    }
     this.#changed();
   }
 

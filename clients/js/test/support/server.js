@@ -124,7 +124,12 @@ export class FakeServer {
       conversations.push({
         id: c.id,
         kind: c.id.startsWith('group:') ? 'group' : 'direct',
-        ...(c.id.startsWith('direct:') && { peer: { id: peer } }),
+        ...(c.id.startsWith('direct:')
+          ? {
+              peer: { id: peer },
+              peer_cursors: { received_seq: c.received.get(peer) ?? 0, read_seq: c.read.get(peer) ?? 0 },
+            }
+          : { name: c.id.slice('group:'.length), role: 'member', join: 'invite' }),
         member: true,
         head_seq: head,
         floor_seq: 0,
@@ -172,12 +177,28 @@ export class FakeServer {
       }
       case 'received':
       case 'read': {
-        const map = type === 'read' ? c?.read : c?.received;
-        map?.set(socket.user, Math.max(map.get(socket.user) ?? 0, payload.seq));
+        if (!c) return {};
+        const map = type === 'read' ? c.read : c.received;
+        map.set(socket.user, Math.max(map.get(socket.user) ?? 0, payload.seq));
+        this.#tell(c, socket, 'receipt', {
+          conversation: c.id,
+          user: socket.user,
+          received_seq: Math.max(c.received.get(socket.user) ?? 0, c.read.get(socket.user) ?? 0),
+          read_seq: c.read.get(socket.user) ?? 0,
+        });
         return {};
       }
+      case 'typing':
+        if (c) this.#tell(c, socket, 'typing', { ...payload, user: socket.user });
+        return {};
       default:
         return {};
+    }
+  }
+
+  #tell(c, from, type, payload) {
+    for (const other of this.sockets) {
+      if (other !== from && other.synced && c.members.includes(other.user)) other.push(type, payload);
     }
   }
 
