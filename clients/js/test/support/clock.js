@@ -44,6 +44,15 @@ export class TestClock {
     this.#now = until;
   }
 
+  /** Lets time pass until a promise settles, at most ten minutes; gives its outcome. */
+  async finish(promise) {
+    let settled = false;
+    const note = () => (settled = true);
+    promise.then(note, note);
+    if (!(await this.until(() => settled))) throw new Error('The promise did not settle.');
+    return promise;
+  }
+
   /** Lets time pass until `done()`, at most `ms`. */
   async until(done, ms = 600_000) {
     const end = this.#now + ms;
