@@ -3,6 +3,7 @@
 //! Invariant: what a command makes goes to standard output and nothing else does; a failure is one
 //! line on standard error, with 2 for what was asked and 1 for what went wrong.
 
+mod chat;
 mod config;
 mod serve;
 mod token;
@@ -46,6 +47,8 @@ enum Command {
     Serve(serve::Serve),
     /// Make a token for a user, signed with the server's secret
     Token(token::Token),
+    /// Chat in the terminal
+    Chat(chat::Chat),
     /// Check, print or explain the configuration
     Config(config::ConfigCommand),
     /// Print the version
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Token(token) => token.run(),
+        Command::Chat(chat) => chat.run(),
         Command::Config(config) => config.run(),
         Command::Version => version::run(),
     };
