@@ -1,0 +1,152 @@
+//! Full windows, full queues, slow readers, floods.
+
+use hubbub_proto::limits::Limits;
+use hubbub_proto::route::DeliveryClass;
+use hubbub_proto::{CloseCode, CommandId, Effect, Reason, Refusal};
+use serde_json::Value;
+
+use crate::stage::{Stage, entry, id_of, reply, small_buffers, user_topic};
+
+#[test]
+fn a_full_window_parks_and_loses_nothing() {
+    let limits = Limits { commands_in_flight_max: 4, ..Limits::default() };
+    let stage = Stage::new(1, limits);
+    let (mut client, conn) = stage.session("alice");
+    for n in 0..100 {
+        client.command(&n.to_string());
+    }
+    let mut waiting = Vec::new();
+    for n in 0..100 {
+        if waiting.len() == 4 {
+            stage.wait_for("parked", |stats| stats.parked >= n as u64 / 4);
+            assert!(stage.script.is_idle(), "more than the window went up");
+            stage.router.post(waiting.drain(..).map(|id: String| reply(conn, &id)).collect());
+        }
+        let id = id_of(&stage.script.next());
+        assert_eq!(id, n.to_string());
+        waiting.push(id);
+    }
+    stage.router.post(waiting.iter().map(|id| reply(conn, id)).collect());
+    for n in 0..100 {
+        assert_eq!(client.expect("ack")["id"], n.to_string());
+    }
+}
+
+#[test]
+fn a_full_upstream_parks_and_goes_on_in_order() {
+    let stage = Stage::new(1, Limits::default());
+    let mut clients: Vec<_> = ["alice", "bob", "carol"].map(|who| stage.session(who)).into();
+    stage.script.give_room(3);
+    for n in 0..40 {
+        for (client, _) in &mut clients {
+            client.command(&n.to_string());
+        }
+    }
+    stage.script.wait_until_full();
+    let mut next = vec![0; clients.len()];
+    for taken in 0..40 * clients.len() {
+        if stage.script.is_idle() {
+            stage.script.give_room(1 + taken % 7);
+            stage.router.resume();
+        }
+        let request = stage.script.next();
+        let who = clients.iter().position(|(_, conn)| *conn == request.conn).unwrap();
+        assert_eq!(id_of(&request), next[who].to_string(), "client {who}");
+        next[who] += 1;
+    }
+    assert_eq!(next, [40, 40, 40]);
+}
+
+fn small_outbox() -> Limits {
+    Limits { outbox_bytes_max: 64 * 1024, ..Limits::default() }
+}
+
+#[test]
+fn a_slow_reader_is_told_that_it_lags_and_others_notice_nothing() {
+    let stage = Stage::new(1, small_outbox());
+    let (mut slow, _) = stage.session_with("slow", small_buffers);
+    let (mut quick, _) = stage.session("quick");
+    let content = "x".repeat(2000);
+    let topics = [user_topic("slow"), user_topic("quick")];
+    let mut seq = 0;
+    while stage.hub.stats().dropped_lagging < 20 {
+        seq += 1;
+        stage.router.post(vec![Effect::Publish(entry(&topics, "g", seq, &content))]);
+        quick.expect_entry(seq);
+    }
+    let mut typing = entry(&topics, "g", 0, "");
+    typing.class = DeliveryClass::Volatile;
+    stage.router.post(vec![Effect::Publish(typing)]);
+    quick.expect_entry(0);
+    assert_eq!(stage.hub.stats().dropped_volatile, 1);
+
+    let mut last = 0;
+    let lag = loop {
+        let event = slow.receive();
+        if event["type"] != "message" {
+            break event;
+        }
+        last += 1;
+        assert_eq!(event["payload"]["seq"], last);
+    };
+    assert_eq!((&lag["type"], &lag["payload"]), (&"lag".into(), &serde_json::json!({})));
+    assert!(last < seq - 10, "{last} of {seq}");
+    stage.router.post(vec![Effect::Publish(entry(&topics, "g", seq + 1, ""))]);
+    slow.expect_entry(seq + 1);
+    slow.expect_silence();
+    assert_eq!(stage.hub.stats().lags, 1);
+}
+
+#[test]
+fn replies_are_never_dropped_and_close_a_reader_that_takes_none() {
+    let stage = Stage::new(1, small_outbox());
+    let (mut slow, conn) = stage.session_with("slow", small_buffers);
+    let detail = "y".repeat(8000);
+    let mut replies = 0;
+    while stage.hub.stats().closes.iter().all(|(_, count)| *count == 0) {
+        replies += 1;
+        assert!(replies < 10_000, "never closed");
+        stage.router.post(vec![Effect::Reply {
+            conn,
+            id: CommandId::new(&replies.to_string()).ok(),
+            outcome: Err(Refusal::with(Reason::NotFound, detail.clone())),
+        }]);
+    }
+    let (code, before) = slow.close_code();
+    assert_eq!(code, CloseCode::SlowConsumer.code());
+    let ids: Vec<&Value> = before.iter().map(|reply| &reply["id"]).collect();
+    for (i, id) in ids.iter().enumerate() {
+        assert_eq!(**id, (i + 1).to_string());
+    }
+}
+
+#[test]
+fn a_reader_that_is_behind_is_not_read_from() {
+    let limits = Limits { commands_in_flight_max: 1000, ..small_outbox() };
+    let stage = Stage::new(1, limits);
+    let (mut slow, conn) = stage.session_with("slow", small_buffers);
+    let detail = "z".repeat(8000);
+    let refuse = |id: &str| Effect::Reply {
+        conn,
+        id: CommandId::new(id).ok(),
+        outcome: Err(Refusal::with(Reason::NotFound, detail.clone())),
+    };
+    // One command at a time, each answered at length and none of it read, until no more comes up.
+    let mut sent = 0;
+    while stage.hub.stats().parked == 0 {
+        slow.command(&sent.to_string());
+        sent += 1;
+        stage.wait_for("taken or parked", |stats| !stage.script.is_idle() || stats.parked > 0);
+        if !stage.script.is_idle() {
+            stage.router.post(vec![refuse(&id_of(&stage.script.next()))]);
+        }
+    }
+    // Now it reads: everything is answered, in order.
+    for n in 0..sent {
+        if n == sent - 1 {
+            let id = id_of(&stage.script.next());
+            stage.router.post(vec![refuse(&id)]);
+        }
+        assert_eq!(slow.expect("error")["id"], n.to_string());
+    }
+}

@@ -1,0 +1,128 @@
+//! Who gets what, and in which order.
+
+use hubbub_proto::limits::Limits;
+use hubbub_proto::{CommandId, Effect, Reason, UserId};
+use serde_json::json;
+
+use crate::stage::{Stage, entry, group_topic, id_of, reply, user_topic};
+
+fn stage() -> Stage {
+    Stage::new(2, Limits::default())
+}
+
+#[test]
+fn commands_go_up_in_order_and_replies_come_down() {
+    let stage = stage();
+    let (mut client, conn) = stage.session("alice");
+    for n in 0..50 {
+        client.command(&n.to_string());
+    }
+    for n in 0..50 {
+        let request = stage.script.next();
+        assert_eq!((request.conn, id_of(&request)), (conn, n.to_string()));
+        assert_eq!(request.identity.user.as_str(), "alice");
+    }
+    let refused = Effect::Reply {
+        conn,
+        id: CommandId::new("0").ok(),
+        outcome: Err(Reason::NotAMember.into()),
+    };
+    stage.router.post(vec![refused, reply(conn, "1")]);
+    assert_eq!(client.expect("error")["payload"]["reason"], "not_a_member");
+    assert_eq!(client.expect("ack")["id"], "1");
+}
+
+#[test]
+fn without_an_id_only_a_failure_is_answered() {
+    let stage = stage();
+    let (mut client, conn) = stage.session("alice");
+    let outcome = |outcome| Effect::Reply { conn, id: None, outcome };
+    stage
+        .router
+        .post(vec![outcome(Ok(hubbub_proto::Ack::Done)), outcome(Err(Reason::NotFound.into()))]);
+    let error = client.expect("error");
+    assert_eq!(error["payload"]["reason"], "not_found");
+    assert!(error.get("id").is_none(), "{error}");
+}
+
+#[test]
+fn everybody_on_the_topics_gets_it_once_except_who_caused_it() {
+    let stage = stage();
+    let (mut phone, conn) = stage.session("alice/phone");
+    let (mut laptop, _) = stage.session("alice/laptop");
+    let (mut bob, _) = stage.session("bob");
+    let (mut carol, _) = stage.session("carol");
+    let mut both =
+        entry(&[user_topic("alice"), user_topic("bob"), user_topic("alice")], "g", 1, "");
+    both.except = Some(conn);
+    stage.router.post(vec![Effect::Publish(both)]);
+    for client in [&mut laptop, &mut bob] {
+        client.expect_entry(1);
+        client.expect_silence();
+    }
+    for client in [&mut phone, &mut carol] {
+        client.expect_silence();
+    }
+}
+
+#[test]
+fn groups_reach_synced_connections_from_attach_and_join_to_leave() {
+    let stage = stage();
+    let (mut synced, conn) = stage.session("alice/phone");
+    let (mut unsynced, _) = stage.session("alice/laptop");
+    let alice = UserId::new("alice").unwrap();
+    let publish = |group: &str, seq| Effect::Publish(entry(&[group_topic(group)], group, seq, ""));
+    stage.router.post(vec![
+        publish("a", 1),
+        Effect::Attach { conn, topics: vec![group_topic("a"), group_topic("b")] },
+        publish("a", 2),
+        publish("b", 3),
+        publish("c", 4),
+        Effect::Join { user: alice.clone(), topic: group_topic("c") },
+        publish("c", 5),
+        Effect::Leave { user: alice, topic: group_topic("a") },
+        publish("a", 6),
+        publish("b", 7),
+        // A second sync says what is subscribed, and nothing else is.
+        Effect::Attach { conn, topics: vec![group_topic("c"), group_topic("d")] },
+        publish("b", 8),
+        publish("c", 9),
+        publish("d", 10),
+    ]);
+    for seq in [2, 3, 5, 7, 9, 10] {
+        synced.expect_entry(seq);
+    }
+    synced.expect_silence();
+    unsynced.expect_silence();
+}
+
+#[test]
+fn a_place_taken_again_gets_nothing_of_its_former_tenant() {
+    let stage = Stage::new(1, Limits::default());
+    let (client, former) = stage.session("alice");
+    stage.router.post(vec![Effect::Attach { conn: former, topics: vec![group_topic("a")] }]);
+    drop(client);
+    stage.wait_for("gone", |stats| stats.connections == 0);
+    let (mut client, conn) = stage.session("bob");
+    assert_eq!((conn.slot, conn.generation), (former.slot, former.generation + 1));
+    stage.router.post(vec![
+        reply(former, "stale"),
+        Effect::Attach { conn: former, topics: vec![group_topic("a")] },
+        Effect::Publish(entry(&[group_topic("a"), user_topic("alice")], "a", 1, "")),
+        Effect::Push { conn: former, event: hubbub_proto::Event::Pong },
+    ]);
+    client.expect_silence();
+    assert_eq!(stage.hub.stats().sessions, 1);
+}
+
+#[test]
+fn a_push_reaches_one_connection() {
+    let stage = stage();
+    let (mut phone, conn) = stage.session("alice/phone");
+    let (mut laptop, _) = stage.session("alice/laptop");
+    let publication = entry(&[], "g", 3, "again");
+    stage.router.post(vec![Effect::Push { conn, event: publication.event }]);
+    let message = phone.expect("message");
+    assert_eq!(message["payload"]["content"], json!("again"));
+    laptop.expect_silence();
+}
