@@ -1,0 +1,320 @@
+/**
+ * The chat page in Chromium against the real server: two people chat, the server is killed and comes
+ * back, and nothing is lost, doubled or out of order. `CHROMIUM` and `HUBBUB_BIN` say where the
+ * browser and the server are. Screenshots go to `out/`.
+ */
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { Client } from '../../src/index.js';
+import { NodeWebSocket } from '../../src/node-websocket.js';
+import { Server } from './server.mjs';
+
+const OUT = fileURLToPath(new URL('./out/', import.meta.url));
+const WIDE = { width: 1_000, height: 680 };
+const PHONE = { width: 360, height: 640 };
+const PATIENCE_MS = 20_000;
+
+let browser;
+let server;
+/** Whatever a page complained about. */
+let complaints;
+let contexts;
+
+before(async () => {
+  await mkdir(OUT, { recursive: true });
+  // A profile of its own in a temporary directory is what `launch` makes.
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+});
+after(() => browser?.close());
+beforeEach(async () => {
+  complaints = [];
+  contexts = [];
+  server = await Server.start();
+});
+afterEach(async () => {
+  for (const context of contexts) await context.close();
+  await server?.end();
+});
+
+/** A page on which `user` has signed in. */
+async function signIn(user, options = {}) {
+  const context = await browser.newContext({ viewport: WIDE, locale: 'en-US', ...options });
+  contexts.push(context);
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  page.on('pageerror', (error) => complaints.push(`${user}: ${error.stack}`));
+  page.on('console', (message) => {
+    // The browser itself reports connections that fail while the server is down.
+    const expected = /WebSocket connection|ERR_CONNECTION|net::ERR/.test(message.text());
+    if (message.type() === 'error' && !expected) complaints.push(`${user}: ${message.text()}`);
+  });
+  await page.goto(server.url);
+  await page.getByTestId('signin-name').fill(user);
+  await page.getByTestId('signin-submit').click();
+  await online(page);
+  return page;
+}
+
+/** A client of the SDK in Node, beside the pages. */
+async function nodeClient(user) {
+  const client = new Client({
+    url: server.url,
+    token: await server.token(user),
+    WebSocket: NodeWebSocket,
+    storage: null,
+    device: `node-${user}`,
+  });
+  client.connect();
+  return client;
+}
+
+const online = (page) => page.locator('[data-testid=chat][data-state=online]').waitFor();
+const shot = (page, name) => page.screenshot({ path: `${OUT}${name}.png` });
+const open = (page, conversation) => page.locator(`[data-conversation="${conversation}"]`).click();
+
+async function newChat(page, user) {
+  await page.getByTestId('new-chat').click();
+  await page.getByTestId('chat-user').fill(user);
+  await page.getByTestId('chat-start').click();
+}
+
+async function say(page, ...texts) {
+  for (const text of texts) {
+    await page.getByTestId('draft').fill(text);
+    await page.getByTestId('draft').press('Enter');
+  }
+}
+
+/** Waits until the open conversation shows exactly these texts. */
+async function shows(page, texts) {
+  const wanted = JSON.stringify(texts);
+  const read = () =>
+    page.getByTestId('messages').evaluate((list) =>
+      JSON.stringify([...list.querySelectorAll('[data-testid=text]')].map((p) => p.textContent)),
+    );
+  const end = Date.now() + PATIENCE_MS;
+  let shown = await read();
+  while (shown !== wanted && Date.now() < end) {
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(drawn)));
+    shown = await read();
+  }
+  assert.deepEqual(JSON.parse(shown), texts);
+}
+
+/** Waits until every own message on the page has this mark. */
+async function marked(page, state) {
+  await page.waitForFunction((wanted) => {
+    const marks = [...document.querySelectorAll('#messages .own .mark')];
+    return marks.length > 0 && marks.every((mark) => mark.dataset.state === wanted);
+  }, state);
+}
+
+test('two people chat, the server is killed, and nothing is lost, doubled or out of order', async () => {
+  const alice = await signIn('alice');
+  const bob = await signIn('bob', { colorScheme: 'dark' });
+  const id = 'direct:alice:bob';
+
+  await newChat(alice, 'bob');
+  await say(alice, 'Hello Bob!', 'Two lines,\nand <b>no bold</b>.');
+  await marked(alice, 'delivered');
+  const badge = bob.locator(`[data-conversation="${id}"]`).getByTestId('unread');
+  await badge.waitFor();
+  await bob.waitForFunction(() => document.title === '(2) Hubbub');
+  assert.equal(await badge.textContent(), '2');
+
+  await open(bob, id);
+  await bob.getByTestId('separator').waitFor();
+  await badge.waitFor({ state: 'hidden' });
+  await marked(alice, 'read');
+  await say(bob, 'Hello Alice!');
+  const before = ['Hello Bob!', 'Two lines,\nand <b>no bold</b>.', 'Hello Alice!'];
+  await shows(alice, before);
+
+  await bob.getByTestId('draft').pressSequentially('I am');
+  await alice.getByTestId('typing').filter({ hasText: 'bob is typing' }).waitFor();
+  await shot(alice, 'typing');
+  await bob.getByTestId('draft').fill('');
+
+  await server.kill();
+  for (const page of [alice, bob]) await page.getByTestId('banner').waitFor();
+  const fromAlice = Array.from({ length: 5 }, (_, i) => `alice, written offline ${i + 1}`);
+  const fromBob = Array.from({ length: 3 }, (_, i) => `bob, written offline ${i + 1}`);
+  await say(alice, ...fromAlice);
+  await say(bob, ...fromBob);
+  await shows(alice, [...before, ...fromAlice]);
+  const pending = alice.locator('[data-testid=message][data-state=pending]');
+  assert.equal(await pending.count(), fromAlice.length);
+  await shot(alice, 'offline');
+
+  await server.resume();
+  for (const page of [alice, bob]) {
+    // The page comes back by itself; somebody impatient presses the button.
+    await page.getByTestId('banner-action').click({ timeout: 1_000 }).catch(() => {});
+    await online(page);
+    await page.getByTestId('banner').waitFor({ state: 'hidden' });
+  }
+  await marked(alice, 'read');
+  await marked(bob, 'read');
+  const texts = (page) =>
+    page.getByTestId('text').evaluateAll((all) => all.map((p) => p.textContent));
+  const atAlice = await texts(alice);
+  assert.deepEqual(await texts(bob), atAlice, 'both see the same, in the same order');
+  assert.deepEqual(atAlice.slice(0, before.length), before);
+  assert.deepEqual(atAlice.filter((text) => text.startsWith('alice,')), fromAlice);
+  assert.deepEqual(atAlice.filter((text) => text.startsWith('bob,')), fromBob);
+  assert.equal(atAlice.length, before.length + fromAlice.length + fromBob.length);
+
+  await alice.reload();
+  await online(alice);
+  await open(alice, id);
+  await shows(alice, atAlice);
+  await shot(alice, 'desktop');
+  await shot(bob, 'dark');
+  assert.deepEqual(complaints, []);
+});
+
+test('what was written offline survives closing the page', async () => {
+  const alice = await signIn('alice');
+  await newChat(alice, 'bob');
+  await say(alice, 'first');
+  await marked(alice, 'sent');
+  await server.kill();
+  await alice.getByTestId('banner').waitFor();
+  await say(alice, 'second', 'third');
+  const kept = await alice.context().storageState();
+  await alice.close();
+  await server.resume();
+  await signIn('alice', { storageState: kept });
+  const bob = await signIn('bob');
+  await open(bob, 'direct:alice:bob');
+  await shows(bob, ['first', 'second', 'third']);
+  assert.deepEqual(complaints, []);
+});
+
+test('a long history is read page by page, and the place is kept', async () => {
+  const bob = await nodeClient('bob');
+  const count = 170;
+  const texts = Array.from({ length: count }, (_, i) => `message ${i + 1}`);
+  const sent = texts.map((text) => bob.send('user:alice', text).acked);
+  const seqs = (await Promise.all(sent)).map(({ seq }) => seq);
+  assert.deepEqual(seqs, texts.map((_, i) => i + 1), 'in order');
+
+  const alice = await signIn('alice', { viewport: PHONE });
+  await open(alice, 'direct:alice:bob');
+  await alice.getByTestId('message').first().waitFor();
+  const scroller = alice.getByTestId('scroller');
+  for (let i = 0; i < 10; i += 1) {
+    const first = alice.getByTestId('message').first();
+    const key = await first.getAttribute('data-key');
+    if ((await first.getAttribute('data-seq')) === '1') break;
+    const moved = await scroller.evaluate(async (element, topKey) => {
+      element.scrollTop = 0;
+      const top = () => element.querySelector(`[data-key="${topKey}"]`).getBoundingClientRect().top;
+      const before = top();
+      while (element.querySelector('.message').dataset.key === topKey) {
+        await new Promise((drawn) => requestAnimationFrame(drawn));
+      }
+      return Math.abs(top() - before);
+    }, key);
+    assert.ok(moved < 2, `what was at the top moved by ${moved} pixels`);
+  }
+  await shows(alice, texts);
+  await scroller.evaluate((element) => (element.scrollTop = 0));
+  await alice.getByTestId('older').waitFor();
+  await shot(alice, 'history');
+
+  await bob.send('user:alice', 'the last one').acked;
+  await shows(alice, [...texts, 'the last one']);
+  assert.ok((await scroller.evaluate((element) => element.scrollTop)) < 500, 'the place is kept');
+  await alice.getByTestId('jump').click();
+  await alice.getByText('the last one').last().waitFor();
+  await alice.waitForFunction(() => document.title === 'Hubbub');
+  bob.close();
+  assert.deepEqual(complaints, []);
+});
+
+test('groups, in Chinese, on a phone', async () => {
+  const alice = await signIn('alice', { viewport: PHONE, locale: 'zh-CN' });
+  const bob = await signIn('bob');
+  assert.equal(await alice.getByTestId('new-group').textContent(), '新群组');
+  await alice.getByTestId('new-group').click();
+  await alice.getByTestId('group-name').fill('午饭');
+  await alice.getByTestId('group-members').fill('bob,carol');
+  await alice.getByTestId('group-create').click();
+  await alice.getByTestId('thread-title').filter({ hasText: '午饭' }).waitFor();
+  await alice.getByTestId('system').filter({ hasText: '你创建了群组“午饭”' }).waitFor();
+  await say(alice, '中午吃什么?');
+
+  const row = bob.getByTestId('conversation').filter({ hasText: '午饭' });
+  await row.filter({ hasText: 'alice: 中午吃什么?' }).waitFor();
+  await row.click();
+  await say(bob, 'Noodles!');
+  await bob.getByTestId('group-info').click();
+  await bob.getByTestId('member').nth(2).waitFor();
+  assert.equal(await bob.getByTestId('info-count').textContent(), '3 members');
+  assert.equal(await bob.getByTestId('invite').isVisible(), false, 'a member does not invite');
+  await shot(bob, 'group-info');
+  await bob.getByTestId('leave').click();
+  await bob.getByTestId('not-member').waitFor();
+
+  await alice.getByTestId('system').filter({ hasText: 'bob退出了群组' }).waitFor();
+  await shows(alice, ['中午吃什么?', 'Noodles!']);
+  await alice.getByTestId('group-info').click();
+  await alice.getByTestId('invite-users').fill('dave、erin');
+  await alice.getByTestId('invite').click();
+  await alice.getByTestId('member').nth(3).waitFor();
+  await alice.keyboard.press('Escape');
+  await alice.getByTestId('system').filter({ hasText: '你邀请了dave, erin' }).waitFor();
+  await shot(alice, 'phone-chinese');
+
+  // Enter that chooses a candidate of an input method sends nothing.
+  await alice.getByTestId('draft').fill('nihao');
+  await alice.getByTestId('draft').evaluate((box) => {
+    box.dispatchEvent(new CompositionEvent('compositionstart', { bubbles: true }));
+    box.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }));
+    box.dispatchEvent(new CompositionEvent('compositionend', { bubbles: true }));
+  });
+  assert.equal(await alice.getByTestId('draft').inputValue(), 'nihao');
+
+  await alice.getByTestId('back').click();
+  await alice.getByTestId('conversation').first().waitFor();
+  await shot(alice, 'phone-list');
+  await alice.locator('#side').getByTestId('language').click();
+  assert.equal(await alice.getByTestId('new-group').textContent(), 'New group');
+  const width = await alice.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(width <= PHONE.width, `nothing sticks out: ${width}`);
+  assert.deepEqual(complaints, []);
+});
+
+test('signing in says what is wrong, and signing out ends it', async () => {
+  const alice = await signIn('alice');
+  await alice.getByTestId('signout').click();
+  await alice.getByTestId('signin-name').fill('not a name');
+  await alice.getByTestId('signin-submit').click();
+  await alice.getByTestId('signin-error').filter({ hasText: 'without spaces' }).waitFor();
+  await alice.getByTestId('signin-mode').click();
+  await alice.getByTestId('signin-token').fill('not-a-token');
+  await alice.getByTestId('signin-submit').click();
+  await alice.getByTestId('signin-error').filter({ hasText: 'did not accept' }).waitFor();
+  await alice.getByTestId('signin-token').fill(await server.token('carol'));
+  await alice.getByTestId('signin-submit').click();
+  await online(alice);
+  assert.equal(await alice.getByTestId('me').textContent(), 'carol');
+  await alice.reload();
+  await online(alice);
+  assert.equal(await alice.getByTestId('me').textContent(), 'carol');
+  assert.deepEqual(complaints, []);
+});
