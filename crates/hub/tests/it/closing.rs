@@ -94,7 +94,7 @@ fn a_panic_ends_one_connection_only() {
     let stage = stage();
     let (mut other, _) = stage.session("bob");
     let mut client = stage.stranger();
-    client.send(json!({"type": "auth", "id": "a", "payload": {"token": "panic"}}));
+    client.send(&json!({"type": "auth", "id": "a", "payload": {"token": "panic"}}));
     client.expect_close(CloseCode::Internal);
     other.expect_silence();
     assert_eq!(stage.hub.stats().panics, 1);

@@ -2,6 +2,8 @@
 //!
 //! Nothing here sleeps: tests wait for messages, requests or counters, with a deadline.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod closing;
 mod echo;
 mod pressure;

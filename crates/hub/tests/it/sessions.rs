@@ -47,7 +47,7 @@ fn auth_may_come_as_the_first_command() {
         (&refused["id"], &refused["payload"]["reason"]),
         (&json!("early"), &json!("unauthorized"))
     );
-    client.send(json!({"type": "auth", "id": "a", "payload": {"token": "bob"}}));
+    client.send(&json!({"type": "auth", "id": "a", "payload": {"token": "bob"}}));
     let connected = client.expect("connected");
     assert_eq!(connected["payload"]["user"], "bob");
     assert_eq!(connected["payload"]["device"], "tablet", "the device that the request named");
@@ -69,7 +69,7 @@ fn bytes_read_with_the_request_are_the_first_commands() {
 fn a_bad_token_is_refused_and_ends_the_connection() {
     let stage = stage();
     let mut client = stage.stranger();
-    client.send(json!({"type": "auth", "id": "a", "payload": {"token": "bad"}}));
+    client.send(&json!({"type": "auth", "id": "a", "payload": {"token": "bad"}}));
     assert_eq!(client.expect("error")["payload"]["reason"], "bad_token");
     client.expect_close(CloseCode::Unauthorized);
 }
@@ -78,7 +78,7 @@ fn a_bad_token_is_refused_and_ends_the_connection() {
 fn without_auth_the_connection_ends() {
     let stage = stage();
     let mut client = stage.stranger();
-    client.send(json!({"type": "ping"}));
+    client.send(&json!({"type": "ping"}));
     client.expect("pong");
     stage.advance(11_000);
     client.expect_close(CloseCode::AuthTimeout);
@@ -95,10 +95,10 @@ fn a_token_that_ends_is_announced_and_renewed() {
     for client in [&mut client, &mut other] {
         assert_eq!(client.expect("token_expiring")["payload"]["expires_at"], soon);
     }
-    client.send(json!({"type": "refresh", "id": "r1", "payload": {"token": "mallory"}}));
+    client.send(&json!({"type": "refresh", "id": "r1", "payload": {"token": "mallory"}}));
     assert_eq!(client.expect("error")["payload"]["reason"], "other_user");
     let later = format!("alice/phone/{}", soon + 1_000_000);
-    client.send(json!({"type": "refresh", "id": "r2", "payload": {"token": later}}));
+    client.send(&json!({"type": "refresh", "id": "r2", "payload": {"token": later}}));
     client.expect("ack");
     stage.advance(60_000);
     other.expect_close(CloseCode::TokenExpired);
@@ -113,7 +113,7 @@ fn silence_after_a_ping_ends_the_connection() {
     stage.advance(31_000);
     assert_eq!(quiet.expect("ping")["payload"], json!({}));
     alive.expect("ping");
-    alive.send(json!({"type": "pong"}));
+    alive.send(&json!({"type": "pong"}));
     alive.expect_silence();
     stage.advance(12_000);
     quiet.expect_close(CloseCode::PongTimeout);
@@ -133,7 +133,7 @@ fn entries_are_redelivered_until_confirmed() {
         panic!("{request:?}");
     };
     assert_eq!(conversation.as_str(), "group:g");
-    client.send(json!({"type": "received", "payload": {"conversation": "group:g", "seq": 7}}));
+    client.send(&json!({"type": "received", "payload": {"conversation": "group:g", "seq": 7}}));
     assert_eq!(command_of(&stage.script.next()).class(), hubbub_proto::command::Class::Soft);
     stage.advance(11_000);
     client.command("marker");

@@ -198,7 +198,7 @@ impl Stage {
         let mut client = self.open_with(kind, b"", Box::new(()), prepare);
         client.expect("connected");
         // A command says where the connection is.
-        client.send(json!({"type": "conversations", "id": "where", "payload": {}}));
+        client.send(&json!({"type": "conversations", "id": "where", "payload": {}}));
         let conn = self.script.next().conn;
         self.reply(conn, "where");
         client.expect("ack");
@@ -288,13 +288,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn send(&mut self, value: Value) {
+    pub(crate) fn send(&mut self, value: &Value) {
         self.socket.send(Message::text(value.to_string())).unwrap();
     }
 
     /// A command that goes up.
     pub(crate) fn command(&mut self, id: &str) {
-        self.send(json!({"type": "conversations", "id": id, "payload": {}}));
+        self.send(&json!({"type": "conversations", "id": id, "payload": {}}));
     }
 
     /// The next message.
@@ -323,7 +323,7 @@ impl Client {
     /// Sends a `ping` and takes its `pong`, which must be the next message: nothing else was
     /// on its way before it.
     pub(crate) fn expect_silence(&mut self) {
-        self.send(json!({"type": "ping"}));
+        self.send(&json!({"type": "ping"}));
         self.expect("pong");
     }
 
