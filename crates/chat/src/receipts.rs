@@ -63,7 +63,9 @@ impl Receipts {
     pub(crate) fn note(&mut self, moved: Moved, now: Timestamp) -> Option<Effect> {
         let key = (moved.conversation.clone(), moved.user.clone());
         if let Some(waiting) = self.held.get_mut(&key) {
-            *waiting = Some(moved);
+            let before = waiting.take().map(|earlier| earlier.cursors).unwrap_or_default();
+            let cursors = moved.cursors.furthest(before);
+            *waiting = Some(Moved { cursors, ..moved });
             return None;
         }
         if self.held.len() >= HELD_MAX {

@@ -100,10 +100,11 @@ impl Chat {
             ended: Condvar::new(),
         });
         let chat = Self { shared };
+        // The writer first: it is the one that ends the readers.
+        chat.spawn("chat-write".to_owned(), |shared| write(shared, scribe))?;
         for (index, reader) in readers.into_iter().enumerate() {
             chat.spawn(format!("chat-read-{index}"), |shared| read(shared, reader))?;
         }
-        chat.spawn("chat-write".to_owned(), |shared| write(shared, scribe))?;
         Ok(chat)
     }
 

@@ -2,7 +2,8 @@
 //! second (P1 calls them soft; a crash costs a redelivery).
 //!
 //! Invariant: a cursor leaves this table only after the commit that wrote it. Bounded: at
-//! [`PENDING_MAX`] the oldest are due at once.
+//! [`PENDING_MAX`] the oldest are due at once, and at twice that, when the store takes nothing, new
+//! ones are dropped.
 
 use std::collections::VecDeque;
 
@@ -50,6 +51,9 @@ impl SoftCursors {
     ) {
         if let Some(pending) = self.pending.get_mut(&key) {
             pending.received = pending.received.max(received);
+            return;
+        }
+        if self.pending.len() >= 2 * PENDING_MAX {
             return;
         }
         self.order.push_back((now.plus_ms(WAIT_MS), key));
@@ -130,7 +134,11 @@ mod tests {
             n += 1;
         }
         assert_eq!(n as usize, PENDING_MAX + 1);
+        for n in 0..3 * PENDING_MAX as i64 {
+            soft.advance(key(n), &conversation(), 1, Timestamp(0));
+        }
+        assert_eq!(soft.due(Timestamp(0), true), 2 * PENDING_MAX);
         soft.settle(written);
-        assert_eq!(soft.due(Timestamp(0), true), PENDING_MAX / 2);
+        assert_eq!(soft.due(Timestamp(0), true), 2 * PENDING_MAX - written);
     }
 }

@@ -24,7 +24,7 @@ use crate::ChatConfig;
 use crate::cache::Cache;
 use crate::model::Rev;
 use crate::ports::{Names, Result, StoreError, Writer};
-use crate::receipts::Receipts;
+use crate::receipts::{Moved, Receipts};
 use crate::soft::SoftCursors;
 use crate::stats::Stats;
 
@@ -47,6 +47,8 @@ pub struct Scribe {
     names: Box<dyn Names>,
     cache: Cache,
     soft: SoftCursors,
+    /// Soft cursors that moved in this batch. They stay moved whatever becomes of the transaction.
+    soft_moved: Vec<Moved>,
     receipts: Receipts,
     committed: Rev,
     /// The newest time seen: a clock that steps back does not turn the order of entries around.
@@ -101,6 +103,7 @@ impl Scribe {
             names,
             cache: Cache::default(),
             soft: SoftCursors::default(),
+            soft_moved: Vec::new(),
             committed,
             now: Timestamp::default(),
             open: false,
@@ -138,6 +141,9 @@ impl Scribe {
                 }
                 Err(error) => self.give_up(&error, &batch, 0, &mut outcome),
             }
+        }
+        for moved in std::mem::take(&mut self.soft_moved) {
+            outcome.effects.extend(self.receipts.note(moved, self.now));
         }
         self.receipts.take_due(self.now, &mut outcome.effects);
         self.cache.sweep();
@@ -192,6 +198,7 @@ impl Scribe {
             store: &mut *self.store,
             cache: &mut self.cache,
             soft: &mut self.soft,
+            soft_moved: &mut self.soft_moved,
             names: &mut *self.names,
             config: &self.config,
             stats: &self.stats,

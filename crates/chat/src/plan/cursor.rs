@@ -20,14 +20,23 @@ pub struct Cursors {
     pub read: u64,
 }
 
+impl Cursors {
+    /// The further of each.
+    #[must_use]
+    pub fn furthest(self, other: Self) -> Self {
+        Self { received: self.received.max(other.received), read: self.read.max(other.read) }
+    }
+}
+
 /// The cursors after the command; `None` where it moves nothing.
 #[must_use]
 pub fn advance(which: Which, seq: u64, view: &Visibility<'_>, now: Cursors) -> Option<Cursors> {
     let seq = view.clamp(seq);
-    let next = match which {
-        Which::Received => Cursors { received: now.received.max(seq), ..now },
-        Which::Read => Cursors { received: now.received.max(seq), read: now.read.max(seq) },
+    let wanted = match which {
+        Which::Received => Cursors { received: seq, read: 0 },
+        Which::Read => Cursors { received: seq, read: seq },
     };
+    let next = now.furthest(wanted);
     (next != now).then_some(next)
 }
 

@@ -67,7 +67,7 @@ impl Desk<'_> {
             page.conversations.push(self.synced(&place, &told, &mut budget)?);
         }
         if !page.more {
-            self.add_named(command, &told, &included, &mut budget, &mut page)?;
+            self.add_named(command, &told, included, &mut budget, &mut page)?;
         }
         Ok(page)
     }
@@ -78,12 +78,12 @@ impl Desk<'_> {
         &mut self,
         command: &Sync,
         told: &Told<'_>,
-        included: &FxHashSet<ConversationId>,
+        mut included: FxHashSet<ConversationId>,
         budget: &mut Budget,
         page: &mut SyncPage,
     ) -> Result<()> {
         for cursor in &command.cursors {
-            if included.contains(&cursor.conversation) {
+            if !included.insert(cursor.conversation.clone()) {
                 continue;
             }
             let Some(place) = self.find(&cursor.conversation)? else { continue };

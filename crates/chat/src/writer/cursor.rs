@@ -30,7 +30,8 @@ impl Transaction<'_> {
         if let Some(step) = self.step(caller, &address, Which::Received, command.seq)? {
             let received = step.cursors.received;
             self.soft.advance(step.place, &command.conversation, received, self.now);
-            self.tell(caller, address, &step)?;
+            let told = self.told(caller, address, &step)?;
+            self.soft_moved.extend(told);
         }
         Ok(Ack::Done)
     }
@@ -39,7 +40,8 @@ impl Transaction<'_> {
         let address = Address::named(&caller.identity.user, &command.conversation)?;
         if let Some(step) = self.step(caller, &address, Which::Read, command.seq)? {
             self.write_cursors(&address, step.place, step.cursors)?;
-            self.tell(caller, address, &step)?;
+            let told = self.told(caller, address, &step)?;
+            self.moved.extend(told);
         }
         Ok(Ack::Done)
     }
@@ -112,11 +114,11 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Leaves a receipt for those who may see it: the other side of a direct conversation, the
-    /// members of a small group, else only the user's own devices.
-    fn tell(&mut self, caller: Caller<'_>, address: Address, step: &Step) -> Result<()> {
+    /// Who is to know: the other side of a direct conversation, the members of a small group, else
+    /// only the user's own devices.
+    fn told(&mut self, caller: Caller<'_>, address: Address, step: &Step) -> Result<Option<Moved>> {
         if !step.present {
-            return Ok(());
+            return Ok(None);
         }
         let user = &caller.identity.user;
         let audience = match &address.peer {
@@ -134,12 +136,11 @@ impl Transaction<'_> {
                 }
             }
         };
-        self.moved.push(Moved {
+        Ok(Some(Moved {
             conversation: address.conversation,
             user: user.clone(),
             cursors: step.cursors,
             audience,
-        });
-        Ok(())
+        }))
     }
 }

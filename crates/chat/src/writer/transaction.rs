@@ -27,6 +27,7 @@ pub(super) struct Transaction<'a> {
     pub(super) store: &'a mut dyn Writer,
     pub(super) cache: &'a mut Cache,
     pub(super) soft: &'a mut SoftCursors,
+    pub(super) soft_moved: &'a mut Vec<Moved>,
     pub(super) names: &'a mut dyn Names,
     pub(super) config: &'a ChatConfig,
     pub(super) stats: &'a Stats,
@@ -37,7 +38,7 @@ pub(super) struct Transaction<'a> {
     pub(super) rev: Rev,
     pub(super) wrote: bool,
     pub(super) effects: Vec<Effect>,
-    /// Cursors that moved.
+    /// Durable cursors that moved.
     pub(super) moved: Vec<Moved>,
     /// Conversations whose heads are to be written.
     pub(super) dirty: Vec<ConversationId>,
@@ -146,8 +147,20 @@ impl Transaction<'_> {
         self.rev
     }
 
-    /// The caller as the store knows them, made known with the token's name if need be.
+    /// The caller as the store knows them, made known with the token's name if need be. A name
+    /// that is known stays, so that devices with different tokens do not take turns in writing it.
     pub(super) fn caller_key(&mut self, identity: &Identity) -> Result<UserKey> {
+        let known = self.cache.user(self.store, &identity.user)?;
+        if let Some(User { key, name, .. }) = known
+            && (identity.name.is_none() || name.is_some())
+        {
+            return Ok(*key);
+        }
+        self.put_user(&identity.user, identity.name.as_deref())
+    }
+
+    /// The caller as the store knows them, with the name of this token.
+    pub(super) fn named_caller_key(&mut self, identity: &Identity) -> Result<UserKey> {
         let known = self.cache.user(self.store, &identity.user)?;
         if let Some(User { key, name, .. }) = known
             && (identity.name.is_none() || *name == identity.name)

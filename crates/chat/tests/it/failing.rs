@@ -1,0 +1,163 @@
+//! A store that fails: nothing is acked that is not durable (P1), and one bad row harms no other.
+
+use std::sync::{Arc, Mutex};
+
+use hubbub_chat::ChatConfig;
+use hubbub_proto::Request;
+use hubbub_store::MemoryStore;
+use serde_json::{Value, json};
+
+use crate::faulty::{Fault, Faulty, Script};
+use crate::room::{EPOCH, Room, items, reason, request};
+
+const DIRECT: &str = "direct:alice:bob";
+
+fn room() -> (Room, Arc<Mutex<Script>>) {
+    let store = MemoryStore::with_epoch(EPOCH);
+    let (writer, script) = Faulty::over(&store);
+    let mut room = Room::on(&store, Ok(Box::new(writer)), ChatConfig::default());
+    room.say("alice", "user:bob", "c0");
+    room.say("bob", "user:alice", "c0");
+    room.take_events();
+    script.lock().unwrap().calls.clear();
+    (room, script)
+}
+
+fn send(client_id: &str) -> Request {
+    let payload = json!({"to": "user:bob", "content": "x", "client_id": client_id});
+    request("alice", "send", &payload)
+}
+
+fn seqs(replies: &[Value]) -> Vec<Value> {
+    replies.iter().map(|r| r.get("seq").or_else(|| r.get("reason")).unwrap().clone()).collect()
+}
+
+fn stored(room: &mut Room) -> Vec<String> {
+    items(&room.ask("bob", "history", json!({"conversation": DIRECT})))
+}
+
+fn set(script: &Mutex<Script>, fault: Fault) {
+    script.lock().unwrap().fault = fault;
+}
+
+#[test]
+fn a_message_to_a_known_conversation_reads_nothing() {
+    let (mut room, script) = room();
+    room.batch((0..3).map(|n| send(&format!("c{}", n + 1))).collect());
+    let calls = std::mem::take(&mut script.lock().unwrap().calls);
+    assert_eq!(calls, ["begin", "append", "append", "append", "set_head", "commit"]);
+}
+
+#[test]
+fn cursors_and_typing_of_a_known_conversation_touch_nothing() {
+    let (mut room, script) = room();
+    room.ask("bob", "received", json!({"conversation": DIRECT, "seq": 1}));
+    script.lock().unwrap().calls.clear();
+    room.ask("bob", "received", json!({"conversation": DIRECT, "seq": 2}));
+    room.ask("bob", "typing", json!({"conversation": DIRECT, "active": true}));
+    assert_eq!(script.lock().unwrap().calls, Vec::<&str>::new());
+}
+
+#[test]
+fn a_refused_row_costs_only_its_own_command() {
+    let (mut room, script) = room();
+    set(&script, Fault::Row("bad"));
+    let replies = room.batch(vec![send("c1"), send("bad"), send("c2")]);
+    assert_eq!(seqs(&replies), [json!(3), json!("internal"), json!(4)]);
+    assert_eq!(room.take_events().len(), 2);
+    assert_eq!(stored(&mut room), ["1", "2", "3", "4"]);
+    assert_eq!(room.scribe.failure(), None);
+}
+
+#[test]
+fn a_full_disk_refuses_the_batch_and_later_ones_succeed() {
+    for fault in [Fault::FullAtAppend, Fault::FullAtCommit] {
+        let (mut room, script) = room();
+        set(&script, fault);
+        let sync = request("bob", "sync", &json!({}));
+        let read = request("bob", "history", &json!({"conversation": DIRECT}));
+        let mut replies = room.batch(vec![send("c1"), sync, read, send("c2")]);
+        let page = replies.pop().unwrap();
+        assert_eq!(replies, [const { "store_failed" }; 3].map(reason), "{fault:?}");
+        assert_eq!(items(&page), ["1", "2"], "reads go on");
+        assert!(room.take_events().is_empty(), "nothing is told, not even live delivery");
+        set(&script, Fault::None);
+        assert_eq!(seqs(&room.batch(vec![send("c1"), send("c2")])), [3, 4]);
+        assert_eq!(stored(&mut room), ["1", "2", "3", "4"]);
+    }
+}
+
+#[test]
+fn after_a_failed_commit_nothing_is_acked_any_more() {
+    let (mut room, script) = room();
+    set(&script, Fault::IoAtCommit);
+    assert_eq!(room.batch(vec![send("c1")]), [reason("store_failed")]);
+    assert!(room.take_events().is_empty());
+    assert_eq!(room.scribe.failure(), Some("the store failed: the disk is gone"));
+    set(&script, Fault::None);
+    let typing = request("alice", "typing", &json!({"conversation": DIRECT, "active": true}));
+    assert_eq!(
+        room.batch(vec![send("c0"), typing]),
+        [reason("store_failed"), reason("store_failed")]
+    );
+    assert!(room.take_events().is_empty());
+    assert_eq!(room.scribe.next_deadline(), None);
+    assert_eq!(stored(&mut room), ["1", "2"]);
+}
+
+#[test]
+fn soft_cursors_outlive_a_full_disk_and_are_given_up_only_for_their_own_row() {
+    let (mut room, script) = room();
+    let received = |seq| request("bob", "received", &json!({"conversation": DIRECT, "seq": seq}));
+    let confirmed = |room: &mut Room| {
+        room.ask("bob", "conversations", json!({}))["conversations"][0]["received_seq"].clone()
+    };
+    room.batch(vec![received(1)]);
+    set(&script, Fault::FullAtCommit);
+    room.wait(1_000);
+    assert!(room.scribe.next_deadline().unwrap() > room.now, "it does not try without a pause");
+    set(&script, Fault::None);
+    room.wait(1_000);
+    assert_eq!(confirmed(&mut room), 1);
+
+    room.batch(vec![received(2)]);
+    set(&script, Fault::CursorRow);
+    room.now = room.now.plus_ms(1_000);
+    assert_eq!(seqs(&room.batch(vec![send("c1")])), [3], "a cursor does not hold up a message");
+    set(&script, Fault::None);
+    room.wait(1_000);
+    assert_eq!(confirmed(&mut room), 1);
+    room.batch(vec![received(2)]);
+    room.wait(1_000);
+    assert_eq!(confirmed(&mut room), 2, "the device says it again");
+}
+
+#[test]
+fn a_receipt_survives_the_rollback_of_another_command_s_row() {
+    let (mut room, script) = room();
+    set(&script, Fault::Row("bad"));
+    let received = request("bob", "received", &json!({"conversation": DIRECT, "seq": 2}));
+    let read = request("bob", "read", &json!({"conversation": DIRECT, "seq": 1}));
+    room.batch(vec![received, send("bad")]);
+    assert_eq!(room.take_events(), ["receipt direct:alice:bob bob 2/0 -> @bob @alice"]);
+    room.batch(vec![send("bad"), read]);
+    assert!(room.take_events().is_empty());
+    room.wait(1_000);
+    assert_eq!(room.take_events(), ["receipt direct:alice:bob bob 2/1 -> @bob @alice"]);
+}
+
+#[test]
+fn a_clock_that_stepped_back_over_a_restart_does_not_turn_a_log_around() {
+    let store = MemoryStore::with_epoch(EPOCH);
+    let first = {
+        let mut room =
+            Room::on(&store, hubbub_chat::ports::Store::writer(&store), ChatConfig::default());
+        room.now = room.now.plus_ms(60_000);
+        room.say("alice", "user:bob", "c1")
+    };
+    let mut room =
+        Room::on(&store, hubbub_chat::ports::Store::writer(&store), ChatConfig::default());
+    let second = room.say("alice", "user:bob", "c2");
+    assert_eq!((&second["seq"], &second["timestamp"]), (&json!(2), &first["timestamp"]));
+    assert_eq!(room.say("alice", "user:bob", "c1")["duplicate"], true);
+}

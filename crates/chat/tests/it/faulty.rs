@@ -1,0 +1,247 @@
+//! A store whose writer fails on demand, and that notes what it is asked to do.
+
+use std::sync::{Arc, Mutex};
+
+use hubbub_chat::model::{
+    Conversation, ConversationKey, Entry, Membership, NewEntry, Profile, Recorded, Rev, User,
+    UserKey,
+};
+use hubbub_chat::ports::{
+    Appended, Conversations, Messages, Order, Range, Result, Store, StoreError, Users, Writer,
+};
+use hubbub_proto::command::{JoinPolicy, Role};
+use hubbub_proto::event::ConversationKind;
+use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
+use hubbub_store::MemoryStore;
+
+/// What to do wrong.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Fault {
+    #[default]
+    None,
+    /// `append` refuses the row of this client id.
+    Row(&'static str),
+    /// `append` finds the disk full.
+    FullAtAppend,
+    /// `commit` finds the disk full.
+    FullAtCommit,
+    /// `commit` fails.
+    IoAtCommit,
+    /// `advance_cursors` refuses the row.
+    CursorRow,
+}
+
+#[derive(Default)]
+pub(crate) struct Script {
+    pub(crate) fault: Fault,
+    /// What the writer was asked for.
+    pub(crate) calls: Vec<&'static str>,
+}
+
+pub(crate) struct Faulty {
+    inner: Box<dyn Writer>,
+    script: Arc<Mutex<Script>>,
+}
+
+impl Faulty {
+    pub(crate) fn over(store: &MemoryStore) -> (Self, Arc<Mutex<Script>>) {
+        let script = Arc::<Mutex<Script>>::default();
+        (Self { inner: store.writer().unwrap(), script: Arc::clone(&script) }, script)
+    }
+
+    /// Notes a call and says what is to go wrong.
+    fn note(&self, call: &'static str) -> Fault {
+        let mut script = self.script.lock().unwrap();
+        script.calls.push(call);
+        script.fault
+    }
+}
+
+impl Users for Faulty {
+    fn user(&mut self, id: &UserId) -> Result<Option<User>> {
+        self.note("user");
+        self.inner.user(id)
+    }
+}
+
+impl Conversations for Faulty {
+    fn conversation(&mut self, id: &ConversationId) -> Result<Option<Conversation>> {
+        self.note("conversation");
+        self.inner.conversation(id)
+    }
+
+    fn membership(&mut self, c: ConversationKey, user: UserKey) -> Result<Option<Membership>> {
+        self.note("membership");
+        self.inner.membership(c, user)
+    }
+
+    fn members(
+        &mut self,
+        c: ConversationKey,
+        after: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<(User, Role)>> {
+        self.inner.members(c, after, limit)
+    }
+
+    fn member_count(&mut self, c: ConversationKey) -> Result<u64> {
+        self.note("member_count");
+        self.inner.member_count(c)
+    }
+
+    fn owner_count(&mut self, c: ConversationKey) -> Result<u64> {
+        self.inner.owner_count(c)
+    }
+
+    fn open_groups(&mut self, user: UserKey) -> Result<Vec<ConversationId>> {
+        self.inner.open_groups(user)
+    }
+
+    fn changed(
+        &mut self,
+        user: UserKey,
+        since: Rev,
+        limit: u32,
+    ) -> Result<Vec<(Conversation, Membership)>> {
+        self.inner.changed(user, since, limit)
+    }
+
+    fn recent(
+        &mut self,
+        user: UserKey,
+        before: Option<Rev>,
+        limit: u32,
+    ) -> Result<Vec<(Conversation, Membership)>> {
+        self.inner.recent(user, before, limit)
+    }
+}
+
+impl Messages for Faulty {
+    fn recorded(&mut self, sender: UserKey, client_id: &ClientId) -> Result<Option<Recorded>> {
+        self.note("recorded");
+        self.inner.recorded(sender, client_id)
+    }
+
+    fn entries(&mut self, c: ConversationKey, range: Range) -> Result<Vec<Entry>> {
+        self.note("entries");
+        assert_eq!(range.order, Order::Descending);
+        self.inner.entries(c, range)
+    }
+
+    fn unread(&mut self, c: ConversationKey, reader: UserKey, from: u64, to: u64) -> Result<u32> {
+        self.inner.unread(c, reader, from, to)
+    }
+
+    fn first_seq_at(&mut self, c: ConversationKey, at: Timestamp) -> Result<Option<u64>> {
+        self.inner.first_seq_at(c, at)
+    }
+}
+
+impl Writer for Faulty {
+    fn committed_rev(&mut self) -> Result<Rev> {
+        self.inner.committed_rev()
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.note("begin");
+        self.inner.begin()
+    }
+
+    fn commit(&mut self, rev: Rev) -> Result<()> {
+        match self.note("commit") {
+            Fault::FullAtCommit => {
+                self.inner.rollback()?;
+                Err(StoreError::Full)
+            }
+            Fault::IoAtCommit => Err(StoreError::Io("the disk is gone".into())),
+            _ => self.inner.commit(rev),
+        }
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        self.note("rollback");
+        self.inner.rollback()
+    }
+
+    fn put_user(&mut self, id: &UserId, name: Option<&str>, at: Timestamp) -> Result<User> {
+        self.note("put_user");
+        self.inner.put_user(id, name, at)
+    }
+
+    fn create_conversation(
+        &mut self,
+        id: &ConversationId,
+        kind: ConversationKind,
+        profile: &Profile,
+        at: Timestamp,
+    ) -> Result<Conversation> {
+        self.note("create_conversation");
+        self.inner.create_conversation(id, kind, profile, at)
+    }
+
+    fn set_head(&mut self, c: ConversationKey, head_seq: u64, rev: Rev) -> Result<()> {
+        self.note("set_head");
+        self.inner.set_head(c, head_seq, rev)
+    }
+
+    fn set_profile(
+        &mut self,
+        c: ConversationKey,
+        name: Option<&str>,
+        join: JoinPolicy,
+    ) -> Result<()> {
+        self.inner.set_profile(c, name, join)
+    }
+
+    fn dissolve(&mut self, c: ConversationKey) -> Result<()> {
+        self.inner.dissolve(c)
+    }
+
+    fn open_stay(
+        &mut self,
+        c: ConversationKey,
+        user: UserKey,
+        role: Role,
+        join_seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        self.note("open_stay");
+        self.inner.open_stay(c, user, role, join_seq, rev)
+    }
+
+    fn close_stay(
+        &mut self,
+        c: ConversationKey,
+        user: UserKey,
+        left_seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        self.inner.close_stay(c, user, left_seq, rev)
+    }
+
+    fn set_role(&mut self, c: ConversationKey, user: UserKey, role: Role, rev: Rev) -> Result<()> {
+        self.inner.set_role(c, user, role, rev)
+    }
+
+    fn advance_cursors(
+        &mut self,
+        c: ConversationKey,
+        user: UserKey,
+        received_seq: u64,
+        read_seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        match self.note("advance_cursors") {
+            Fault::CursorRow => Err(StoreError::Row("a cursor".into())),
+            _ => self.inner.advance_cursors(c, user, received_seq, read_seq, rev),
+        }
+    }
+
+    fn append(&mut self, entry: &NewEntry<'_>) -> Result<Appended> {
+        match self.note("append") {
+            Fault::Row(id) if entry.client_id.as_str() == id => Err(StoreError::Row(id.into())),
+            Fault::FullAtAppend => Err(StoreError::Full),
+            _ => self.inner.append(entry),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The services at work on the store in memory: what clients would see, command by command.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod agreement;
+mod cursors;
+mod failing;
+mod faulty;
+mod groups;
+mod reading;
+mod room;
+mod send;
+mod service;
+mod syncing;

@@ -1,0 +1,125 @@
+//! The threads: replies come back, in order, and the end loses nothing.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use hubbub_chat::ports::{Clock, Names, Router, Store, StoreError};
+use hubbub_chat::{Chat, ChatConfig, Health, StartError};
+use hubbub_proto::{Effect, Request, Timestamp};
+use hubbub_store::MemoryStore;
+use serde_json::{Value, json};
+
+use crate::room::{Row, request, shown, told};
+
+struct Post(Mutex<Sender<Effect>>);
+
+impl Router for Post {
+    fn post(&self, effects: Vec<Effect>) {
+        let out = self.0.lock().unwrap();
+        for effect in effects {
+            // Nobody listens any more once a test is over.
+            let _ = out.send(effect);
+        }
+    }
+
+    fn resume(&self) {}
+}
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_000_000_000_000)
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn start(store: &MemoryStore, config: ChatConfig) -> (Chat, Receiver<Effect>) {
+    let (out, effects) = channel();
+    let router = Arc::new(Post(Mutex::new(out)));
+    let names: Box<dyn Names> = Box::<Row>::default();
+    let store = Arc::new(store.clone());
+    (Chat::start(store, router, Arc::new(Still), names, config).unwrap(), effects)
+}
+
+fn replies(effects: &Receiver<Effect>, count: usize) -> Vec<Value> {
+    let mut replies = Vec::new();
+    while replies.len() < count {
+        match effects.recv_timeout(PATIENCE).unwrap() {
+            Effect::Reply { outcome, .. } => replies.push(told(&outcome)),
+            other => drop(shown(&other)),
+        }
+    }
+    replies
+}
+
+fn send(n: usize) -> Request {
+    let payload = json!({"to": "user:bob", "content": n, "client_id": format!("c{n}")});
+    request("alice", "send", &payload)
+}
+
+fn end(chat: &Chat) {
+    assert!(chat.drain(Instant::now() + PATIENCE), "the threads end");
+}
+
+#[test]
+fn commands_are_acked_in_order_and_a_read_sees_what_came_before_it() {
+    let (chat, effects) = start(&MemoryStore::new(), ChatConfig::default());
+    let mut batch: VecDeque<Request> = (1..=300).map(send).collect();
+    batch.push_back(request("alice", "history", &json!({"conversation": "direct:alice:bob"})));
+    chat.submit(&mut batch);
+    assert!(batch.is_empty());
+    let mut replies = replies(&effects, 301);
+    let page = replies.pop().unwrap();
+    assert_eq!(page["head_seq"], 300);
+    let seqs: Vec<_> = replies.iter().map(|reply| reply["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=300).collect::<Vec<_>>());
+    assert_eq!(chat.health(), Health::Ok);
+    end(&chat);
+    let stats = chat.stats();
+    assert_eq!((stats.commands, stats.reads, stats.queued), (301, 1, 0));
+    assert!(stats.commits < 301, "commands share commits");
+}
+
+#[test]
+fn draining_finishes_what_waits_and_refuses_what_comes_later() {
+    let store = MemoryStore::new();
+    let (chat, effects) = start(&store, ChatConfig::default());
+    let mut batch: VecDeque<Request> = (1..=50).map(send).collect();
+    batch.push_back(request(
+        "bob",
+        "received",
+        &json!({"conversation": "direct:alice:bob", "seq": 50}),
+    ));
+    chat.submit(&mut batch);
+    end(&chat);
+    assert_eq!(replies(&effects, 51).len(), 51);
+    let mut late = VecDeque::from([send(51)]);
+    chat.submit(&mut late);
+    assert!(late.is_empty());
+    assert_eq!(replies(&effects, 1), [json!({"reason": "shutting_down"})]);
+
+    let (again, effects) = start(&store, ChatConfig::default());
+    again.submit(&mut VecDeque::from([request("bob", "conversations", &json!({}))]));
+    let list = &replies(&effects, 1)[0]["conversations"][0];
+    assert_eq!((&list["received_seq"], &list["head_seq"]), (&json!(50), &json!(50)));
+    end(&again);
+}
+
+#[test]
+fn a_store_that_is_in_use_and_a_number_that_cannot_work_are_said_at_the_start() {
+    let store = MemoryStore::new();
+    let _writer = store.writer().unwrap();
+    let start = |config| {
+        let (out, _effects) = channel();
+        let router = Arc::new(Post(Mutex::new(out)));
+        let names: Box<dyn Names> = Box::<Row>::default();
+        Chat::start(Arc::new(store.clone()), router, Arc::new(Still), names, config).err().unwrap()
+    };
+    assert!(matches!(start(ChatConfig::default()), StartError::Store(StoreError::InUse(_))));
+    let broken = ChatConfig { readers: 0, ..ChatConfig::default() };
+    assert_eq!(start(broken).to_string(), "chat.readers must be 1 to 64");
+}
