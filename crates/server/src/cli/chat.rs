@@ -136,12 +136,8 @@ async fn converse(options: Options, user: String, to: Option<String>) -> Result<
         tokio::select! {
             event = events.recv() => match event {
                 None => return Err(Failure::Failed("the connection has ended".into())),
-                Some(Event::Synced) if !connected => {
-                    connected = true;
-                    if screen.to.is_some() {
-                        screen.history(&client, 20).await?;
-                    }
-                }
+                // What was missed has been shown by now.
+                Some(Event::Synced) => connected = true,
                 Some(event) => screen.show(&client, event).await?,
             },
             line = line => match line {
@@ -173,17 +169,18 @@ impl Screen {
                 note(&format!("connected to {server} as {}; /quit ends", self.user))
             }
             Event::Entry(entry) => {
+                let client_id = entry["client_id"].as_str().unwrap_or_default();
+                if self.unsent.remove(client_id).is_some() {
+                    let conversation = entry["conversation"].as_str().unwrap_or_default();
+                    return note(&format!("stored as {conversation} #{}", entry["seq"]));
+                }
                 if entry["from"].as_str() == Some(&self.user) {
-                    return Ok(());
+                    return print(&entry_line(&entry));
                 }
                 let place = json!({ "conversation": entry["conversation"], "seq": entry["seq"] });
                 client.tell("read", place).await.map_err(failed)?;
                 print(&entry_line(&entry))
             }
-            Event::Sent { client_id, conversation, seq } => match self.unsent.remove(&client_id) {
-                Some(_) => note(&format!("stored as {conversation} #{seq}")),
-                None => Ok(()),
-            },
             Event::Failed { client_id, error } => {
                 let line = self.unsent.remove(&client_id).unwrap_or_default();
                 note(&format!("not sent: {line}: {}", sentence(&error)))

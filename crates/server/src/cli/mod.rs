@@ -60,7 +60,7 @@ enum Command {
 struct Place {
     /// The directory with the store and the signing secret [default: hubbub-data]
     #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    data_dir: Option<String>,
     /// A TOML file; `hubbub config default` prints one
     #[arg(long, value_name = "FILE", env = "HUBBUB_CONFIG")]
     config: Option<PathBuf>,
@@ -69,10 +69,8 @@ struct Place {
 impl Place {
     /// The configuration with these flags and `more`.
     fn load(&self, more: Vec<(&'static str, &'static str, Value)>) -> Result<Config, ConfigError> {
-        let data_dir = self
-            .data_dir
-            .as_ref()
-            .map(|dir| ("server", "data_dir", Value::String(dir.to_string_lossy().into_owned())));
+        let data_dir = self.data_dir.clone();
+        let data_dir = data_dir.map(|dir| ("server", "data_dir", Value::String(dir)));
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();

@@ -1,0 +1,95 @@
+//! A server over its data: killed, stopped, and started again on the same port with the same
+//! settings.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use crate::process::{Data, Launch, Server, hubbub};
+
+/// What outlives a process: the directory, the port, and the settings.
+pub(crate) struct Home {
+    data: Data,
+    bind: String,
+    settings: Vec<(String, String)>,
+}
+
+/// A running server.
+pub(crate) struct Node {
+    pub(crate) server: Server,
+    home: Home,
+}
+
+impl Home {
+    /// A new directory; `settings` are keys of the configuration such as `LIMITS_LINGER_MS`.
+    pub(crate) fn new(settings: &[(&str, &str)]) -> Self {
+        let settings = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Self { data: Data::new(), bind: "127.0.0.1:0".into(), settings }
+    }
+
+    /// A directory of the test's own, beside the data.
+    pub(crate) fn around(&self) -> &Path {
+        self.data.around()
+    }
+
+    /// Starts a server: on the port it had before, if there was one.
+    pub(crate) fn start(self) -> Node {
+        self.start_under(&[])
+    }
+
+    /// The same, as the arguments of another program.
+    pub(crate) fn start_under(mut self, prefix: &[OsString]) -> Node {
+        let mut command = hubbub();
+        if let Some((program, arguments)) = prefix.split_first() {
+            let binary = command.get_program().to_owned();
+            command = Command::new(program);
+            command.args(arguments).arg(binary);
+        }
+        command.args(["serve", "--bind", &self.bind, "--data-dir"]).arg(self.data.path());
+        let launch = self
+            .settings
+            .iter()
+            .fold(Launch(command), |launch, (key, value)| launch.set(key, value))
+            .set("LOG_LEVEL", "warn");
+        let server = launch.start();
+        self.bind = server.address.to_string();
+        Node { server, home: self }
+    }
+}
+
+impl Node {
+    /// A server with these settings.
+    pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
+        Home::new(settings).start()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// A token for `user` that holds for an hour.
+    pub(crate) fn token(&self, user: &str) -> String {
+        self.home.data.token(user)
+    }
+
+    /// A token for `user` that holds for `seconds` from now; negative is over.
+    pub(crate) fn token_for(&self, user: &str, seconds: i64) -> String {
+        self.home.data.token_for(user, None, seconds)
+    }
+
+    /// Ends the process as a crash does.
+    pub(crate) fn kill(self) -> Home {
+        self.server.kill();
+        self.home
+    }
+
+    /// Stops it in order; nothing went wrong in its life.
+    #[track_caller]
+    pub(crate) fn stop(self) -> Home {
+        let ended = self.server.stop();
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        assert!(!ended.log.contains("panic"), "{}", ended.log);
+        self.home
+    }
+}
