@@ -144,3 +144,82 @@ impl Inbox {
         state.sleeping
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hubbub_proto::Ack;
+    use hubbub_proto::event::TypingEvent;
+    use hubbub_proto::route::Publication;
+    use mio::{Events, Poll, Token};
+
+    use super::*;
+
+    fn inbox(bytes_max: usize) -> (Inbox, Poll) {
+        let poll = Poll::new().unwrap();
+        let waker = Waker::new(poll.registry(), Token(7)).unwrap();
+        (Inbox::new(waker, bytes_max), poll)
+    }
+
+    fn reply(slot: u32) -> Post {
+        let conn = ConnId { shard: 0, slot, generation: 0 };
+        Post::Reply { conn, id: None, outcome: Ok(Ack::Done) }
+    }
+
+    fn typing() -> Post {
+        Post::Publish(Broadcast::new(Publication {
+            topics: Default::default(),
+            event: Event::Typing(TypingEvent {
+                conversation: hubbub_proto::ConversationId::new("group:g").unwrap(),
+                user: UserId::new("u").unwrap(),
+                active: true,
+            }),
+            except: None,
+            class: DeliveryClass::Volatile,
+        }))
+    }
+
+    fn woken(poll: &mut Poll) -> bool {
+        let mut events = Events::with_capacity(4);
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        !events.is_empty()
+    }
+
+    #[test]
+    fn volatile_posts_are_dropped_above_the_bound_and_nothing_else() {
+        let (inbox, _poll) = inbox(10_000);
+        for slot in 0..1000 {
+            inbox.post_all([reply(slot), typing()].into_iter());
+        }
+        let mut posts = Vec::new();
+        let dropped = inbox.take(&mut posts);
+        let kept = posts.iter().filter(|post| post.is_volatile()).count() as u64;
+        assert!(kept > 0 && kept < 20, "{kept}");
+        assert_eq!(kept + dropped, 1000);
+        let slots = posts.iter().filter_map(|post| match post {
+            Post::Reply { conn, .. } => Some(conn.slot),
+            _ => None,
+        });
+        assert!(slots.eq(0..1000), "in order, all of them");
+        posts.clear();
+        assert_eq!((inbox.take(&mut posts), posts.len()), (0, 0));
+        inbox.post(typing());
+        inbox.take(&mut posts);
+        assert_eq!(posts.len(), 1, "there is room again");
+    }
+
+    #[test]
+    fn only_a_sleeping_shard_is_woken() {
+        let (inbox, mut poll) = inbox(10_000);
+        inbox.post(reply(0));
+        assert!(!woken(&mut poll));
+        assert!(!inbox.sleep(), "there is something to do");
+        inbox.take(&mut Vec::new());
+        assert!(inbox.sleep());
+        inbox.post(reply(1));
+        inbox.post(reply(2));
+        assert!(woken(&mut poll));
+        assert!(!woken(&mut poll));
+    }
+}

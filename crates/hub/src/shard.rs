@@ -422,6 +422,10 @@ impl Shard {
             }
             self.desk.stats.connections.set(self.slab.len() as u64);
         }
+        // Connections that went away while they waited must not pile up.
+        if self.desk.waiting.len() > 2 * self.slab.len() + 64 {
+            self.desk.waiting.retain(|at| self.slab.get(*at).is_some());
+        }
     }
 
     /// Tells some more connections to go; true when the shard is done.

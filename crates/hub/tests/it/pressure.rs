@@ -121,6 +121,23 @@ fn replies_are_never_dropped_and_close_a_reader_that_takes_none() {
 }
 
 #[test]
+fn a_reader_that_takes_nothing_for_long_is_closed() {
+    let stage = Stage::new(1, small_outbox());
+    let (mut slow, _) = stage.session_with("slow", small_buffers);
+    let content = "x".repeat(2000);
+    let mut seq = 0;
+    while stage.hub.stats().dropped_lagging == 0 {
+        seq += 1;
+        stage.router.post(vec![Effect::Publish(entry(&[user_topic("slow")], "g", seq, &content))]);
+    }
+    // Parked or not, silence is not what ends it: the heartbeat is suspended.
+    stage.advance(39_000);
+    stage.advance(3_000);
+    let (code, _) = slow.close_code();
+    assert_eq!(code, CloseCode::SlowConsumer.code());
+}
+
+#[test]
 fn a_reader_that_is_behind_is_not_read_from() {
     let limits = Limits { commands_in_flight_max: 1000, ..small_outbox() };
     let stage = Stage::new(1, limits);
