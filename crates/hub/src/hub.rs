@@ -36,7 +36,8 @@ pub struct HubConfig {
     pub limits: Limits,
     /// Bytes waiting for a shard above which volatile publications are dropped.
     pub inbox_bytes_max: usize,
-    /// Tells the time.
+    /// Tells the time. Should not follow leaps of the system's clock: deadlines stand still while
+    /// it is behind where it was.
     pub clock: Clock,
     /// What `connected` says besides the limits.
     pub announce: Announce,

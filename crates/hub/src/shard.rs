@@ -66,6 +66,7 @@ struct Drain {
     /// Places before this one were told.
     told: u32,
     per_step: usize,
+    next_step: Instant,
 }
 
 impl Shard {
@@ -104,7 +105,7 @@ impl Shard {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
-            self.desk.now = (self.desk.settings.clock)();
+            self.desk.now = self.desk.now.max((self.desk.settings.clock)());
             for event in &events {
                 if event.token() != WAKER {
                     self.on_event(event);
@@ -194,7 +195,8 @@ impl Shard {
             Post::Drain { retry_after_ms, deadline } => {
                 self.desk.stopped = true;
                 let per_step = (self.slab.len() / DRAIN_STEPS).max(64);
-                self.drain = Some(Drain { retry_after_ms, deadline, told: 0, per_step });
+                let next_step = Instant::now();
+                self.drain = Some(Drain { retry_after_ms, deadline, told: 0, per_step, next_step });
             }
         }
     }
@@ -431,21 +433,26 @@ impl Shard {
     /// Tells some more connections to go; true when the shard is done.
     fn drain_step(&mut self) -> bool {
         let Some(drain) = &mut self.drain else { return false };
-        let bye = Event::Bye(Bye { reconnect: true, retry_after_ms: drain.retry_after_ms });
-        let mut told = 0;
-        while drain.told < self.slab.places() && told < drain.per_step {
-            if let Some((at, connection)) = self.slab.tenant(drain.told) {
-                told += 1;
-                guard(&mut self.desk, at, connection, |desk, at, connection| {
-                    if connection.session().is_some_and(|session| session.is_open()) {
-                        desk.send_event(at, connection, &bye);
-                    }
-                    desk.close(at, connection, CloseCode::GoingAway);
-                });
+        let now = Instant::now();
+        let over = now >= drain.deadline;
+        if now >= drain.next_step && drain.told < self.slab.places() {
+            drain.next_step = now + DRAIN_STEP;
+            let retry_after_ms = drain.retry_after_ms;
+            let bye = Event::Bye(Bye { reconnect: true, retry_after_ms });
+            let mut told = 0;
+            while drain.told < self.slab.places() && told < drain.per_step {
+                if let Some((at, connection)) = self.slab.tenant(drain.told) {
+                    told += 1;
+                    guard(&mut self.desk, at, connection, |desk, at, connection| {
+                        if connection.session().is_some_and(|session| session.is_open()) {
+                            desk.send_event(at, connection, &bye);
+                        }
+                        desk.close(at, connection, CloseCode::GoingAway);
+                    });
+                }
+                drain.told += 1;
             }
-            drain.told += 1;
         }
-        let over = Instant::now() >= drain.deadline;
         self.flush_dirty();
         self.remove_gone();
         self.slab.len() == 0 || over
@@ -462,7 +469,11 @@ fn guard(
     let outcome = catch_unwind(AssertUnwindSafe(|| work(desk, at, connection)));
     if outcome.is_err() {
         desk.stats.panics.add(1);
-        desk.close(at, connection, CloseCode::Internal);
+        if connection.phase == Phase::Open {
+            desk.close(at, connection, CloseCode::Internal);
+        } else {
+            desk.drop_connection(at, connection);
+        }
     }
 }
 
