@@ -93,6 +93,11 @@ function begin(session) {
     if (current !== client || state.name !== 'closed') return;
     if (state.reason === 'unauthorized' || state.reason === 'token_expired') signOut('signin.rejected');
   });
+  client.on('synced', () => {
+    // Of a conversation in which nothing is new a sync brings nothing to show in the list.
+    const bare = current.store.getSnapshot().conversations.some((c) => c.last === null && c.headSeq > 0);
+    if (bare) current.conversations({ limit: 200 }).catch(() => {});
+  });
   byId('signin').hidden = true;
   byId('chat').hidden = false;
   client.connect();

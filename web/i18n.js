@@ -3,7 +3,7 @@
  * Elements name theirs in `data-i18n` (text), `data-i18n-placeholder` or `data-i18n-label`.
  */
 
-const WORDS = {
+export const WORDS = {
   en: {
     'signin.lead': 'Sign in to chat.',
     'signin.name': 'Your name',

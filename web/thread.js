@@ -94,11 +94,12 @@ export class Thread {
     const view = client.store.conversation(id);
     this.#separatorAfter = view && view.unread > 0 ? view.readSeq : null;
     this.#lastSeq = view?.headSeq ?? 0;
-    this.#following = true;
+    // Opened with unread messages, it begins where they begin, and only what is seen counts as read.
+    this.#following = this.#separatorAfter === null;
     this.#draft.value = this.#drafts.get(id) ?? '';
     this.#fitDraft();
     this.draw();
-    this.#toSeparator();
+    if (!this.#following) this.#toSeparator();
     if (matchMedia('(min-width: 720px)').matches) this.#draft.focus();
   }
 
@@ -156,7 +157,7 @@ export class Thread {
       if (!previous || !isSameDay(previous.at, message.at)) {
         const day = dayName(message.at);
         items.push({
-          key: `day/${new Date(message.at).toDateString()}`,
+          key: `day/${message.key}`,
           signature: day,
           draw: () => make('li', { className: 'day' }, [make('span', { text: day })]),
         });
@@ -278,15 +279,11 @@ export class Thread {
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
 
-  /** Opened with unread messages, it begins where they begin. */
   #toSeparator() {
     const separator = this.#scroller.querySelector('.unread-line');
-    if (!separator) return;
-    const top = separator.offsetTop - this.#scroller.clientHeight / 4;
-    if (top < this.#scroller.scrollHeight - this.#scroller.clientHeight) {
-      this.#scroller.scrollTop = top;
-      this.#scrolled();
-    }
+    if (separator) this.#scroller.scrollTop = separator.offsetTop - this.#scroller.clientHeight / 4;
+    else this.#toEnd();
+    this.#scrolled();
   }
 
   #drawJump(view) {
@@ -303,8 +300,7 @@ export class Thread {
 
   /** Read is what stands on a page that somebody looks at. */
   #markRead(view) {
-    if (!attentive() || !this.#following || view.headSeq <= view.readSeq) return;
-    if (view.unread > 0 || view.headSeq > view.readSeq) this.#client.read(view.id, view.headSeq);
+    if (attentive() && this.#following && view.unread > 0) this.#client.read(view.id, view.headSeq);
   }
 }
 

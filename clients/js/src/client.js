@@ -294,12 +294,15 @@ export class Client {
   }
 
   /**
-   * The conversations as the server lists them, most recently changed first.
+   * The conversations as the server lists them, most recently changed first. Their newest entries
+   * also go to the store, for those of which a sync brought none.
    * @param {{beforeRev?: number, limit?: number}} [page]
    * @returns {Promise<{conversations: any[], next?: number}>}
    */
-  conversations({ beforeRev, limit } = {}) {
-    return this.#requests.ask('conversations', { before_rev: beforeRev, limit });
+  async conversations({ beforeRev, limit } = {}) {
+    const page = await this.#requests.ask('conversations', { before_rev: beforeRev, limit });
+    for (const { last } of page.conversations) if (last) this.store.preview(last);
+    return page;
   }
 
   // Groups. Each resolves once it is durable.

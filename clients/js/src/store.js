@@ -223,6 +223,14 @@ export class Store {
     }
   }
 
+  /** The newest entry of a conversation whose own ones were not synced. @param {Entry} entry */
+  preview(entry) {
+    const c = this.#conversations.get(entry.conversation);
+    if (!c || c.messages.length > 0) return;
+    c.preview = entry;
+    this.#changed(c);
+  }
+
   /** A page of history that ends where the window begins. */
   prepend(id, page, before) {
     const c = this.#ensure(id);
@@ -320,6 +328,7 @@ export class Store {
         typing: new Map(),
         counted: { unread: 0, head: 0, read: 0 },
         holders: 0,
+        preview: null,
         since: 0,
         open: null,
         view: null,
@@ -422,7 +431,7 @@ export class Store {
   #view(c) {
     if (!c.view) {
       const lastPending = this.#pendingOf(c.id).at(-1);
-      const newest = lastPending ?? c.messages.at(-1);
+      const newest = lastPending ?? c.messages.at(-1) ?? c.preview;
       const last = newest ? this.#message(c, newest) : null;
       c.view = {
         id: c.id,

@@ -77,6 +77,16 @@ test('the window is bounded, wider while it is held, and says that there is more
   assert.equal(view(s).messages.length, 500);
 });
 
+test('a conversation without synced entries shows its newest one in the list, and only there', () => {
+  const s = store({ head_seq: 9, read_seq: 9 }, 10);
+  s.preview(entry(9));
+  assert.equal(view(s).last.content, '9');
+  assert.deepEqual(view(s).messages, []);
+  assert.equal(view(s).older, true);
+  s.entry(entry(10));
+  assert.equal(view(s).last.content, '10');
+});
+
 test('group changes show in the view', () => {
   const s = store();
   const change = (seq, kind, content, from = 'bob') => s.entry(entry(seq, { kind, content, from }));

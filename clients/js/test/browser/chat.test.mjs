@@ -212,11 +212,18 @@ test('a long history is read page by page, and the place is kept', async () => {
   const seqs = (await Promise.all(sent)).map(({ seq }) => seq);
   assert.deepEqual(seqs, texts.map((_, i) => i + 1), 'in order');
 
+  // Another device of hers has everything: the page gets only the newest ones by itself.
+  const phone = await nodeClient('alice');
+  await new Promise((all) => bob.on('receipt', (r) => r.received_seq === count && all(undefined)));
+  phone.close();
+
   const alice = await signIn('alice', { viewport: PHONE });
   await open(alice, 'direct:alice:bob');
   await alice.getByTestId('message').first().waitFor();
+  assert.ok((await alice.getByTestId('message').count()) < count, 'not everything at once');
   const scroller = alice.getByTestId('scroller');
-  for (let i = 0; i < 10; i += 1) {
+  let pages = 0;
+  for (; pages < 10; pages += 1) {
     const first = alice.getByTestId('message').first();
     const key = await first.getAttribute('data-key');
     if ((await first.getAttribute('data-seq')) === '1') break;
@@ -231,6 +238,7 @@ test('a long history is read page by page, and the place is kept', async () => {
     }, key);
     assert.ok(moved < 2, `what was at the top moved by ${moved} pixels`);
   }
+  assert.ok(pages >= 2, `${pages} pages`);
   await shows(alice, texts);
   await scroller.evaluate((element) => (element.scrollTop = 0));
   await alice.getByTestId('older').waitFor();
