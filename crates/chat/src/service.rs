@@ -197,6 +197,10 @@ fn write(shared: &Shared, mut scribe: Scribe) {
         if taken.ended {
             break;
         }
+        // Before the commit, so that the next batch gathers while this one is on its way to disk.
+        if taken.resume {
+            shared.router.resume();
+        }
         if taken.crowded {
             shed(shared, &mut taken.batch);
         }
@@ -205,9 +209,6 @@ fn write(shared: &Shared, mut scribe: Scribe) {
             shared.router.post(effects);
         }
         shared.queue.hand_on(reads);
-        if taken.resume {
-            shared.router.resume();
-        }
         note_failure(shared, &scribe);
     }
     let effects = scribe.finish(shared.clock.now());

@@ -11,20 +11,28 @@ use hubbub_proto::{Effect, Request, Timestamp};
 use hubbub_store::MemoryStore;
 use serde_json::{Value, json};
 
-use crate::room::{Row, request, shown, told};
+use crate::room::{Row, request, told};
 
-struct Post(Mutex<Sender<Effect>>);
+/// What came from the services.
+enum Came {
+    Effect(Effect),
+    Resume,
+}
+
+struct Post(Mutex<Sender<Came>>);
 
 impl Router for Post {
     fn post(&self, effects: Vec<Effect>) {
         let out = self.0.lock().unwrap();
         for effect in effects {
             // Nobody listens any more once a test is over.
-            let _ = out.send(effect);
+            let _ = out.send(Came::Effect(effect));
         }
     }
 
-    fn resume(&self) {}
+    fn resume(&self) {
+        let _ = self.0.lock().unwrap().send(Came::Resume);
+    }
 }
 
 struct Still;
@@ -37,7 +45,7 @@ impl Clock for Still {
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn start(store: &MemoryStore, config: ChatConfig) -> (Chat, Receiver<Effect>) {
+fn start(store: &MemoryStore, config: ChatConfig) -> (Chat, Receiver<Came>) {
     let (out, effects) = channel();
     let router = Arc::new(Post(Mutex::new(out)));
     let names: Box<dyn Names> = Box::<Row>::default();
@@ -45,12 +53,12 @@ fn start(store: &MemoryStore, config: ChatConfig) -> (Chat, Receiver<Effect>) {
     (Chat::start(store, router, Arc::new(Still), names, config).unwrap(), effects)
 }
 
-fn replies(effects: &Receiver<Effect>, count: usize) -> Vec<Value> {
+fn replies(effects: &Receiver<Came>, count: usize) -> Vec<Value> {
     let mut replies = Vec::new();
     while replies.len() < count {
         match effects.recv_timeout(PATIENCE).unwrap() {
-            Effect::Reply { outcome, .. } => replies.push(told(&outcome)),
-            other => drop(shown(&other)),
+            Came::Effect(Effect::Reply { outcome, .. }) => replies.push(told(&outcome)),
+            Came::Effect(_) | Came::Resume => {}
         }
     }
     replies
@@ -82,6 +90,47 @@ fn commands_are_acked_in_order_and_a_read_sees_what_came_before_it() {
     let stats = chat.stats();
     assert_eq!((stats.commands, stats.reads, stats.queued), (301, 1, 0));
     assert!(stats.commits < 301, "commands share commits");
+}
+
+#[test]
+fn what_does_not_fit_stays_and_is_called_for() {
+    let config = ChatConfig { queue_commands_max: 16, ..ChatConfig::default() };
+    let (chat, effects) = start(&MemoryStore::new(), config);
+    let mut waiting: VecDeque<Request> = (1..=500).map(send).collect();
+    chat.submit(&mut waiting);
+    assert!(waiting.len() >= 500 - 16, "the queue takes no more than fits");
+    let mut seqs = Vec::new();
+    while seqs.len() < 500 {
+        match effects.recv_timeout(PATIENCE).unwrap() {
+            Came::Resume => chat.submit(&mut waiting),
+            Came::Effect(Effect::Reply { outcome, .. }) => {
+                seqs.push(told(&outcome)["seq"].as_u64().unwrap());
+            }
+            Came::Effect(_) => {}
+        }
+    }
+    assert_eq!(seqs, (1..=500).collect::<Vec<_>>());
+    end(&chat);
+}
+
+#[test]
+fn typing_gives_way_when_the_queue_is_over_half_full() {
+    let config = ChatConfig { queue_commands_max: 16, ..ChatConfig::default() };
+    let (chat, effects) = start(&MemoryStore::new(), config);
+    let typing = json!({"conversation": "direct:alice:bob", "active": true});
+    let mut dropped = 0;
+    let deadline = Instant::now() + PATIENCE;
+    // The writer may take the first few before the rest is there, so this may take several tries.
+    while dropped == 0 && Instant::now() < deadline {
+        let mut batch: VecDeque<Request> =
+            (0..16).map(|_| request("alice", "typing", &typing)).collect();
+        chat.submit(&mut batch);
+        let sent = 16 - batch.len();
+        assert_eq!(replies(&effects, sent), vec![json!({}); sent], "dropped or not, answered");
+        dropped = chat.stats().typing_dropped;
+    }
+    assert!(dropped > 8, "{dropped} of a full queue");
+    end(&chat);
 }
 
 #[test]

@@ -93,6 +93,8 @@ fn what_is_older_than_the_offline_window_is_left_to_history() {
         (vec!["6".to_owned(), "7".to_owned()], &json!(true))
     );
     room.now = room.now.plus_ms(20_000);
+    let unnamed = room.ask("bob", "sync", json!({}))["conversations"][0].clone();
+    assert_eq!((&unnamed["entries"], &unnamed["from_seq"]), (&json!([]), &json!(8)));
     let late = json!({"cursors": {DIRECT: 7}});
     let late = room.ask("bob", "sync", late)["conversations"][0].clone();
     assert_eq!((&late["entries"], &late["reset"]), (&json!([]), &Value::Null));
