@@ -6,8 +6,9 @@
 //!
 //! - `hub`, `opening`, `upstream`, `stats`: what others see.
 //! - `bus`: the way of effects to the shards. `inbox`: what a shard is told.
-//! - `shard`: the loop. `desk`: what it works with, and the life of a connection. `reading`: from
-//!   the socket to the session. `delivery`: from the hub to the socket, and what is dropped.
+//! - `shard`: the loop. `desk`: what it works with. The life of a connection: `signing_in`;
+//!   `reading`, from the socket to the session; `delivery`, from the hub to the socket, and what is
+//!   dropped; `deadlines`; `closing`.
 //! - `connection`, `slab`, `outbox`, `topics`, `wheel`, `frame`, `client_id`: the parts.
 //!
 //! Invariants: a slow or broken connection costs the others nothing; everything that waits is
@@ -16,7 +17,9 @@
 
 mod bus;
 mod client_id;
+mod closing;
 mod connection;
+mod deadlines;
 mod delivery;
 mod desk;
 mod frame;
@@ -26,6 +29,7 @@ mod opening;
 mod outbox;
 mod reading;
 mod shard;
+mod signing_in;
 mod slab;
 mod stats;
 mod topics;

@@ -10,7 +10,7 @@ use hubbub_proto::Request;
 use hubbub_proto::event::Ack;
 use hubbub_proto::route::Work;
 use hubbub_proto::session::{Action, Signed};
-use hubbub_proto::{CloseCode, CommandId, Event, Refusal};
+use hubbub_proto::{CloseCode, Command, CommandId, Event, Refusal};
 use hubbub_websocket::frame::pong_frame;
 use hubbub_websocket::{Event as Message, Limits as FrameLimits, OpCode, ProtocolError};
 
@@ -251,6 +251,11 @@ impl Desk {
             Action::Forward { id, command } => {
                 let identity = connection.session().and_then(|session| session.identity().cloned());
                 let Some(identity) = identity else { return };
+                // A confirmation may begin a redelivery anew that had been given up.
+                let confirms = matches!(command, Command::Received(_) | Command::Read(_));
+                if confirms && connection.session().is_some_and(|s| s.unconfirmed() > 0) {
+                    self.schedule(at, connection);
+                }
                 let work = Work::Command { id, command };
                 self.batch.push_back(Request { conn: self.conn_id(at), identity, work });
                 if self.batch.len() >= BATCH_MAX {
