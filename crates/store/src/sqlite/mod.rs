@@ -40,7 +40,8 @@ use wal::{Checkpointer, Mode};
 /// What can be tuned.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
-    /// Most memory the writer keeps pages in.
+    /// Most memory the writer keeps pages in. More is not faster: SQLite walks the whole cache at
+    /// commits that split a page, and the system caches the file anyway.
     pub writer_cache_bytes: u32,
     /// Most memory each reader keeps pages in.
     pub reader_cache_bytes: u32,
@@ -53,7 +54,7 @@ pub struct SqliteOptions {
 impl Default for SqliteOptions {
     fn default() -> Self {
         Self {
-            writer_cache_bytes: 64 << 20,
+            writer_cache_bytes: 8 << 20,
             reader_cache_bytes: 8 << 20,
             wal_bytes: 16 << 20,
             check_bytes_max: 64 << 20,
@@ -80,7 +81,7 @@ impl SqliteStore {
     /// [`StoreError::InUse`] while another server holds the directory; [`StoreError::ReadOnly`],
     /// [`StoreError::Full`] and [`StoreError::Io`] where it cannot be written;
     /// [`StoreError::NewerSchema`] and [`StoreError::Corrupt`] where its content cannot be used. In
-    /// none of these cases is the content changed.
+    /// none of these cases are its tables changed.
     pub fn open(dir: &Path, options: SqliteOptions) -> Result<Self> {
         Self::open_with(dir, options, MIGRATIONS)
     }
@@ -424,5 +425,140 @@ impl Writer for Handle<Writing> {
 
     fn append(&mut self, entry: &NewEntry<'_>) -> Result<Appended> {
         self.seat.write(|connection| messages::append(connection, entry))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hubbub_chat::ports::{Conversations, Messages, Order, Range, Users};
+    use hubbub_proto::ClientId;
+    use hubbub_proto::command::{Content, Kind};
+    use serde_json::value::RawValue;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1);
+
+    fn open(dir: &TempDir) -> SqliteStore {
+        SqliteStore::open(dir.path(), SqliteOptions::default()).unwrap()
+    }
+
+    fn content(bytes: usize) -> Content {
+        Arc::from(RawValue::from_string(format!("\"{}\"", "x".repeat(bytes))).unwrap())
+    }
+
+    fn append(
+        writer: &mut Handle<Writing>,
+        conversation: ConversationKey,
+        seq: u64,
+        content: &Content,
+    ) -> Result<Appended> {
+        let alice = writer.user(&UserId::new("alice").unwrap())?.unwrap();
+        writer.append(&NewEntry {
+            rev: Rev(seq),
+            conversation,
+            seq,
+            sender: alice.key,
+            client_id: &ClientId::new(&format!("c{seq}")).unwrap(),
+            at: NOW,
+            kind: &Kind::Text,
+            content,
+            digest: 0,
+        })
+    }
+
+    fn prepared(store: &SqliteStore) -> (Handle<Writing>, ConversationKey) {
+        let mut writer = store.take_writer().unwrap();
+        writer.begin().unwrap();
+        writer.put_user(&UserId::new("alice").unwrap(), None, NOW).unwrap();
+        let id = ConversationId::new("group:g").unwrap();
+        let profile = Profile::default();
+        let made = writer.create_conversation(&id, ConversationKind::Group, &profile, NOW).unwrap();
+        writer.commit(Rev(0)).unwrap();
+        (writer, made.key)
+    }
+
+    fn limit_pages(writer: &Handle<Writing>, more: i64) {
+        let connection = &writer.seat.connection;
+        let pages: i64 =
+            connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        let limit = format!("PRAGMA max_page_count = {}", pages + more);
+        connection.query_row(&limit, [], |_| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_transaction_and_nothing_else() {
+        let dir = TempDir::new().unwrap();
+        let store = open(&dir);
+        let (mut writer, group) = prepared(&store);
+        limit_pages(&writer, 8);
+        writer.begin().unwrap();
+        append(&mut writer, group, 1, &content(100)).unwrap();
+        let full = append(&mut writer, group, 2, &content(100_000));
+        assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
+        // The transaction is gone, so writing on is refused instead of committing half of it.
+        assert!(append(&mut writer, group, 3, &content(1)).is_err());
+        assert!(writer.commit(Rev(3)).is_err());
+        writer.rollback().unwrap();
+
+        writer.begin().unwrap();
+        append(&mut writer, group, 1, &content(100)).unwrap();
+        writer.commit(Rev(1)).unwrap();
+        limit_pages(&writer, 1000);
+        writer.begin().unwrap();
+        append(&mut writer, group, 2, &content(100_000)).unwrap();
+        writer.commit(Rev(2)).unwrap();
+        let first = writer.recorded(UserKey(1), &ClientId::new("c1").unwrap()).unwrap().unwrap();
+        assert_eq!(first.rev, Rev(1));
+    }
+
+    #[test]
+    fn a_commit_is_synced() {
+        let dir = TempDir::new().unwrap();
+        let (writer, _) = prepared(&open(&dir));
+        let connection = &writer.seat.connection;
+        let synchronous: i64 =
+            connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        let journal: String =
+            connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!((synchronous, journal.as_str()), (2, "wal"));
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let dir = TempDir::new().unwrap();
+        let store = open(&dir);
+        let connection = schema::open_reading(store.dir.database(), 1 << 20).unwrap();
+        let refused = execute(&connection, "DELETE FROM meta").unwrap_err();
+        assert!(matches!(refused, StoreError::ReadOnly(_)), "{refused:?}");
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_is_damage() {
+        let dir = TempDir::new().unwrap();
+        let store = open(&dir);
+        let (mut writer, group) = prepared(&store);
+        writer.begin().unwrap();
+        append(&mut writer, group, 1, &content(1)).unwrap();
+        writer.commit(Rev(1)).unwrap();
+        let everything = Range { from: 1, to: 9, order: Order::Ascending, limit: 9, bytes: 999 };
+        for damage in [
+            "UPDATE entry SET kind = 'nothing'",
+            "UPDATE entry SET kind = 'text', content = '{'",
+            "UPDATE entry SET content = '1', client_id = x'00'",
+            "UPDATE entry SET client_id = 'two words'",
+            "UPDATE entry SET client_id = 'c', at = -1",
+        ] {
+            writer.seat.connection.execute_batch(damage).unwrap();
+            let found = writer.entries(group, everything);
+            assert!(matches!(found, Err(StoreError::Corrupt(_))), "{damage}: {found:?}");
+        }
+        for damage in ["kind = 7", "kind = 1, join_policy = 7", "join_policy = 0, head_seq = -1"] {
+            let update = format!("UPDATE conversation SET {damage}");
+            writer.seat.connection.execute_batch(&update).unwrap();
+            let found = writer.conversation(&ConversationId::new("group:g").unwrap());
+            assert!(matches!(found, Err(StoreError::Corrupt(_))), "{damage}: {found:?}");
+        }
     }
 }
