@@ -615,7 +615,8 @@ export class Client {
   #callSync() {
     this.#syncCalled = true;
     const connection = this.#link.connection;
-    connection?.call('sync', this.#replica.syncRequest(), (error, page) => {
+    const bytesMax = connection?.session.limits?.message_bytes;
+    connection?.call('sync', this.#replica.syncRequest(bytesMax), (error, page) => {
       if (connection !== this.#link.connection) return;
       if (!error) {
         this.#syncCalled = false;
@@ -705,9 +706,10 @@ function webSocketUrl(url) {
 function listenToBrowser(hint) {
   const { window, document } = globalThis;
   if (!window || !document) return () => {};
-  const changed = () => hint(document.visibilityState === 'visible');
+  const changed = () => document.visibilityState === 'visible' && hint(true);
   const stop = new AbortController();
   window.addEventListener('online', () => hint(true), { signal: stop.signal });
+  window.addEventListener('offline', () => hint(false), { signal: stop.signal });
   document.addEventListener('visibilitychange', changed, { signal: stop.signal });
   return () => stop.abort();
 }

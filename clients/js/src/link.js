@@ -73,8 +73,8 @@ export class Link {
    * @param {boolean} usable
    */
   hint(usable) {
-    if (!usable) return;
-    if (this.state.name === 'reconnecting' || this.state.name === 'offline') this.open();
+    const waiting = this.state.name === 'reconnecting' || this.state.name === 'offline';
+    if (waiting && usable) this.open();
     else this.connection?.probe(PROBE_MS);
   }
 

@@ -29,6 +29,10 @@
 export const OVERTAKING_MS = 1_000;
 /** Most cursors in one `sync`. */
 const SYNC_CURSORS_MAX = 1_000;
+/** What stands around the cursors of a `sync`, at most. */
+const SYNC_ENVELOPE_BYTES = 512;
+/** What a cursor takes besides its conversation's id (which is ASCII): a number and punctuation. */
+const CURSOR_BYTES = 24;
 const HELD_ITEMS_MAX = 1_000;
 const HELD_BYTES_MAX = 1_000_000;
 const FRUITLESS_MAX = 3;
@@ -121,15 +125,22 @@ export class Replica {
     return this.#syncing;
   }
 
-  /** The payload of the next `sync`. */
-  syncRequest() {
+  /**
+   * The payload of the next `sync`. What finds no room is answered as if it were not known, and the
+   * hole that may leave is pulled.
+   * @param {number} [bytesMax] how large it may be
+   */
+  syncRequest(bytesMax = Infinity) {
     /** @type {Record<string, number>} */
     const cursors = {};
     let count = 0;
+    let bytes = SYNC_ENVELOPE_BYTES;
     // The map is kept in the order of activity: the last ones are the liveliest.
     for (const [id, log] of [...this.#logs].reverse()) {
       if (log.cursor === null) continue;
-      if (++count > SYNC_CURSORS_MAX) break;
+      count += 1;
+      bytes += id.length + CURSOR_BYTES;
+      if (count > SYNC_CURSORS_MAX || bytes > bytesMax) break;
       cursors[id] = log.cursor;
     }
     return this.rev === null
@@ -176,7 +187,7 @@ export class Replica {
     return false;
   }
 
-  #applySynced({ reset = false, from_seq: fromSeq, entries, more, ...summary }) {
+  #applySynced({ reset = false, from_seq: fromSeq, entries, more: _, ...summary }) {
     const log = this.#log(summary.id);
     const jump = reset || log.cursor === null;
     if (jump) {
@@ -193,7 +204,7 @@ export class Replica {
     }
     log.fruitless = 0;
     for (const item of entries) this.#accept(item, 0);
-    if (more || entries.length > 0) this.#note(log, summary.head_seq, 0);
+    this.#note(log, summary.head_seq, 0);
   }
 
   /** The sync failed or the connection ended: what waits is dropped, the next sync brings it. */

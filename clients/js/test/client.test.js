@@ -189,6 +189,37 @@ test('a server that has gone silent is given up', async () => {
   assert.notEqual(client.state.name, 'online');
 });
 
+test('hints of the browser: tries at once, or makes sure', async () => {
+  const listeners = new Map();
+  const target = { addEventListener: (type, f) => listeners.set(type, f) };
+  const globals = /** @type {any} */ (globalThis);
+  globals.window = target;
+  globals.document = { ...target, visibilityState: 'visible' };
+  try {
+    const clock = new TestClock(() => 0.999);
+    const server = new FakeServer(clock);
+    const { client } = await start({ clock, server });
+    server.up = false;
+    server.cutAll();
+    await clock.advance(2_500);
+    assert.equal(client.state.name, 'reconnecting');
+    server.up = true;
+    listeners.get('online')();
+    await clock.advance(10);
+    assert.equal(client.state.name, 'online');
+    server.refuse = ({ type }) => (type === 'ping' ? 'silence' : null);
+    listeners.get('offline')();
+    await clock.advance(4_900);
+    assert.equal(client.state.name, 'online');
+    await clock.advance(200);
+    assert.notEqual(client.state.name, 'online');
+    client.close();
+  } finally {
+    delete globals.window;
+    delete globals.document;
+  }
+});
+
 test('a ping is answered, and its heads are pulled', async () => {
   const clock = new TestClock();
   const server = new FakeServer(clock, { random: () => 0, lose: 1 });

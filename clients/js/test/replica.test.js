@@ -141,3 +141,25 @@ test('a lag without a conversation, or of an unknown one, asks for a sync', () =
   r.note('unknown', 4, 0);
   assert.equal(log.syncs, 2);
 });
+
+test('a sync names the liveliest conversations, as many as one message may hold', () => {
+  const { r } = replica();
+  r.beginSync();
+  const ids = Array.from({ length: 1_500 }, (_, i) => `direct:alice:user-${1_000 + i}`);
+  const synced = ids.map((id) => ({ ...conversation({ head_seq: 1, entries: [message(1, id)] }), id }));
+  r.applySync(page(synced), 0);
+  assert.equal(Object.keys(r.syncRequest().cursors).length, 1_000);
+  const request = JSON.stringify(r.syncRequest(16_384));
+  assert.ok(request.length < 16_384 && request.length > 5_000, `${request.length}`);
+  assert.match(request, /user-2499/);
+  assert.doesNotMatch(request, /user-1000/);
+});
+
+test('a sync that begins beyond the cursor leaves a hole, which is pulled', () => {
+  const { r, log } = replica(2);
+  r.beginSync();
+  r.applySync(page([conversation({ from_seq: 5, head_seq: 5, entries: [message(5)] })]), 10);
+  assert.deepEqual(r.due(10), [{ conversation: 'c', from: 3, to: 5 }]);
+  r.applyPull('c', { entries: [message(3), message(4)], head_seq: 5, more: false }, 20);
+  assert.deepEqual(log.seqs, [3, 4, 5]);
+});

@@ -221,6 +221,7 @@ test('a long history is read page by page, and the place is kept', async () => {
   await open(alice, 'direct:alice:bob');
   await alice.getByTestId('message').first().waitFor();
   assert.ok((await alice.getByTestId('message').count()) < count, 'not everything at once');
+  assert.equal(await alice.title(), '(99+) Hubbub', 'what was not seen is not read');
   const scroller = alice.getByTestId('scroller');
   let pages = 0;
   for (; pages < 10; pages += 1) {
