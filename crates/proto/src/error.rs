@@ -59,6 +59,7 @@ reasons! {
     LastOwner = 409, "last_owner", false, "The last owner hands over or dissolves the group first.";
     TooBig = 413, "too_big", false, "The message or its content is over the limit.";
     BadRange = 422, "bad_range", false, "The range is empty or outside the conversation.";
+    TooManyGroups = 422, "too_many_groups", false, "A user would be in too many groups.";
     GroupFull = 422, "group_full", false, "The group has reached its size limit.";
     RateLimited = 429, "rate_limited", true, "Too many commands; slow down.";
     Internal = 500, "internal", true, "The server failed at this command.";

@@ -79,6 +79,7 @@ impl Transaction<'_> {
         let creator = &call.caller.identity.user;
         let members_max = u64::from(self.config.group_members_max);
         let (profile, plan) = group::create(creator, command, members_max)?;
+        self.check_room(&plan)?;
         let name = self.names.unique(self.now);
         let group = GroupId::new(&name).map_err(|_| Reason::Internal)?;
         let conversation = ConversationId::group(&group);
@@ -124,6 +125,7 @@ impl Transaction<'_> {
             }
             _ => return Err(Reason::UnknownType.into()),
         };
+        self.check_room(&plan)?;
         self.carry_out(call, &found.conversation, &plan)
     }
 
@@ -216,6 +218,19 @@ impl Transaction<'_> {
         self.publish(call.caller, smallvec![topic()], rev, &draft);
         self.effects.append(&mut exits);
         Ok(written(group_of(conversation), rev, &draft))
+    }
+
+    /// Nobody enters more groups than their connections may have subscriptions for (P9).
+    fn check_room(&mut self, plan: &Plan) -> Outcome<()> {
+        let most = self.config.groups_per_user_max as usize;
+        for change in &plan.changes {
+            let Change::Enter(user, _) = change else { continue };
+            let Some(key) = self.cache.key(self.store, user)? else { continue };
+            if self.store.open_groups(key)?.len() >= most {
+                return Err(Reason::TooManyGroups.into());
+            }
+        }
+        Ok(())
     }
 
     fn own_client_id(&mut self) -> Outcome<ClientId> {

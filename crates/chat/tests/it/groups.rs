@@ -137,6 +137,24 @@ fn the_size_limit_holds_at_every_door() {
 }
 
 #[test]
+fn nobody_is_in_more_groups_than_the_limit() {
+    let config = hubbub_chat::ChatConfig { groups_per_user_max: 1, ..Default::default() };
+    let mut room = Room::with(config);
+    let group = room.group("alice", &[], "open");
+    let create = json!({"name": "g", "members": ["alice"]});
+    assert_eq!(room.ask("bob", "group_create", create.clone()), reason("too_many_groups"));
+    let list = room.ask("bob", "conversations", json!({}));
+    assert_eq!(list["conversations"], json!([]), "a refusal writes nothing");
+    room.group("bob", &[], "open");
+    let join = json!({"group": group});
+    assert_eq!(room.ask("bob", "group_join", join), reason("too_many_groups"));
+    let invite = json!({"group": group, "members": ["bob"]});
+    assert_eq!(room.ask("alice", "group_invite", invite), reason("too_many_groups"));
+    room.ask("alice", "group_leave", json!({"group": group}));
+    assert_eq!(room.ask("bob", "group_create", create), reason("too_many_groups"));
+}
+
+#[test]
 fn members_come_in_pages() {
     let mut room = Room::new();
     let group = room.group("alice", &["bob", "carol", "dave"], "invite");

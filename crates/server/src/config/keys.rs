@@ -103,6 +103,8 @@ sections! {
         dedupe_window_ms: u64 = ChatConfig::default().dedupe_window_ms, Range(1000, i64::MAX);
         /// Most members of a group.
         group_members_max: u32 = ChatConfig::default().group_members_max, Range(1, U32);
+        /// Most groups that a user may be in. Each costs a subscription of each of their connections.
+        groups_per_user_max: u32 = ChatConfig::default().groups_per_user_max, Range(1, U32);
         /// Largest group in which a member's receipts go to all the others.
         receipt_members_max: u32 = ChatConfig::default().receipt_members_max, Range(0, U32);
         /// Milliseconds between two receipts of one member in one conversation.
@@ -141,8 +143,8 @@ sections! {
         enabled: bool = false, Any;
         /// Largest message, in bytes.
         message_bytes_max: u32 = 16 << 20, Range(1024, 64 << 20);
-        /// Most fragments of one message.
-        fragments_max: u32 = 65_536, Range(1, 1 << 20);
+        /// Most frames of one message: 65,536 fragments and an empty last one.
+        fragments_max: u32 = 65_537, Range(1, 1 << 20);
     }
 
     /// The log, on standard error. It never holds tokens or the contents of messages.
@@ -162,7 +164,7 @@ mirrors!(LimitsSection => Limits {
 });
 
 mirrors!(Chat => ChatConfig {
-    offline_window_ms, dedupe_window_ms, group_members_max, receipt_members_max,
+    offline_window_ms, dedupe_window_ms, group_members_max, groups_per_user_max, receipt_members_max,
     receipt_interval_ms, sync_entries_max, sync_bytes_max, redelivery_entries, queue_commands_max,
     queue_bytes_max, readers,
 });
