@@ -20,7 +20,8 @@ function ask(id, submit) {
   const stop = new AbortController();
   error.textContent = '';
   const fail = (why) => {
-    error.textContent = why.key ? t(why.key) : t('error.generic', { reason: reasonText(why.reason ?? String(why)) });
+    const reason = () => reasonText(why.reason ?? String(why));
+    error.textContent = why.key ? t(why.key) : t('error.generic', { reason: reason() });
   };
   form.addEventListener(
     'submit',
@@ -102,7 +103,8 @@ export function showGroup(client, conversation) {
     byId('info-count').textContent = t('group.count', { n: count });
     byId('info-members').replaceChildren(...rows);
   };
-  byId('leave').addEventListener('click', () => client.leave(group).then(() => dialog.close(), fail), { signal });
+  const leave = () => client.leave(group).then(() => dialog.close(), fail);
+  byId('leave').addEventListener('click', leave, { signal });
   list().catch(fail);
 }
 

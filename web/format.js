@@ -35,8 +35,8 @@ export function textOf(message, me) {
   if (message.system) return systemText(message, me);
   if (typeof message.content === 'string') return message.content;
   const { text, name } = message.content ?? {};
-  const told = typeof text === 'string' ? text : typeof name === 'string' ? name : JSON.stringify(message.content);
-  return `[${message.kind}] ${told}`;
+  const told = [text, name].find((part) => typeof part === 'string');
+  return `[${message.kind}] ${told ?? JSON.stringify(message.content)}`;
 }
 
 /** A line about the group, in words. */

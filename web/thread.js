@@ -185,7 +185,8 @@ export class Thread {
       items.push({
         key: message.key,
         signature: `${message.state} ${message.seq} ${message.readBy} ${message.error} ${continues} ${locale()}`,
-        draw: () => (message.system ? systemLine(message, me) : this.#bubble(message, { continues, named })),
+        draw: () =>
+          message.system ? systemLine(message, me) : this.#bubble(message, { continues, named }),
       });
       previous = message;
     }
@@ -195,7 +196,8 @@ export class Thread {
   #bubble(message, { continues, named }) {
     const text = make('p', { className: 'text', text: textOf(message, null), testid: 'text' });
     text.dir = 'auto';
-    const time = make('time', { text: clockTime(message.at), title: new Date(message.at).toLocaleString(locale()) });
+    const title = new Date(message.at).toLocaleString(locale());
+    const time = make('time', { text: clockTime(message.at), title });
     time.dateTime = new Date(message.at).toISOString();
     const meta = make('span', { className: 'meta' }, [time]);
     if (message.own) meta.append(markOf(message.state));

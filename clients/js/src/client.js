@@ -285,9 +285,10 @@ export class Client {
     const connection = this.#link.connection;
     const told = this.#typingTold.get(conversation);
     const now = this.#clock.now();
-    if (!connection || (active ? told !== undefined && now - told < TYPING_INTERVAL_MS : told === undefined)) {
-      return;
-    }
+    const isKnown = active
+      ? told !== undefined && now - told < TYPING_INTERVAL_MS
+      : told === undefined;
+    if (!connection || isKnown) return;
     if (active) this.#typingTold.set(conversation, now);
     else this.#typingTold.delete(conversation);
     connection.post('typing', { conversation, active });

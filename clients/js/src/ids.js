@@ -25,7 +25,8 @@ export function clientIds(clock) {
     }
     const time = hex(lastMs, 12);
     const variant = hex(8 + clock.random() * 4, 1);
-    return `${time.slice(0, 8)}-${time.slice(8)}-7${hex(counter, 3)}-${variant}${chance(3)}-${chance(6)}${chance(6)}`;
+    const tail = `${variant}${chance(3)}-${chance(6)}${chance(6)}`;
+    return `${time.slice(0, 8)}-${time.slice(8)}-7${hex(counter, 3)}-${tail}`;
   };
 }
 
