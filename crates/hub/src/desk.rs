@@ -25,7 +25,7 @@ use crate::upstream::Upstream;
 use crate::wheel::Wheel;
 
 /// Empty outboxes kept for the next tick.
-const POOL_MAX: usize = 1024;
+const POOL_MAX: usize = 256;
 /// Requests gathered before the upstream is asked to take them.
 pub(crate) const BATCH_MAX: usize = 512;
 /// Bytes waiting on an echo connection above which nothing is read from it.

@@ -96,6 +96,23 @@ struct State {
     dropped: u64,
 }
 
+impl State {
+    /// Drops the volatile posts for which there is no room. Answers what is left and its weight.
+    fn without_volatile(&mut self, posts: Vec<Post>, bytes_max: usize) -> (usize, Vec<Post>) {
+        let mut bytes = 0;
+        let mut kept = Vec::with_capacity(posts.len());
+        for post in posts {
+            if self.bytes + bytes > bytes_max && post.is_volatile() {
+                self.dropped += 1;
+                continue;
+            }
+            bytes += post.weight();
+            kept.push(post);
+        }
+        (bytes, kept)
+    }
+}
+
 impl Inbox {
     pub(crate) fn new(waker: Waker, bytes_max: usize) -> Self {
         Self { state: Mutex::new(State::default()), waker, bytes_max }
@@ -106,20 +123,23 @@ impl Inbox {
     }
 
     pub(crate) fn post(&self, post: Post) {
-        self.post_all(std::iter::once(post));
+        self.post_all(vec![post]);
     }
 
-    /// Adds posts and wakes the shard if it sleeps. Never blocks for longer than a swap.
-    pub(crate) fn post_all(&self, posts: impl Iterator<Item = Post>) {
+    /// Adds posts and wakes the shard if it sleeps. The lock is held for an append, or a swap where
+    /// nothing waits.
+    pub(crate) fn post_all(&self, mut posts: Vec<Post>) {
+        let mut bytes = posts.iter().map(Post::weight).sum::<usize>();
         let wake = {
             let mut state = self.state();
-            for post in posts {
-                if state.bytes > self.bytes_max && post.is_volatile() {
-                    state.dropped += 1;
-                    continue;
-                }
-                state.bytes += post.weight();
-                state.posts.push(post);
+            if state.bytes + bytes > self.bytes_max {
+                (bytes, posts) = state.without_volatile(posts, self.bytes_max);
+            }
+            state.bytes += bytes;
+            if state.posts.is_empty() {
+                std::mem::swap(&mut state.posts, &mut posts);
+            } else {
+                state.posts.append(&mut posts);
             }
             !state.posts.is_empty() && std::mem::take(&mut state.sleeping)
         };
@@ -190,7 +210,7 @@ mod tests {
     fn volatile_posts_are_dropped_above_the_bound_and_nothing_else() {
         let (inbox, _poll) = inbox(10_000);
         for slot in 0..1000 {
-            inbox.post_all([reply(slot), typing()].into_iter());
+            inbox.post_all(vec![reply(slot), typing()]);
         }
         let mut posts = Vec::new();
         let dropped = inbox.take(&mut posts);

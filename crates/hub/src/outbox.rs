@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 /// Pieces handed to one `writev`.
 const SLICES_MAX: usize = 64;
 /// An outbox that has grown beyond this is not kept for reuse, in bytes.
-const REUSABLE_BYTES: usize = 16 * 1024;
+const REUSABLE_BYTES: usize = 8 * 1024;
 /// Segments beyond which an outbox is not kept for reuse.
 const REUSABLE_SEGMENTS: usize = 64;
 /// Written bytes in front of unwritten ones that are worth moving the latter for.

@@ -25,7 +25,7 @@ impl Local {
 
     pub(crate) fn post(&self, effects: Vec<Effect>) {
         if let [only] = &*self.inboxes {
-            only.post_all(effects.into_iter().map(|effect| address(effect).1));
+            only.post_all(effects.into_iter().map(|effect| address(effect).1).collect());
             return;
         }
         let mut batches: Vec<Vec<Post>> = self.inboxes.iter().map(|_| Vec::new()).collect();
@@ -46,7 +46,7 @@ impl Local {
         }
         for (inbox, batch) in self.inboxes.iter().zip(batches) {
             if !batch.is_empty() {
-                inbox.post_all(batch.into_iter());
+                inbox.post_all(batch);
             }
         }
     }
