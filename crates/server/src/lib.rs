@@ -2,7 +2,7 @@
 //!
 //! - [`cli`]: the commands. [`config`]: what can be configured, checked before anything starts.
 //! - `wiring`: which part gets which; `lifecycle`: starting, being ready, and stopping in order.
-//! - `assets`, `clock`, `log`, `names`, `signals`: what the parts need from the machine.
+//! - `assets`, `clock`, `log`, `memory`, `names`, `signals`: what the parts need from the machine.
 //!
 //! Invariant: everything that can be refused at the start is refused before the address is bound or
 //! right at binding, in one line, and leaves the data as it was. Absent: rules of any kind.
@@ -13,6 +13,7 @@ mod clock;
 pub mod config;
 mod lifecycle;
 mod log;
+mod memory;
 mod names;
 mod signals;
 mod wiring;

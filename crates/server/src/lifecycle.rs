@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use hubbub_access::{Acceptor, bind};
+use hubbub_access::{AcceptStats, Acceptor, bind};
 use hubbub_chat::{Chat, Health};
 use tokio::sync::watch;
 
@@ -42,7 +42,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
         announce(&config, started.address)?;
         Ok(started)
     });
-    let Started { acceptor, stop_accepting, .. } = match started {
+    let Started { acceptor, stop_accepting, stats, .. } = match started {
         Ok(started) => started,
         Err(error) => {
             // The threads are there already; they end as they would at the end.
@@ -50,7 +50,10 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
             return Err(error);
         }
     };
-    let health = tokio::spawn(watch_health(parts.chat.clone()));
+    let upkeep = [
+        tokio::spawn(watch_health(parts.chat.clone())),
+        tokio::spawn(crate::memory::give_back(stats)),
+    ];
     shutdown.await;
 
     tracing::info!("stopping");
@@ -59,7 +62,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
     parts.stopping.store(true, Ordering::Relaxed);
     stop_accepting.send_replace(true);
     stop(parts, within).await;
-    health.abort();
+    upkeep.iter().for_each(tokio::task::JoinHandle::abort);
     // An answer under way may still be read; a client that does not read it is cut off.
     let _ = tokio::time::timeout_at(deadline, acceptor).await;
     tracing::info!("stopped");
@@ -70,18 +73,20 @@ struct Started {
     address: SocketAddr,
     acceptor: tokio::task::JoinHandle<()>,
     stop_accepting: watch::Sender<bool>,
+    stats: Arc<AcceptStats>,
 }
 
 fn start(config: &Config, parts: &Parts) -> anyhow::Result<Started> {
     let wanted = config.server.address().context("server.bind")?;
     let listener = bind(wanted).map_err(|error| cannot_bind(wanted, &error))?;
     let address = listener.local_addr()?;
+    let stats = Arc::<AcceptStats>::default();
     let acceptor = Acceptor {
         router: parts.access(config).router(),
         data_plane: parts.hub.clone(),
         permits: parts.permits.clone(),
         headers_timeout: Duration::from_millis(config.server.headers_timeout_ms.into()),
-        stats: Arc::default(),
+        stats: stats.clone(),
     };
     let (stop_accepting, stopped) = watch::channel(false);
     let acceptor = tokio::spawn(acceptor.run(listener, stopped));
@@ -92,7 +97,7 @@ fn start(config: &Config, parts: &Parts) -> anyhow::Result<Started> {
         connections_max = parts.permits.max(),
         "started"
     );
-    Ok(Started { address, acceptor, stop_accepting })
+    Ok(Started { address, acceptor, stop_accepting, stats })
 }
 
 fn cannot_bind(wanted: SocketAddr, error: &io::Error) -> anyhow::Error {

@@ -46,6 +46,7 @@ impl Serve {
         log::start(&config.log);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("control")
+            .worker_threads(control_threads())
             .enable_all()
             .build()
             .context("the runtime cannot start")?;
@@ -57,4 +58,10 @@ impl Serve {
         runtime.shutdown_background();
         Ok(served?)
     }
+}
+
+/// Threads of the control plane: a quarter of the cores. One of them answers tens of thousands of
+/// handshakes a second, and the connections themselves are served by the shards.
+fn control_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 4).clamp(1, 8))
 }
