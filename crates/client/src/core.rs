@@ -4,7 +4,7 @@
 //! once and in order ([`Event::Entry`], [`Event::Void`]), except where the server orders a
 //! [`Event::Reset`]; and each message it sent ends in one [`Event::Sent`] or [`Event::Failed`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
@@ -89,6 +89,10 @@ enum Purpose {
 pub struct Core {
     connected: bool,
     syncing: bool,
+    /// Something was dropped while a sync was under way, whose answer may be older than that.
+    sync_again: bool,
+    /// The sync was refused for now; when to try again.
+    sync_at: Option<u64>,
     synced: bool,
     user: String,
     epoch: Option<String>,
@@ -99,7 +103,7 @@ pub struct Core {
     early: Vec<(String, u64, Item)>,
     outbox: Outbox,
     requests: Vec<(u64, String, Value)>,
-    in_flight: HashMap<String, Purpose>,
+    in_flight: BTreeMap<String, Purpose>,
     next_id: u64,
     /// Frames to be sent and events to be told, in order.
     frames: Vec<String>,
@@ -155,6 +159,8 @@ impl Core {
     pub fn disconnected(&mut self) {
         self.connected = false;
         self.syncing = false;
+        self.sync_again = false;
+        self.sync_at = None;
         self.synced = false;
         self.early.clear();
         self.frames.clear();
@@ -162,7 +168,7 @@ impl Core {
         for log in self.logs.values_mut() {
             log.disconnected();
         }
-        for (_, purpose) in self.in_flight.drain() {
+        for purpose in std::mem::take(&mut self.in_flight).into_values() {
             if let Purpose::Request(ticket) = purpose {
                 let error = json!({ "reason": "disconnected", "retry": true });
                 self.events.push(Event::Reply { ticket, outcome: Err(error) });
@@ -191,6 +197,9 @@ impl Core {
     pub fn poll(&mut self, now: u64) {
         if !self.connected {
             return;
+        }
+        if self.sync_at.is_some_and(|at| at <= now) {
+            self.sync();
         }
         for (id, log) in &mut self.logs {
             if let Some(seq) = log.unconfirmed() {
@@ -253,9 +262,12 @@ impl Core {
 
     fn sync(&mut self) {
         if self.syncing {
+            self.sync_again = true;
             return;
         }
         self.syncing = true;
+        self.sync_again = false;
+        self.sync_at = None;
         let cursors: Map<String, Value> = self
             .logs
             .iter()
@@ -294,10 +306,14 @@ impl Core {
             Purpose::Sync if ok => self.on_sync(payload, now),
             Purpose::Sync => {
                 self.syncing = false;
-                self.sync();
+                self.sync_at = Some(now + pause(&payload));
             }
-            Purpose::Pull(conversation) => self.on_pull(&conversation, ok.then_some(payload), now),
+            Purpose::Pull(conversation) if ok => self.on_pull(&conversation, payload, now),
+            Purpose::Pull(conversation) => self.on_pull_refused(&conversation, &payload, now),
             Purpose::Request(ticket) => {
+                if ok {
+                    self.on_written(&payload, now);
+                }
                 let outcome = if ok { Ok(payload) } else { Err(payload) };
                 self.events.push(Event::Reply { ticket, outcome });
             }
@@ -323,10 +339,17 @@ impl Core {
         self.live(&conversation, seq, Item::Entry(entry), now);
     }
 
+    /// The entry of a group command does not come back to the connection that sent it, and its ack
+    /// says only where it stands: it is pulled.
+    fn on_written(&mut self, ack: &Value, now: u64) {
+        if let (Some(id), Some(seq)) = (ack["conversation"].as_str(), ack["seq"].as_u64()) {
+            self.logs.entry(id.to_owned()).or_default().heard_of(seq, now);
+        }
+    }
+
     fn on_refused(&mut self, message: &Outgoing, error: Value, now: u64) {
         if error["retry"].as_bool() == Some(true) {
-            let pause = error["retry_after_ms"].as_u64().unwrap_or(RETRY_MS);
-            self.outbox.retry(&message.client_id, now + pause);
+            self.outbox.retry(&message.client_id, now + pause(&error));
         } else if self.outbox.settle(&message.client_id).is_some() {
             self.events.push(Event::Failed { client_id: message.client_id.clone(), error });
         }
@@ -411,9 +434,14 @@ impl Core {
             self.apply_items(&id, synced["entries"].take(), now);
         }
         self.rev = page["rev"].as_u64();
+        let again = std::mem::take(&mut self.sync_again);
         if page["more"].as_bool() == Some(true) {
             self.sync();
+            self.sync_again = again;
             return;
+        }
+        if again {
+            self.sync();
         }
         self.synced = true;
         for (conversation, seq, item) in std::mem::take(&mut self.early) {
@@ -422,16 +450,21 @@ impl Core {
         self.events.push(Event::Synced);
     }
 
-    fn on_pull(&mut self, conversation: &str, page: Option<Value>, now: u64) {
-        let more = page.as_ref().is_some_and(|page| page["more"].as_bool() == Some(true));
-        match page {
-            Some(mut page) => self.apply_items(conversation, page["entries"].take(), now),
-            None => {
-                self.logs.entry(conversation.to_owned()).or_default().give_up();
-            }
-        }
+    fn on_pull(&mut self, conversation: &str, mut page: Value, now: u64) {
+        let more = page["more"].as_bool() == Some(true);
+        self.apply_items(conversation, page["entries"].take(), now);
         if let Some(log) = self.logs.get_mut(conversation) {
             log.pulled(more, now);
+        }
+    }
+
+    /// What is missing is pulled again later, or else is not for this device.
+    fn on_pull_refused(&mut self, conversation: &str, error: &Value, now: u64) {
+        let log = self.logs.entry(conversation.to_owned()).or_default();
+        if error["retry"].as_bool() == Some(true) {
+            log.pulled(false, now);
+        } else {
+            log.give_up();
         }
     }
 
@@ -457,6 +490,82 @@ impl Core {
                 log.heard_of(head, now);
             }
             _ => self.sync(),
+        }
+    }
+}
+
+/// When a refused command makes sense again, in milliseconds from now.
+fn pause(error: &Value) -> u64 {
+    error["retry_after_ms"].as_u64().unwrap_or(RETRY_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(core: &mut Core, now: u64, message: &Value) -> Vec<Value> {
+        core.message(&message.to_string(), now);
+        core.poll(now);
+        let frames = core.take_frames();
+        frames.iter().map(|frame| serde_json::from_str(frame).unwrap()).collect()
+    }
+
+    /// A client that has connected, and the id of its sync.
+    fn connected() -> (Core, String) {
+        let mut core = Core::new();
+        let frames = say(&mut core, 0, &json!({ "type": "connected", "payload": { "user": "a" } }));
+        assert_eq!(frames[0]["type"], "sync");
+        (core, frames[0]["id"].as_str().unwrap().to_owned())
+    }
+
+    fn ack(id: &Value, payload: &Value) -> Value {
+        json!({ "type": "ack", "id": id, "payload": payload })
+    }
+
+    #[test]
+    fn what_was_dropped_during_a_sync_is_synced_again() {
+        let (mut core, id) = connected();
+        let empty = json!({ "epoch": "e", "conversations": [], "rev": 0, "more": false });
+        assert_eq!(say(&mut core, 1, &json!({ "type": "lag", "payload": {} })), [] as [Value; 0]);
+        let frames = say(&mut core, 2, &ack(&json!(id), &empty));
+        assert_eq!(frames[0]["type"], "sync");
+        assert_eq!(say(&mut core, 3, &ack(&frames[0]["id"], &empty)), [] as [Value; 0]);
+    }
+
+    #[test]
+    fn the_entry_of_an_own_group_command_is_pulled() {
+        let (mut core, id) = connected();
+        let empty = json!({ "epoch": "e", "conversations": [], "rev": 0, "more": false });
+        say(&mut core, 1, &ack(&json!(id), &empty));
+        core.request("group_create", json!({ "name": "g" }));
+        core.poll(2);
+        let asked: Value = serde_json::from_str(&core.take_frames()[0]).unwrap();
+        let written = json!({ "group": "g", "conversation": "group:g", "seq": 1 });
+        say(&mut core, 3, &ack(&asked["id"], &written));
+        core.poll(3 + PATIENCE_MS);
+        let pull: Value = serde_json::from_str(&core.take_frames()[0]).unwrap();
+        assert_eq!(pull["type"], "pull");
+        assert_eq!(pull["payload"], json!({ "conversation": "group:g", "from": 1, "to": 1 }));
+    }
+
+    #[test]
+    fn a_pull_or_sync_refused_for_now_is_tried_again() {
+        let (mut core, id) = connected();
+        let later = json!({ "reason": "rate_limited", "retry": true, "retry_after_ms": 70 });
+        let refused = |id: &Value| json!({ "type": "error", "id": id, "payload": later });
+        assert_eq!(say(&mut core, 10, &refused(&json!(id))), [] as [Value; 0]);
+        core.poll(80);
+        let sync: Value = serde_json::from_str(&core.take_frames()[0]).unwrap();
+        assert_eq!(sync["type"], "sync");
+        let empty = json!({ "epoch": "e", "conversations": [], "rev": 0, "more": false });
+        say(&mut core, 81, &ack(&sync["id"], &empty));
+        let live = json!({ "conversation": "group:g", "seq": 2, "kind": "text" });
+        say(&mut core, 100, &json!({ "type": "message", "payload": live }));
+        for now in [100 + PATIENCE_MS, 200 + 2 * PATIENCE_MS] {
+            core.poll(now);
+            let pull: Value = serde_json::from_str(&core.take_frames()[0]).unwrap();
+            assert_eq!(pull["payload"], json!({ "conversation": "group:g", "from": 1, "to": 1 }));
+            say(&mut core, now + 1, &refused(&pull["id"]));
         }
     }
 }
