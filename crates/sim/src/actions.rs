@@ -1,0 +1,208 @@
+//! What users do.
+
+use hubbub_proto::{ConversationId, UserId};
+use serde_json::{Value, json};
+
+use crate::oracle::Sent;
+use crate::report::Broken;
+use crate::schedule::Happening;
+use crate::stage::trace;
+use crate::world::World;
+
+impl World {
+    /// Somebody does something, and the next action is planned.
+    pub(crate) fn act(&mut self) -> Result<(), Broken> {
+        if self.actions_left == 0 {
+            return Ok(());
+        }
+        self.actions_left -= 1;
+        let quiet = self.stage.rng.chance(30);
+        let longest_ms = if quiet { 25_000 } else { self.stage.variant.pause_ms };
+        let delay_ms = self.stage.rng.between(0, longest_ms);
+        self.stage.schedule.after(delay_ms, Happening::Act);
+        let device = self.stage.rng.index(self.devices.len());
+        match self.stage.rng.below(100) {
+            0..45 => self.send(device),
+            45..49 => self.repeat(device),
+            49..52 => self.contradict(device),
+            52..56 => self.create(device),
+            56..76 => self.manage(device),
+            76..86 => self.read(device),
+            86..98 => self.look(device),
+            _ => self.type_something(device),
+        }
+        let journal = self.node.store.journal();
+        self.devices[device].flush(&mut self.stage, &journal)?;
+        self.devices[device].wake(&mut self.stage);
+        Ok(())
+    }
+
+    fn unique(&mut self) -> u64 {
+        self.made += 1;
+        self.made
+    }
+
+    fn any_user(&mut self) -> UserId {
+        let at = self.stage.rng.index(self.users.len());
+        self.users[at].clone()
+    }
+
+    fn any_group(&mut self) -> Option<ConversationId> {
+        let journal = self.node.store.journal();
+        let groups: Vec<_> =
+            journal.logs.keys().filter(|id| id.as_str().starts_with("group:")).collect();
+        self.stage.rng.pick(&groups).map(|id| (*id).clone())
+    }
+
+    fn any_conversation(&mut self, device: usize) -> Option<String> {
+        if self.stage.rng.chance(100) {
+            return self.any_group().map(|id| id.to_string());
+        }
+        let known: Vec<String> = self.devices[device].cursors().into_keys().collect();
+        self.stage.rng.pick(&known).cloned()
+    }
+
+    fn send(&mut self, device: usize) {
+        let group = if self.stage.rng.chance(600) { self.any_group() } else { None };
+        let to = match group {
+            Some(group) => group.to_string(),
+            None => format!("user:{}", self.any_user()),
+        };
+        let burst = if self.stage.rng.chance(200) { self.stage.rng.between(2, 6) } else { 1 };
+        for _ in 0..burst {
+            let n = self.unique();
+            let (content, client_id) = (json!(format!("message {n}")), format!("c{n}"));
+            let kind = if self.stage.rng.chance(100) { "custom:note" } else { "text" };
+            let device = &mut self.devices[device];
+            trace!(
+                self.stage,
+                "device {} of {} sends {content} to {to}", device.index, device.user
+            );
+            self.stage.oracle.sends(Sent {
+                client: (device.index, device.life),
+                user: device.user.clone(),
+                to: to.clone(),
+                content: content.to_string(),
+                kind,
+                client_id: client_id.clone(),
+            });
+            if !device.core.send(&to, content, kind, &client_id) {
+                self.stage.count("outbox full");
+            }
+        }
+    }
+
+    /// The same message again, from any device of the same user.
+    fn repeat(&mut self, device: usize) {
+        if let Some((mut payload, content)) = self.earlier(device) {
+            payload["content"] = content;
+            self.devices[device].ask("send", payload);
+        }
+    }
+
+    /// Another message under a client id that was used.
+    fn contradict(&mut self, device: usize) {
+        if let Some((mut payload, _)) = self.earlier(device) {
+            payload["content"] = json!(format!("another message {}", self.unique()));
+            self.devices[device].ask("send", payload);
+        }
+    }
+
+    fn earlier(&mut self, device: usize) -> Option<(Value, Value)> {
+        let user = self.devices[device].user.clone();
+        let sent = self.stage.oracle.sent_by(&user);
+        let at = self.stage.rng.index(sent.len());
+        let sent = Sent::clone(sent.get(at)?);
+        self.stage.oracle.races(&self.node.store.journal(), &sent);
+        let content = serde_json::from_str(&sent.content).unwrap_or_default();
+        Some((json!({ "to": sent.to, "kind": sent.kind, "client_id": sent.client_id }), content))
+    }
+
+    /// A payload with a client id, mostly.
+    fn named(&mut self, mut payload: Value) -> Value {
+        if self.stage.rng.chance(850) {
+            payload["client_id"] = json!(format!("g{}", self.unique()));
+        }
+        payload
+    }
+
+    fn create(&mut self, device: usize) {
+        let members = self.some_users();
+        let join = if self.stage.rng.chance(500) { "open" } else { "invite" };
+        let name = format!("group {}", self.unique());
+        let payload = self.named(json!({ "name": name, "members": members, "join": join }));
+        trace!(self.stage, "device {device} creates {payload}");
+        self.devices[device].ask("group_create", payload);
+    }
+
+    fn some_users(&mut self) -> Vec<String> {
+        let count = self.stage.rng.between(0, 3);
+        (0..count).map(|_| self.any_user().to_string()).collect()
+    }
+
+    fn manage(&mut self, device: usize) {
+        let Some(group) = self.any_group() else { return self.create(device) };
+        let group = group.as_str().to_owned();
+        let user = self.any_user().to_string();
+        let (kind, payload) = match self.stage.rng.below(20) {
+            0..5 => {
+                let mut members = self.some_users();
+                members.push(user);
+                ("group_invite", json!({ "group": group, "members": members }))
+            }
+            5..9 => ("group_join", json!({ "group": group })),
+            9..13 => ("group_leave", json!({ "group": group })),
+            13..15 => ("group_kick", json!({ "group": group, "user": user })),
+            15..18 => {
+                let role = ["owner", "admin", "member"][self.stage.rng.index(3)];
+                ("group_role", json!({ "group": group, "user": user, "role": role }))
+            }
+            18 => ("group_update", json!({ "group": group, "name": format!("of {user}") })),
+            _ if self.stage.rng.chance(300) => ("group_dissolve", json!({ "group": group })),
+            _ => ("group_update", json!({ "group": group, "join": "open" })),
+        };
+        let payload = self.named(payload);
+        trace!(self.stage, "device {device} asks for {kind} {payload}");
+        self.devices[device].ask(kind, payload);
+    }
+
+    fn read(&mut self, device: usize) {
+        let Some(conversation) = self.any_conversation(device) else { return };
+        let cursor = self.devices[device].cursors().get(&conversation).copied().unwrap_or(0);
+        let seq = match self.stage.rng.below(10) {
+            0 => u64::from(u32::MAX),
+            1..4 => self.stage.rng.between(0, cursor),
+            _ => cursor,
+        };
+        self.devices[device].ask("read", json!({ "conversation": conversation, "seq": seq }));
+    }
+
+    fn look(&mut self, device: usize) {
+        let Some(conversation) = self.any_conversation(device) else { return };
+        let seq = self.stage.rng.between(1, 20);
+        let limit = self.stage.rng.between(1, 30);
+        let (kind, payload) = match self.stage.rng.below(7) {
+            0 => ("history", json!({ "conversation": conversation, "limit": limit })),
+            1 => {
+                ("history", json!({ "conversation": conversation, "before": seq, "limit": limit }))
+            }
+            2 => ("history", json!({ "conversation": conversation, "after": seq, "limit": limit })),
+            3 | 4 => {
+                let to = seq + limit;
+                ("pull", json!({ "conversation": conversation, "from": seq, "to": to }))
+            }
+            5 => ("conversations", json!({ "limit": limit })),
+            _ => match conversation.strip_prefix("group:") {
+                Some(group) => ("group_members", json!({ "group": group })),
+                None => ("conversations", json!({})),
+            },
+        };
+        self.devices[device].ask(kind, payload);
+    }
+
+    fn type_something(&mut self, device: usize) {
+        let Some(conversation) = self.any_conversation(device) else { return };
+        let payload = json!({ "conversation": conversation, "active": true });
+        self.devices[device].core.tell("typing", &payload);
+    }
+}

@@ -1,0 +1,324 @@
+//! The oracle's own copy of what was committed, taken down at the store's port.
+//!
+//! Invariant: it holds exactly the entries and cursors of transactions whose `commit` returned.
+//! Who was a member when is read from the entries themselves, not from the store's stays, so that
+//! the two can disagree and be caught.
+
+use std::collections::BTreeMap;
+
+use hubbub_chat::model::{ConversationKey, NewEntry, UserKey};
+use hubbub_proto::command::{Content, Kind};
+use hubbub_proto::{ClientId, ConversationId, ConversationName, Timestamp, UserId};
+use serde_json::Value;
+
+use crate::report::{Broken, Promise};
+
+/// An entry as committed.
+#[derive(Clone, Debug)]
+pub(crate) struct Committed {
+    pub(crate) seq: u64,
+    pub(crate) message_id: u64,
+    pub(crate) sender: UserId,
+    pub(crate) client_id: ClientId,
+    pub(crate) at: Timestamp,
+    pub(crate) kind: Kind,
+    pub(crate) content: Content,
+}
+
+/// A stay, both ends inclusive.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) join: u64,
+    pub(crate) left: Option<u64>,
+}
+
+/// One conversation.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) entries: Vec<Committed>,
+    pub(crate) stays: BTreeMap<UserId, Vec<Span>>,
+    pub(crate) dissolved: bool,
+}
+
+impl Log {
+    pub(crate) fn head(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    pub(crate) fn entry(&self, seq: u64) -> Option<&Committed> {
+        self.entries.get(usize::try_from(seq.checked_sub(1)?).ok()?)
+    }
+
+    pub(crate) fn is_member(&self, user: &UserId) -> bool {
+        self.stays.get(user).and_then(|spans| spans.last()).is_some_and(|span| span.left.is_none())
+    }
+
+    pub(crate) fn sees(&self, user: &UserId, seq: u64) -> bool {
+        self.stays.get(user).is_some_and(|spans| {
+            spans.iter().any(|s| seq >= s.join && s.left.is_none_or(|left| seq <= left))
+        }) && seq <= self.head()
+    }
+
+    /// The newest seq that `user` may see; `None` where they never were here.
+    pub(crate) fn visible_head(&self, user: &UserId) -> Option<u64> {
+        let last = self.stays.get(user)?.last()?;
+        Some(last.left.unwrap_or_else(|| self.head()))
+    }
+
+    pub(crate) fn first_seq(&self, user: &UserId) -> Option<u64> {
+        Some(self.stays.get(user)?.first()?.join)
+    }
+
+    /// P6, counted anew.
+    pub(crate) fn unread(&self, user: &UserId, read_seq: u64) -> u64 {
+        let join = self.stays.get(user).and_then(|spans| spans.last()).map_or(0, |span| span.join);
+        let counts = |e: &&Committed| {
+            e.seq > read_seq
+                && e.seq >= join
+                && e.kind.is_message()
+                && e.sender != *user
+                && self.sees(user, e.seq)
+        };
+        (self.entries.iter().filter(counts).count() as u64).min(100)
+    }
+
+    fn enter(&mut self, user: UserId, seq: u64) {
+        self.stays.entry(user).or_default().push(Span { join: seq, left: None });
+    }
+
+    fn exit(&mut self, user: &UserId, seq: u64) {
+        if let Some(span) = self.stays.get_mut(user).and_then(|spans| spans.last_mut()) {
+            span.left = span.left.or(Some(seq));
+        }
+    }
+
+    /// Takes from a committed entry who came and went.
+    fn follow(&mut self, entry: &Committed) {
+        let content: Value = serde_json::from_str(entry.content.get()).unwrap_or_default();
+        let seq = entry.seq;
+        match entry.kind {
+            Kind::GroupCreated => {
+                self.enter(entry.sender.clone(), seq);
+                for user in users(&content["members"]) {
+                    if user != entry.sender {
+                        self.enter(user, seq);
+                    }
+                }
+            }
+            Kind::MemberJoined => {
+                let named = users(&content["users"]).into_iter().chain(one(&content["user"]));
+                for user in named {
+                    self.enter(user, seq);
+                }
+            }
+            Kind::MemberLeft | Kind::MemberKicked => {
+                if let Some(user) = one(&content["user"]) {
+                    self.exit(&user, seq);
+                }
+            }
+            Kind::GroupDissolved => {
+                self.dissolved = true;
+                for spans in self.stays.values_mut() {
+                    if let Some(span) = spans.last_mut() {
+                        span.left = span.left.or(Some(seq));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn one(value: &Value) -> Option<UserId> {
+    value.as_str().and_then(|id| UserId::new(id).ok())
+}
+
+fn users(value: &Value) -> Vec<UserId> {
+    value.as_array().into_iter().flatten().filter_map(one).collect()
+}
+
+/// Cursors as committed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Cursors {
+    pub(crate) received: u64,
+    pub(crate) read: u64,
+}
+
+/// An entry whose sender is known by key only.
+#[derive(Debug)]
+struct Unsigned {
+    seq: u64,
+    message_id: u64,
+    client_id: ClientId,
+    at: Timestamp,
+    kind: Kind,
+    content: Content,
+}
+
+/// What a transaction is about to change.
+#[derive(Debug)]
+enum Change {
+    User(UserKey, UserId),
+    Conversation(ConversationKey, ConversationId),
+    Entry { conversation: ConversationKey, sender: UserKey, entry: Box<Unsigned> },
+    Cursors { conversation: ConversationKey, user: UserKey, to: Cursors },
+}
+
+/// Everything that was committed.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    users: BTreeMap<UserKey, UserId>,
+    conversations: BTreeMap<ConversationKey, ConversationId>,
+    pub(crate) logs: BTreeMap<ConversationId, Log>,
+    pub(crate) cursors: BTreeMap<(ConversationId, UserId), Cursors>,
+    used: BTreeMap<(UserId, ClientId), (ConversationId, u64)>,
+    pending: Vec<Change>,
+    /// The first promise that a commit broke.
+    broken: Option<Broken>,
+}
+
+impl Journal {
+    pub(crate) fn note_user(&mut self, key: UserKey, id: &UserId) {
+        self.pending.push(Change::User(key, id.clone()));
+    }
+
+    pub(crate) fn note_conversation(&mut self, key: ConversationKey, id: &ConversationId) {
+        self.pending.push(Change::Conversation(key, id.clone()));
+    }
+
+    pub(crate) fn note_entry(&mut self, entry: &NewEntry<'_>) {
+        self.pending.push(Change::Entry {
+            conversation: entry.conversation,
+            sender: entry.sender,
+            entry: Box::new(Unsigned {
+                seq: entry.seq,
+                message_id: entry.rev.0,
+                client_id: entry.client_id.clone(),
+                at: entry.at,
+                kind: entry.kind.clone(),
+                content: entry.content.clone(),
+            }),
+        });
+    }
+
+    pub(crate) fn note_cursors(&mut self, key: ConversationKey, user: UserKey, to: Cursors) {
+        self.pending.push(Change::Cursors { conversation: key, user, to });
+    }
+
+    pub(crate) fn rolled_back(&mut self) {
+        self.pending.clear();
+    }
+
+    pub(crate) fn committed(&mut self) {
+        for change in std::mem::take(&mut self.pending) {
+            if let Err(broken) = self.apply(change) {
+                self.broken.get_or_insert(broken);
+            }
+        }
+    }
+
+    pub(crate) fn take_broken(&mut self) -> Result<(), Broken> {
+        self.broken.take().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn log(&self, id: &ConversationId) -> Option<&Log> {
+        self.logs.get(id)
+    }
+
+    /// Where the entry of this sender and client id went.
+    pub(crate) fn recorded(
+        &self,
+        sender: &UserId,
+        client_id: &ClientId,
+    ) -> Option<&(ConversationId, u64)> {
+        self.used.get(&(sender.clone(), client_id.clone()))
+    }
+
+    fn apply(&mut self, change: Change) -> Result<(), Broken> {
+        match change {
+            Change::User(key, id) => {
+                self.users.insert(key, id);
+            }
+            Change::Conversation(key, id) => {
+                let mut log = Log::default();
+                if let ConversationName::Direct(a, b) = id.name() {
+                    for user in [a, b] {
+                        if let Ok(user) = UserId::new(user) {
+                            log.stays.insert(user, vec![Span { join: 1, left: None }]);
+                        }
+                    }
+                }
+                self.conversations.insert(key, id.clone());
+                self.logs.insert(id, log);
+            }
+            Change::Entry { conversation, sender, entry } => {
+                return self.apply_entry(conversation, sender, *entry);
+            }
+            Change::Cursors { conversation, user, to } => {
+                return self.apply_cursors(conversation, user, to);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_entry(
+        &mut self,
+        conversation: ConversationKey,
+        sender: UserKey,
+        entry: Unsigned,
+    ) -> Result<(), Broken> {
+        let (Some(id), Some(sender)) =
+            (self.conversations.get(&conversation), self.users.get(&sender))
+        else {
+            return Err(Promise::P1.broken(format!("an entry of nobody: {entry:?}")));
+        };
+        let log = self.logs.entry(id.clone()).or_default();
+        let Unsigned { seq, message_id, client_id, at, kind, content } = entry;
+        let sender = sender.clone();
+        let entry = Committed { seq, message_id, sender, client_id, at, kind, content };
+        let sender = &entry.sender;
+        if seq != log.head() + 1 {
+            let head = log.head();
+            return Err(Promise::P3.broken(format!("{id}: seq {seq} was written after {head}")));
+        }
+        if log.entries.last().is_some_and(|last| last.at > entry.at) {
+            return Err(Promise::P3.broken(format!("{id}/{seq}: time runs backwards")));
+        }
+        let joins = matches!(entry.kind, Kind::GroupCreated | Kind::MemberJoined);
+        if !joins && !log.is_member(sender) {
+            return Err(Promise::P7.broken(format!("{id}/{seq}: written by {sender}, no member")));
+        }
+        let key = (sender.clone(), entry.client_id.clone());
+        if let Some((other, first)) = self.used.insert(key, (id.clone(), seq)) {
+            return Err(Promise::P2.broken(format!(
+                "{sender} {}: written at {other}/{first} and at {id}/{seq}",
+                entry.client_id
+            )));
+        }
+        log.follow(&entry);
+        log.entries.push(entry);
+        Ok(())
+    }
+
+    fn apply_cursors(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        to: Cursors,
+    ) -> Result<(), Broken> {
+        let (Some(id), Some(user)) = (self.conversations.get(&conversation), self.users.get(&user))
+        else {
+            return Err(Promise::P5.broken(format!("cursors of nobody: {to:?}")));
+        };
+        let head = self.logs.get(id).and_then(|log| log.visible_head(user)).unwrap_or(0);
+        if to.read > head || to.received > head {
+            return Err(Promise::P5.broken(format!(
+                "{id}: {user}'s cursors {to:?} are beyond the visible head {head}"
+            )));
+        }
+        let now = self.cursors.entry((id.clone(), user.clone())).or_default();
+        now.received = now.received.max(to.received);
+        now.read = now.read.max(to.read);
+        Ok(())
+    }
+}

@@ -1,0 +1,257 @@
+//! What the node shows to a user: pushes, pages, summaries.
+
+use hubbub_proto::event::{Entry, LogItem, Summary, SyncedConversation, Void};
+use hubbub_proto::route::Work;
+use hubbub_proto::{
+    Ack, Command, ConnId, ConversationId, Effect, Event, Request, Timestamp, UserId,
+};
+
+use super::Oracle;
+use crate::config::Variant;
+use crate::journal::{Journal, Log};
+use crate::report::{Broken, Promise};
+
+/// A device that names its cursor may be so far behind without being reset.
+const BEHIND_MAX: u64 = 1_000;
+/// A device that knows nothing of a conversation gets at least so many of its newest entries.
+const RECENT: u64 = 50;
+
+impl Oracle {
+    /// An entry or a hole is pushed to a connection; `live` where it is published.
+    pub(crate) fn pushed(
+        &mut self,
+        journal: &Journal,
+        conn: ConnId,
+        user: &UserId,
+        event: &Event,
+        live: bool,
+    ) -> Result<(), Broken> {
+        match event {
+            Event::Entry(delivered) => {
+                let entry = &delivered.entry;
+                shown(journal, user, entry)?;
+                if live {
+                    self.pushed_live(conn, &entry.conversation, entry.seq)?;
+                }
+                Ok(())
+            }
+            Event::Void(void) => hidden(journal, user, void),
+            _ => Ok(()),
+        }
+    }
+
+    /// A reader answers; the journal is as of its snapshot.
+    pub(crate) fn answered(
+        &self,
+        journal: &Journal,
+        request: &Request,
+        effects: &[Effect],
+        variant: &Variant,
+        now: Timestamp,
+    ) -> Result<(), Broken> {
+        let user = &request.identity.user;
+        for effect in effects {
+            let Effect::Reply { outcome: Ok(ack), .. } = effect else { continue };
+            let Work::Command { command, .. } = &request.work else { continue };
+            match (ack, command) {
+                (Ack::History(page), Command::History(asked)) => {
+                    let mut newest = 0;
+                    for entry in &page.entries {
+                        shown(journal, user, entry)?;
+                        if entry.seq <= newest || entry.conversation != asked.conversation {
+                            return Err(Promise::P3.broken(format!(
+                                "history: {}/{} after {newest}",
+                                entry.conversation, entry.seq
+                            )));
+                        }
+                        newest = entry.seq;
+                    }
+                }
+                (Ack::Pull(page), Command::Pull(pull)) => {
+                    let id = &pull.conversation;
+                    let log = known(journal, id)?;
+                    let end = covered(journal, user, id, pull.from, &page.entries)?;
+                    let wanted = pull.to.min(log.visible_head(user).unwrap_or(0));
+                    if end < wanted && !page.more {
+                        return Err(Promise::P4
+                            .broken(format!("pull of {id} ends at {end} before {wanted}")));
+                    }
+                }
+                (Ack::Sync(page), Command::Sync(sync)) => {
+                    for synced in &page.conversations {
+                        let id = &synced.summary.id;
+                        self.summary(journal, user, &synced.summary)?;
+                        let cursor = sync.cursors.iter().find(|cursor| cursor.conversation == *id);
+                        let cursor = cursor.map(|cursor| cursor.seq);
+                        caught_up(journal, user, cursor, synced, variant, now)?;
+                    }
+                }
+                (Ack::Conversations(page), _) => {
+                    for listed in &page.conversations {
+                        self.summary(journal, user, &listed.summary)?;
+                        if let Some(entry) = &listed.last {
+                            shown(journal, user, entry)?;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// P5, P6: the summary of a conversation, as of the journal.
+    fn summary(&self, journal: &Journal, user: &UserId, summary: &Summary) -> Result<(), Broken> {
+        let id = &summary.id;
+        let log = known(journal, id)?;
+        let Some(head) = log.visible_head(user) else {
+            return Err(Promise::P7.broken(format!("{user} is shown {id}, never a member")));
+        };
+        let (first, shown) = (log.first_seq(user), summary.head_seq);
+        let wrong = match shown {
+            _ if Some(summary.first_seq) != first => Some(Promise::P7),
+            _ if shown > log.head() => Some(Promise::P3),
+            _ if shown > head => Some(Promise::P7),
+            _ if shown < head => Some(Promise::P4),
+            _ => None,
+        };
+        if let Some(promise) = wrong {
+            let from = summary.first_seq;
+            return Err(promise.broken(format!(
+                "{user} is shown {id} from {from} to {shown}, not from {first:?} to {head}"
+            )));
+        }
+        if summary.member != log.is_member(user) {
+            return Err(Promise::P7.broken(format!("{id}: member {} of {user}", summary.member)));
+        }
+        let committed = journal.cursors.get(&(id.clone(), user.clone())).copied();
+        let committed = committed.unwrap_or_default();
+        let must = self.must_have_read(id, user).max(committed.read);
+        if summary.read_seq < must || summary.received_seq < committed.received {
+            return Err(Promise::P5.broken(format!(
+                "{id}: {user} has read {} of {must}, received {} of {}",
+                summary.read_seq, summary.received_seq, committed.received
+            )));
+        }
+        if summary.read_seq > head || summary.received_seq > head {
+            return Err(Promise::P5.broken(format!("{id}: a cursor of {user} is beyond {head}")));
+        }
+        let unread = log.unread(user, summary.read_seq);
+        if u64::from(summary.unread) != unread {
+            return Err(Promise::P6.broken(format!(
+                "{id}: {user} has {unread} unread beyond {}, is told {}",
+                summary.read_seq, summary.unread
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn known<'a>(journal: &'a Journal, id: &ConversationId) -> Result<&'a Log, Broken> {
+    journal.log(id).ok_or_else(|| Promise::P1.broken(format!("{id} was never committed")))
+}
+
+/// P1, P7: an entry is committed as it is shown, and within the stays of whoever sees it.
+pub(super) fn shown(journal: &Journal, user: &UserId, entry: &Entry) -> Result<(), Broken> {
+    let (id, seq) = (&entry.conversation, entry.seq);
+    let log = known(journal, id)?;
+    let Some(committed) = log.entry(seq) else {
+        return Err(Promise::P1.broken(format!("{user} is shown {id}/{seq}, not committed")));
+    };
+    let same = committed.content.get() == entry.content.get()
+        && committed.kind == entry.kind
+        && committed.sender == entry.from
+        && committed.client_id == entry.client_id
+        && committed.message_id == entry.message_id
+        && committed.at == entry.at;
+    if !same {
+        return Err(Promise::P1.broken(format!("{user} is shown {id}/{seq} altered: {entry:?}")));
+    }
+    if !log.sees(user, seq) {
+        return Err(Promise::P7.broken(format!("{user} is shown {id}/{seq}, outside their stays")));
+    }
+    Ok(())
+}
+
+/// P4: what is said to be nothing is nothing to this user.
+pub(super) fn hidden(journal: &Journal, user: &UserId, void: &Void) -> Result<(), Broken> {
+    let id = &void.conversation;
+    let log = known(journal, id)?;
+    if void.through < void.seq || void.through > log.head() {
+        return Err(Promise::P3.broken(format!("a void of {id} is of nothing: {void:?}")));
+    }
+    match (void.seq..=void.through).find(|seq| log.sees(user, *seq)) {
+        Some(seq) => {
+            Err(Promise::P4.broken(format!("{user} may see {id}/{seq}, which is void for them")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// P3: items are dense from `from` on. Answers the last seq they cover.
+fn covered(
+    journal: &Journal,
+    user: &UserId,
+    id: &ConversationId,
+    from: u64,
+    items: &[LogItem],
+) -> Result<u64, Broken> {
+    let mut next = from;
+    for item in items {
+        let (conversation, seq, through) = match item {
+            LogItem::Entry(entry) => {
+                shown(journal, user, entry)?;
+                (&entry.conversation, entry.seq, entry.seq)
+            }
+            LogItem::Void(void) => {
+                hidden(journal, user, void)?;
+                (&void.conversation, void.seq, void.through)
+            }
+        };
+        if seq != next || conversation != id {
+            return Err(
+                Promise::P3.broken(format!("{id}: {conversation}/{seq} where {next} was to come"))
+            );
+        }
+        next = through + 1;
+    }
+    Ok(next - 1)
+}
+
+/// P4: a sync answer brings everything beyond the cursor, or has a reason for a reset.
+fn caught_up(
+    journal: &Journal,
+    user: &UserId,
+    cursor: Option<u64>,
+    synced: &SyncedConversation,
+    variant: &Variant,
+    now: Timestamp,
+) -> Result<(), Broken> {
+    let id = &synced.summary.id;
+    let log = known(journal, id)?;
+    let (from, head) = (synced.from_seq, log.visible_head(user).unwrap_or(0));
+    let end = covered(journal, user, id, from, &synced.entries)?;
+    if end < head && !synced.more {
+        return Err(Promise::P4.broken(format!("sync of {id} ends at {end} before {head}")));
+    }
+    if cursor == Some(from - 1) && !synced.reset {
+        return Ok(());
+    }
+    if cursor.is_some() && !synced.reset {
+        return Err(Promise::P4
+            .broken(format!("sync of {id} from {cursor:?} goes on at {from} without a reset")));
+    }
+    let begin = cursor.map_or_else(|| log.first_seq(user).unwrap_or(1), |cursor| cursor + 1);
+    let window = variant.chat.offline_window_ms;
+    let beyond = begin > head + 1;
+    let behind_max = if cursor.is_some() { BEHIND_MAX } else { RECENT };
+    let too_many = head + 1 > begin + behind_max;
+    let too_old = log.entry(begin).is_some_and(|oldest| now.since(oldest.at) >= window);
+    let skips = (begin..from).any(|seq| log.sees(user, seq));
+    if (synced.reset || skips) && !(beyond || too_many || too_old) {
+        return Err(Promise::P4.broken(format!(
+            "sync of {id} from {begin} of {head} resets to {from} without a reason"
+        )));
+    }
+    Ok(())
+}

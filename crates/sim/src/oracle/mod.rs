@@ -1,0 +1,27 @@
+//! Who watches: compares what the node says and the devices hear with the journal of commits.
+//!
+//! - `ledger`: commands and their replies (P1, P2, and the order of P3).
+//! - `glass`: what the node shows to a user (P4, P6, P7).
+//! - `views`: what the applications on the devices have heard (P3, P4).
+//!
+//! Invariant: nothing here changes what happens; a run with and without an oracle is the same.
+
+mod glass;
+mod ledger;
+mod views;
+
+use hubbub_proto::ConnId;
+
+pub(crate) use ledger::Sent;
+
+/// Everything it knows besides the journal.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    ledger: ledger::Ledger,
+    views: views::Views,
+}
+
+/// A connection, for maps.
+const fn key(conn: ConnId) -> u32 {
+    conn.slot
+}

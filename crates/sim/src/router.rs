@@ -1,0 +1,141 @@
+//! The hub's part in it, without sockets: topics, and what is dropped with a `lag`.
+//!
+//! Invariant, as of the hub: effects happen in the order posted; a connection on several topics of
+//! a publication gets it once; a connection that lags gets no entry until it was told.
+
+use hubbub_proto::event::Lag;
+use hubbub_proto::route::{DeliveryClass, Publication};
+use hubbub_proto::{Effect, Event, Topic};
+
+use crate::node::{Node, Seat, conn_of, is_durable, link_of};
+use crate::report::Broken;
+use crate::sabotage::Sabotage;
+use crate::schedule::Happening;
+use crate::stage::{Stage, trace};
+
+impl Seat {
+    fn hears(&self, topic: &Topic) -> bool {
+        match topic {
+            Topic::User(user) => self.identity.user == *user,
+            Topic::Conversation(_) => self.topics.contains(topic),
+        }
+    }
+
+    fn subscribe(&mut self, topic: Topic) {
+        if !self.topics.contains(&topic) {
+            self.topics.push(topic);
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn route(&mut self, stage: &mut Stage, effects: Vec<Effect>) -> Result<(), Broken> {
+        for effect in effects {
+            match effect {
+                Effect::Reply { conn, id, outcome } => {
+                    self.on_reply(stage, link_of(conn), id.as_ref(), &outcome)?;
+                }
+                Effect::Publish(publication) => self.publish(stage, &publication)?,
+                Effect::Push { conn, event } => self.push(stage, link_of(conn), &event, false)?,
+                Effect::Attach { conn, topics } => {
+                    if let Some(seat) = self.seats.get_mut(&link_of(conn)) {
+                        seat.synced = true;
+                        topics.into_iter().for_each(|topic| seat.subscribe(topic));
+                    }
+                }
+                Effect::Join { user, topic } => {
+                    trace!(stage, "{user} joins {topic:?}");
+                    if self.is(Sabotage::IgnoreJoin) {
+                        continue;
+                    }
+                    for seat in self.seats.values_mut() {
+                        if seat.identity.user == user && seat.synced {
+                            seat.subscribe(topic.clone());
+                        }
+                    }
+                }
+                Effect::Leave { user, topic } => {
+                    trace!(stage, "{user} leaves {topic:?}");
+                    if self.is(Sabotage::IgnoreLeave) {
+                        continue;
+                    }
+                    for seat in self.seats.values_mut() {
+                        if seat.identity.user == user {
+                            seat.topics.retain(|held| *held != topic);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, stage: &mut Stage, publication: &Publication) -> Result<(), Broken> {
+        let durable = publication.class == DeliveryClass::Durable;
+        if durable && self.is(Sabotage::LosePublications) && stage.rng.chance(100) {
+            return Ok(());
+        }
+        let listening: Vec<usize> = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| publication.topics.iter().any(|topic| seat.hears(topic)))
+            .map(|(link, _)| *link)
+            .collect();
+        for link in listening {
+            let echo = self.is(Sabotage::EchoToSender);
+            if publication.except == Some(conn_of(link)) && !echo {
+                continue;
+            }
+            // The hub drops what is volatile when the socket is full.
+            if !durable && stage.rng.chance(50) {
+                continue;
+            }
+            self.push(stage, link, &publication.event, true)?;
+        }
+        Ok(())
+    }
+
+    /// Gives an event to one connection.
+    fn push(
+        &mut self,
+        stage: &mut Stage,
+        link: usize,
+        event: &Event,
+        live: bool,
+    ) -> Result<(), Broken> {
+        let (now, limits) = (stage.schedule.now(), stage.variant.limits);
+        let Some(seat) = self.seats.get_mut(&link) else { return Ok(()) };
+        if is_durable(event) {
+            let user = seat.identity.user.clone();
+            stage.oracle.pushed(&self.store.journal(), conn_of(link), &user, event, live)?;
+            if !seat.lagging && stage.rng.chance(stage.variant.lag_per_mille) {
+                seat.lagging = true;
+                let longest_ms = [2, 100, 3_000][stage.rng.index(3)];
+                let delay_ms = stage.rng.between(0, longest_ms);
+                stage.schedule.after(delay_ms, Happening::Lag { link });
+            }
+            if seat.lagging {
+                stage.count("dropped with a lag");
+                trace!(stage, "#{link} lags, drops {event:?}");
+                return Ok(());
+            }
+            if let Event::Entry(delivered) = event {
+                let entry = &delivered.entry;
+                seat.session.delivered(&entry.conversation, entry.seq, now, &limits);
+            }
+        }
+        self.send(stage, link, event);
+        self.arm(stage, link);
+        Ok(())
+    }
+
+    /// The outbox has drained: the connection is told that it lagged.
+    pub(crate) fn tell_lag(&mut self, stage: &mut Stage, link: usize) {
+        if let Some(seat) = self.seats.get_mut(&link)
+            && seat.lagging
+        {
+            seat.lagging = false;
+            self.send(stage, link, &Event::Lag(Lag { conversation: None, head: None }));
+        }
+    }
+}

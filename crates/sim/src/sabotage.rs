@@ -1,0 +1,70 @@
+//! Ways to break a promise on purpose, so that the tests show that the oracle notices.
+//!
+//! Deliberately absent: any way to reach these from a running server. They live in this crate only.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// One broken promise.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sabotage {
+    /// The node acks what it has not committed, and then crashes.
+    AckBeforeCommit,
+    /// The store forgets which client ids were used.
+    ForgetClientIds,
+    /// The client tries again under another client id.
+    RenameRetries,
+    /// The node takes two commands of a connection in the wrong order.
+    SwapCommands,
+    /// The store writes a head that is one too high, as a restart reveals.
+    SkipSeq,
+    /// The router sends a message back to the connection that sent it.
+    EchoToSender,
+    /// The router loses events of a topic and tells nobody.
+    LosePublications,
+    /// The router does not subscribe a new member's connections.
+    IgnoreJoin,
+    /// The client confirms an entry that it did not handle.
+    ConfirmUnseen,
+    /// The store loses cursors of those who read.
+    LoseRead,
+    /// The store counts one's own messages as unread.
+    CountOwnMessages,
+    /// The router goes on sending to those who left.
+    IgnoreLeave,
+    /// The store shows all of a conversation to whoever was ever in it.
+    ForgetStays,
+}
+
+impl Sabotage {
+    /// Every one.
+    pub const ALL: [Self; 13] = [
+        Self::AckBeforeCommit,
+        Self::ForgetClientIds,
+        Self::RenameRetries,
+        Self::SwapCommands,
+        Self::SkipSeq,
+        Self::EchoToSender,
+        Self::LosePublications,
+        Self::IgnoreJoin,
+        Self::ConfirmUnseen,
+        Self::LoseRead,
+        Self::CountOwnMessages,
+        Self::IgnoreLeave,
+        Self::ForgetStays,
+    ];
+}
+
+/// Set while the node executes a batch whose commit is to be lost.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PowerLoss(Arc<AtomicBool>);
+
+impl PowerLoss {
+    pub(crate) fn set(&self, lost: bool) {
+        self.0.store(lost, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

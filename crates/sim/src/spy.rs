@@ -1,0 +1,311 @@
+//! The store as the node sees it: the real one, watched by the journal and broken on request.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hubbub_chat::model::{
+    Conversation, ConversationKey, Entry, Membership, NewEntry, Profile, Recorded, Rev, Stay, User,
+    UserKey,
+};
+use hubbub_chat::ports::{
+    Appended, Conversations, Messages, Range, Reader, Result, Store as _, StoreError, Users, Writer,
+};
+use hubbub_proto::command::{JoinPolicy, Role};
+use hubbub_proto::event::ConversationKind;
+use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
+use hubbub_store::MemoryStore;
+
+use crate::journal::{Cursors, Journal};
+use crate::sabotage::{PowerLoss, Sabotage};
+use crate::trouble::Trouble;
+
+/// A store with a journal beside it.
+#[derive(Clone, Debug)]
+pub(crate) struct SpyStore {
+    pub(crate) inner: MemoryStore,
+    pub(crate) power_loss: PowerLoss,
+    pub(crate) trouble: Trouble,
+    journal: Arc<Mutex<Journal>>,
+    sabotage: Option<Sabotage>,
+}
+
+impl SpyStore {
+    pub(crate) fn new(sabotage: Option<Sabotage>, seed: u64, trouble_per_mille: u64) -> Self {
+        Self {
+            inner: MemoryStore::with_epoch("epoch-of-the-simulation"),
+            power_loss: PowerLoss::default(),
+            trouble: Trouble::new(seed, trouble_per_mille),
+            journal: Arc::default(),
+            sabotage,
+        }
+    }
+
+    pub(crate) fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn writer(&self) -> Result<Box<dyn Writer>> {
+        Ok(Box::new(Spy { inner: self.inner.writer()?, store: self.clone() }))
+    }
+
+    pub(crate) fn reader(&self) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(Spy { inner: self.inner.reader()?, store: self.clone() }))
+    }
+}
+
+struct Spy<T: ?Sized> {
+    inner: Box<T>,
+    store: SpyStore,
+}
+
+impl<T: ?Sized> Spy<T> {
+    fn is(&self, sabotage: Sabotage) -> bool {
+        self.store.sabotage == Some(sabotage)
+    }
+
+    fn twist(&self, membership: &mut Membership) {
+        if self.is(Sabotage::ForgetStays) {
+            membership.stays = vec![Stay { join_seq: 1, left_seq: None }];
+        }
+    }
+}
+
+impl<T: Users + ?Sized> Users for Spy<T> {
+    fn user(&mut self, id: &UserId) -> Result<Option<User>> {
+        self.inner.user(id)
+    }
+}
+
+impl<T: Conversations + ?Sized> Conversations for Spy<T> {
+    fn conversation(&mut self, id: &ConversationId) -> Result<Option<Conversation>> {
+        self.inner.conversation(id)
+    }
+
+    fn membership(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+    ) -> Result<Option<Membership>> {
+        let mut membership = self.inner.membership(conversation, user)?;
+        if let Some(membership) = &mut membership {
+            self.twist(membership);
+        }
+        Ok(membership)
+    }
+
+    fn members(
+        &mut self,
+        conversation: ConversationKey,
+        after: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<(User, Role)>> {
+        self.inner.members(conversation, after, limit)
+    }
+
+    fn member_count(&mut self, conversation: ConversationKey) -> Result<u64> {
+        self.inner.member_count(conversation)
+    }
+
+    fn owner_count(&mut self, conversation: ConversationKey) -> Result<u64> {
+        self.inner.owner_count(conversation)
+    }
+
+    fn open_groups(&mut self, user: UserKey) -> Result<Vec<ConversationId>> {
+        self.inner.open_groups(user)
+    }
+
+    fn changed(
+        &mut self,
+        user: UserKey,
+        since: Rev,
+        limit: u32,
+    ) -> Result<Vec<(Conversation, Membership)>> {
+        let mut rows = self.inner.changed(user, since, limit)?;
+        rows.iter_mut().for_each(|(_, membership)| self.twist(membership));
+        Ok(rows)
+    }
+
+    fn recent(
+        &mut self,
+        user: UserKey,
+        before: Option<Rev>,
+        limit: u32,
+    ) -> Result<Vec<(Conversation, Membership)>> {
+        let mut rows = self.inner.recent(user, before, limit)?;
+        rows.iter_mut().for_each(|(_, membership)| self.twist(membership));
+        Ok(rows)
+    }
+}
+
+impl<T: Messages + ?Sized> Messages for Spy<T> {
+    fn recorded(&mut self, sender: UserKey, client_id: &ClientId) -> Result<Option<Recorded>> {
+        if self.is(Sabotage::ForgetClientIds) {
+            return Ok(None);
+        }
+        self.inner.recorded(sender, client_id)
+    }
+
+    fn entries(&mut self, conversation: ConversationKey, range: Range) -> Result<Vec<Entry>> {
+        self.inner.entries(conversation, range)
+    }
+
+    fn unread(
+        &mut self,
+        conversation: ConversationKey,
+        reader: UserKey,
+        from: u64,
+        to: u64,
+    ) -> Result<u32> {
+        let reader = if self.is(Sabotage::CountOwnMessages) { UserKey(-1) } else { reader };
+        self.inner.unread(conversation, reader, from, to)
+    }
+
+    fn first_seq_at(
+        &mut self,
+        conversation: ConversationKey,
+        at: Timestamp,
+    ) -> Result<Option<u64>> {
+        self.inner.first_seq_at(conversation, at)
+    }
+}
+
+impl Reader for Spy<dyn Reader> {
+    fn begin_read(&mut self) -> Result<()> {
+        self.inner.begin_read()
+    }
+
+    fn end_read(&mut self) -> Result<()> {
+        self.inner.end_read()
+    }
+
+    fn rev(&mut self) -> Result<Rev> {
+        self.inner.rev()
+    }
+}
+
+impl Writer for Spy<dyn Writer> {
+    fn committed_rev(&mut self) -> Result<Rev> {
+        self.inner.committed_rev()
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.store.journal().rolled_back();
+        self.inner.begin()
+    }
+
+    fn commit(&mut self, rev: Rev) -> Result<()> {
+        if self.store.power_loss.is_set() {
+            self.store.journal().rolled_back();
+            return self.inner.rollback();
+        }
+        if self.store.trouble.strikes() {
+            return Err(StoreError::Full);
+        }
+        self.inner.commit(rev)?;
+        self.store.journal().committed();
+        Ok(())
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        self.store.journal().rolled_back();
+        self.inner.rollback()
+    }
+
+    fn put_user(&mut self, id: &UserId, name: Option<&str>, at: Timestamp) -> Result<User> {
+        let user = self.inner.put_user(id, name, at)?;
+        self.store.journal().note_user(user.key, id);
+        Ok(user)
+    }
+
+    fn create_conversation(
+        &mut self,
+        id: &ConversationId,
+        kind: ConversationKind,
+        profile: &Profile,
+        at: Timestamp,
+    ) -> Result<Conversation> {
+        let row = self.inner.create_conversation(id, kind, profile, at)?;
+        self.store.journal().note_conversation(row.key, id);
+        Ok(row)
+    }
+
+    fn set_head(&mut self, conversation: ConversationKey, head_seq: u64, rev: Rev) -> Result<()> {
+        let skipped = u64::from(self.is(Sabotage::SkipSeq));
+        self.inner.set_head(conversation, head_seq + skipped, rev)
+    }
+
+    fn set_profile(
+        &mut self,
+        conversation: ConversationKey,
+        name: Option<&str>,
+        join: JoinPolicy,
+    ) -> Result<()> {
+        self.inner.set_profile(conversation, name, join)
+    }
+
+    fn dissolve(&mut self, conversation: ConversationKey) -> Result<()> {
+        self.inner.dissolve(conversation)
+    }
+
+    fn open_stay(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        role: Role,
+        join_seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        self.inner.open_stay(conversation, user, role, join_seq, rev)
+    }
+
+    fn close_stay(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        left_seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        self.inner.close_stay(conversation, user, left_seq, rev)
+    }
+
+    fn set_role(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        role: Role,
+        rev: Rev,
+    ) -> Result<()> {
+        self.inner.set_role(conversation, user, role, rev)
+    }
+
+    fn advance_cursors(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        received_seq: u64,
+        read_seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        let read_seq = if self.is(Sabotage::LoseRead) { 0 } else { read_seq };
+        let to = Cursors { received: received_seq, read: read_seq };
+        self.store.journal().note_cursors(conversation, user, to);
+        self.inner.advance_cursors(conversation, user, received_seq, read_seq, rev)
+    }
+
+    fn append(&mut self, entry: &NewEntry<'_>) -> Result<Appended> {
+        if self.store.trouble.strikes() {
+            return Err(StoreError::Row("trouble".to_owned()));
+        }
+        let mut appended = self.inner.append(entry)?;
+        if let (true, Appended::Duplicate(_), Ok(renamed)) = (
+            self.is(Sabotage::ForgetClientIds),
+            &appended,
+            ClientId::new(&format!("forgotten-{}", entry.rev.0)),
+        ) {
+            appended = self.inner.append(&NewEntry { client_id: &renamed, ..entry.clone() })?;
+        }
+        if appended == Appended::New {
+            self.store.journal().note_entry(entry);
+        }
+        Ok(appended)
+    }
+}
