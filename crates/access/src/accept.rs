@@ -215,11 +215,11 @@ impl Acceptor {
         mut stop: watch::Receiver<bool>,
     ) -> (TcpStream, Bytes) {
         let router = self.router.clone();
-        let hand_over = hand_over.clone();
+        let left_by_handler = hand_over.clone();
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             let mut router = router.clone();
             request.extensions_mut().insert(Peer(peer));
-            request.extensions_mut().insert(hand_over.clone());
+            request.extensions_mut().insert(left_by_handler.clone());
             let answer: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
                 if turned_away && !is_about_health(request.uri().path()) {
                     return Ok(close_after(Rejection::full().into_response(), request.version()));
@@ -246,8 +246,10 @@ impl Acceptor {
         if !ended {
             Pin::new(&mut connection).graceful_shutdown();
             let done = std::future::poll_fn(|context| connection.poll_without_shutdown(context));
-            // An answer that nobody reads is cut off.
-            let _ = tokio::time::timeout(HTTP_GRACE, done).await;
+            if tokio::time::timeout(HTTP_GRACE, done).await.is_err() {
+                // An answer that nobody reads is cut off, an upgrade included.
+                hand_over.take();
+            }
         }
         let parts = connection.into_parts();
         (parts.io.into_inner(), parts.read_buf)

@@ -188,7 +188,11 @@ async fn file(State(access): State<Arc<Access>>, request: Request) -> Response {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
-    (StatusCode::OK, headers, Body::from(asset.bytes.into_owned())).into_response()
+    let body = match asset.bytes {
+        Cow::Borrowed(bytes) => Body::from(bytes),
+        Cow::Owned(bytes) => Body::from(bytes),
+    };
+    (StatusCode::OK, headers, body).into_response()
 }
 
 /// Adds the headers that every answer has.
