@@ -274,10 +274,14 @@ impl Running {
 
     async fn serve(&mut self, mut connection: Connection) -> End {
         let mut tick = tokio::time::interval(TICK);
+        // Only waiting counts: while the application is slow, nothing is read.
+        let mut silence = Duration::ZERO;
         loop {
+            let waits = Instant::now();
             tokio::select! {
                 incoming = connection.next() => match incoming {
                     Ok(Incoming::Text(text)) => {
+                        silence = Duration::ZERO;
                         let now = self.now();
                         self.core.message(&text, now);
                         // Answer once for everything that came in one read.
@@ -290,12 +294,19 @@ impl Running {
                     Ok(Incoming::Closed(_)) | Err(_) => return End::Reconnect,
                 },
                 order = self.inbox.recv() => {
+                    silence += waits.elapsed();
                     if let End::Stop = self.take(order) {
                         let _best_effort = tokio::time::timeout(STABLE, connection.close()).await;
                         return End::Stop;
                     }
                 }
-                _ = tick.tick() => {}
+                _ = tick.tick() => {
+                    silence += waits.elapsed();
+                    // Half open: the other side is gone and nobody has said so.
+                    if silence > Duration::from_millis(self.core.silence_max_ms()) {
+                        return End::Reconnect;
+                    }
+                }
             }
             let now = self.now();
             self.core.poll(now);

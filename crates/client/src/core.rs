@@ -15,6 +15,8 @@ use crate::outbox::{Outbox, Outgoing};
 pub const PATIENCE_MS: u64 = 1_000;
 /// Pause before a refused message is tried again where the server names none.
 const RETRY_MS: u64 = 500;
+/// Milliseconds between the server's pings until it has announced its own.
+const HEARTBEAT_DEFAULT_MS: u64 = 30_000;
 /// Commands in flight until the server has announced its own limit.
 const IN_FLIGHT_DEFAULT: usize = 16;
 
@@ -98,6 +100,7 @@ pub struct Core {
     epoch: Option<String>,
     rev: Option<u64>,
     in_flight_max: usize,
+    heartbeat_ms: u64,
     logs: BTreeMap<String, Log>,
     /// Live entries that came before the sync was answered.
     early: Vec<(String, u64, Item)>,
@@ -114,7 +117,11 @@ impl Core {
     /// A client that has heard nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { in_flight_max: IN_FLIGHT_DEFAULT, ..Self::default() }
+        Self {
+            in_flight_max: IN_FLIGHT_DEFAULT,
+            heartbeat_ms: HEARTBEAT_DEFAULT_MS,
+            ..Self::default()
+        }
     }
 
     /// The last seq handed on of each conversation.
@@ -132,6 +139,13 @@ impl Core {
     #[must_use]
     pub const fn is_synced(&self) -> bool {
         self.synced
+    }
+
+    /// After so many milliseconds without a message from the server, the connection is dead: the
+    /// server pings more often than that.
+    #[must_use]
+    pub const fn silence_max_ms(&self) -> u64 {
+        self.heartbeat_ms.saturating_add(self.heartbeat_ms / 2)
     }
 
     /// Queues a message; false when too many wait.
@@ -285,6 +299,9 @@ impl Core {
         self.connected = true;
         if let Some(user) = payload["user"].as_str() {
             self.user = user.to_owned();
+        }
+        if let Some(heartbeat_ms) = payload["heartbeat_ms"].as_u64() {
+            self.heartbeat_ms = heartbeat_ms.max(1_000);
         }
         if let Some(limit) = payload["limits"]["commands_in_flight"].as_u64() {
             self.in_flight_max = usize::try_from(limit).unwrap_or(IN_FLIGHT_DEFAULT).max(1);

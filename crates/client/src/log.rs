@@ -69,8 +69,9 @@ impl Log {
                 Item::Void { through } => *through,
             };
             if through > self.cursor {
+                // A void may begin within what was handed on.
+                ready.push((seq.max(self.cursor + 1), item));
                 self.cursor = through;
-                ready.push((seq, item));
             }
         }
         self.hole_since =
@@ -184,6 +185,14 @@ mod tests {
         assert!(log.accept(8, entry(8), 0).is_empty());
         assert_eq!(seqs(&log.accept(1, Item::Void { through: 7 }, 0)), [1, 8]);
         assert_eq!(log.cursor(), 8);
+    }
+
+    #[test]
+    fn a_void_that_overlaps_is_told_from_the_cursor_on() {
+        let mut log = Log::default();
+        log.accept(1, entry(1), 0);
+        assert_eq!(seqs(&log.accept(1, Item::Void { through: 4 }, 0)), [2]);
+        assert_eq!(log.cursor(), 4);
     }
 
     #[test]

@@ -18,8 +18,6 @@ use crate::sabotage::Sabotage;
 use crate::schedule::Happening;
 use crate::stage::{Stage, trace};
 
-/// Without a frame for so long, the connection is taken for dead.
-const IDLE_MS: u64 = 45_000;
 /// Shortest and longest time between two looks at the clock.
 const POLL_MS: (u64, u64) = (120, 2_000);
 /// How often the application tries a request again.
@@ -161,7 +159,7 @@ impl Device {
     pub(crate) fn poll(&mut self, stage: &mut Stage, journal: &Journal) -> Result<(), Broken> {
         self.polling = false;
         if let Some(link) = self.link
-            && stage.now_ms() - self.heard_ms > IDLE_MS
+            && stage.now_ms() - self.heard_ms > self.core.silence_max_ms()
         {
             trace!(stage, "device {}: nothing came on #{link}", self.index);
             stage.count("idle connections given up");
