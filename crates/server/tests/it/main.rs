@@ -2,13 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod architecture;
+mod bad_input;
 mod cli;
+mod crash;
+mod durability;
 mod files;
+mod groups;
 mod http;
 mod lifecycle;
+mod limits;
 mod messages;
 mod node;
 mod process;
+mod sessions;
+mod shutdown;
 mod starting;
 mod talk;
 mod tokens;

@@ -1,5 +1,7 @@
 //! Messages between users: what is acked, who gets what, and what is there afterwards (P2, P3, P5).
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::node::Node;
@@ -22,7 +24,8 @@ fn a_message_reaches_every_device_but_the_one_that_sent_it() {
     let mut phone = Talk::open_device(&node, "alice", "phone");
     let mut laptop = Talk::open_device(&node, "alice", "laptop");
     let mut bobs = [Talk::open(&node, "bob"), Talk::open(&node, "bob")];
-    let content = json!({ "text": "hi \u{1f980} \"there\"\n", "deep": [1, 2.5, null, { "a": [] }] });
+    let content =
+        json!({ "text": "hi \u{1f980} \"there\"\n", "deep": [1, 2.5, null, { "a": [] }] });
 
     let ack = phone.ok(
         "send",
@@ -57,9 +60,7 @@ fn receipts_tell_the_other_side_and_the_own_devices() {
     let mut bobs_tablet = Talk::open(&node, "bob");
     alice.text("user:bob", "one", "m1");
     alice.text("user:bob", "two", "m2");
-    let receipt = |received, read| {
-        json!({ "conversation": AB, "user": "bob", "received_seq": received, "read_seq": read })
-    };
+    let receipt = |received, read| json!({ "conversation": AB, "user": "bob", "received_seq": received, "read_seq": read });
     for (command, seq, expected) in
         [("received", 1, receipt(1, 0)), ("read", 1, receipt(1, 1)), ("read", 99, receipt(2, 2))]
     {
@@ -142,9 +143,11 @@ fn a_pull_is_dense_and_says_when_it_was_cut() {
     let mut pull = |from: u64, to: u64| {
         alice.call("pull", &json!({ "conversation": AB, "from": from, "to": to }))
     };
-    for (from, to, expected, more) in
-        [(2, 4, vec![2, 3, 4], false), (1, 7, vec![1, 2, 3, 4], true), (5, 99, vec![5, 6, 7], false)]
-    {
+    for (from, to, expected, more) in [
+        (2, 4, vec![2, 3, 4], false),
+        (1, 7, vec![1, 2, 3, 4], true),
+        (5, 99, vec![5, 6, 7], false),
+    ] {
         let page = pull(from, to).unwrap();
         assert_eq!(seqs(&page["entries"]), expected, "{from} to {to}");
         assert_eq!((&page["more"], &page["head_seq"]), (&json!(more), &json!(7)), "{from} to {to}");
@@ -275,7 +278,10 @@ fn what_must_come_after_waits_for_what_is_before() {
 
 #[test]
 fn what_is_not_confirmed_is_sent_again_three_times_and_then_left_alone() {
-    let node = Node::start(&[("LIMITS_REDELIVERY_AFTER_MS", "1000")]);
+    let node = Node::start(&[
+        ("LIMITS_REDELIVERY_AFTER_MS", "1000"),
+        ("LIMITS_PING_INTERVAL_MS", "600000"),
+    ]);
     let mut alice = Talk::open(&node, "alice");
     let mut silent = Talk::open(&node, "bob");
     let mut polite = Talk::open(&node, "bob");
@@ -284,7 +290,10 @@ fn what_is_not_confirmed_is_sent_again_three_times_and_then_left_alone() {
     for attempt in 1..=4 {
         for content in ["one", "two"] {
             let message = silent.event("message");
-            assert_eq!((&message["content"], &message["attempt"]), (&json!(content), &json!(attempt)));
+            assert_eq!(
+                (&message["content"], &message["attempt"]),
+                (&json!(content), &json!(attempt))
+            );
             if attempt == 1 {
                 polite.event("message");
                 polite.ok("received", json!({ "conversation": AB, "seq": message["seq"] }));
@@ -298,10 +307,12 @@ fn what_is_not_confirmed_is_sent_again_three_times_and_then_left_alone() {
     assert!(came.iter().all(|frame| frame["type"] == "receipt"), "{came:?}");
     let came = silent.before("three");
     assert!(came.iter().all(|frame| frame["type"] == "receipt"), "{came:?}");
-    // A confirmation begins it anew.
+    // A confirmation begins it anew, and not only when the next ping is due.
+    let confirmed = Instant::now();
     silent.ok("received", json!({ "conversation": AB, "seq": 2 }));
     let again = silent.event("message");
     assert_eq!((&again["content"], &again["attempt"]), (&json!("three"), &json!(2)));
+    assert!(confirmed.elapsed() < Duration::from_secs(10), "{:?}", confirmed.elapsed());
 }
 
 #[test]
@@ -324,8 +335,10 @@ fn notes_to_oneself() {
     let ack = phone.text("user:alice", "milk", "m1");
     assert_eq!(ack["conversation"], "direct:alice:alice");
     let note = laptop.event("message");
-    assert_eq!((&note["content"], &note["from"], &note["to"]),
-        (&json!("milk"), &json!("alice"), &json!("user:alice")));
+    assert_eq!(
+        (&note["content"], &note["from"], &note["to"]),
+        (&json!("milk"), &json!("alice"), &json!("user:alice"))
+    );
     let list = laptop.ok("conversations", json!({}));
     assert_eq!(find(&list, "direct:alice:alice")["unread"], 0);
     assert_eq!(laptop.text("user:alice", "bread", "m2")["seq"], 2);
@@ -334,10 +347,8 @@ fn notes_to_oneself() {
 
 #[test]
 fn who_was_away_for_longer_than_the_window_is_reset() {
-    let node = Node::start(&[
-        ("CHAT_OFFLINE_WINDOW_MS", "1000"),
-        ("LIMITS_PING_INTERVAL_MS", "1000"),
-    ]);
+    let node =
+        Node::start(&[("CHAT_OFFLINE_WINDOW_MS", "1000"), ("LIMITS_PING_INTERVAL_MS", "1000")]);
     let mut alice = Talk::open(&node, "alice");
     alice.text("user:bob", "long ago", "m1");
     // From one ping to the next it is as long as the window.

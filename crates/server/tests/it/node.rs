@@ -87,7 +87,14 @@ impl Node {
     /// Stops it in order; nothing went wrong in its life.
     #[track_caller]
     pub(crate) fn stop(self) -> Home {
-        let ended = self.server.stop();
+        self.server.signal("TERM");
+        self.has_stopped()
+    }
+
+    /// Waits for the end of one that was asked to stop.
+    #[track_caller]
+    pub(crate) fn has_stopped(mut self) -> Home {
+        let ended = self.server.ended();
         assert_eq!(ended.code, Some(0), "{}", ended.log);
         assert!(!ended.log.contains("panic"), "{}", ended.log);
         self.home

@@ -92,6 +92,11 @@ impl Talk {
         self.write(Message::text(text));
     }
 
+    /// The same, where the connection may have ended.
+    pub(crate) fn try_say(&mut self, text: &str) {
+        let _ended = self.socket.send(Message::text(text));
+    }
+
     #[track_caller]
     pub(crate) fn write(&mut self, message: Message) {
         self.socket.send(message).unwrap();
@@ -182,6 +187,21 @@ impl Talk {
             }
         }
         panic!("{what} did not come; {:?} came, and the end was {:?}", self.kept, self.end);
+    }
+
+    /// Waits for the next such frame; nothing where the connection ends before.
+    pub(crate) fn next_or_end(&mut self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.end.is_none() {
+            assert!(Instant::now() < deadline, "neither that nor the end; {:?} came", self.kept);
+            if let Some(frame) = self.next_frame(deadline) {
+                if wanted(&frame) {
+                    return Some(frame);
+                }
+                self.kept.push_back(frame);
+            }
+        }
+        None
     }
 
     /// Reads to the end and answers the close code; 0 where the socket ended without one.
