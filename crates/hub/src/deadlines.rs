@@ -47,7 +47,8 @@ impl Desk {
 
     /// The wheel brought this connection up.
     pub(crate) fn on_deadline(&mut self, at: At, connection: &mut Connection, second: u32) {
-        if connection.wheel_second != second {
+        // After a leap of the clock an entry comes up under a later second than its own.
+        if connection.wheel_second == 0 || connection.wheel_second > second {
             return;
         }
         connection.wheel_second = 0;
@@ -72,7 +73,11 @@ impl Desk {
     }
 
     fn on_session_deadline(&mut self, at: At, connection: &mut Connection) {
-        let parked = connection.parked.is_some() || self.upstream_full || self.stopped;
+        // A ping that waits behind other frames cannot be answered in time: a reader that is behind
+        // is judged by what its socket takes.
+        let is_behind =
+            connection.outbox.as_ref().is_some_and(|outbox| outbox.blocked_since().is_some());
+        let parked = is_behind || connection.parked.is_some() || self.upstream_full || self.stopped;
         let Kind::Session { session, .. } = &mut connection.kind else { return };
         let mut due = std::mem::take(&mut self.due);
         session.on_deadline(self.now, &self.limits, parked, &mut due);

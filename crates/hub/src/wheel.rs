@@ -1,8 +1,8 @@
 //! Deadlines of all connections of a shard, to the second.
 //!
-//! Invariant: an entry comes out once, in the first second that begins at or after its moment, or
-//! earlier where that is further away than the wheel reaches: whoever takes an entry out looks
-//! again at what is due. Entries are not removed; the connection remembers which one counts.
+//! Invariant: an entry comes out once, in the first second that begins at or after its moment;
+//! earlier where that is further away than the wheel reaches, and under a later second after a
+//! leap of the clock: whoever takes an entry out looks again at what is due. Entries are not removed; the connection remembers which one counts.
 
 use hubbub_proto::Timestamp;
 

@@ -1,5 +1,6 @@
 //! How connections end.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -21,15 +22,18 @@ fn stage() -> Stage {
 #[test]
 fn the_code_arrives_although_input_is_pending() {
     let stage = stage();
-    let (mut client, _) = stage.session("alice");
-    // Binary data is refused; everything behind it is never looked at.
-    client.socket.send(Message::binary(&b"x"[..])).unwrap();
-    for _ in 0..200 {
-        // The other side may have shut down already, which must not matter.
-        let _ = client.socket.write(Message::text("x".repeat(10_000)));
+    let kind = OpeningKind::Echo { message_bytes_max: 100_000, fragments_max: 10 };
+    let mut client = stage.open(kind);
+    // So much is unread that the close frame has to wait in the server's send buffer, and a socket
+    // that is closed with unread input forgets what waits there.
+    for _ in 0..40 {
+        client.socket.send(Message::binary(vec![1; 10_000])).unwrap();
     }
-    let _ = client.socket.flush();
-    client.expect_close(CloseCode::Unsupported);
+    let mut bad = b"\xff\xff".to_vec();
+    bad.extend([7; 200_000]);
+    client.socket.get_mut().write_all(&bad).unwrap();
+    stage.wait_for("refused", |stats| stats.closes.contains(&(CloseCode::Protocol, 1)));
+    client.expect_close(CloseCode::Protocol);
     drop(client);
     stage.wait_for("gone", |stats| stats.connections == 0);
 }
@@ -107,7 +111,7 @@ fn violations_get_their_code() {
     let check = |bytes: &[u8], code: u16| {
         let stage = stage();
         let (mut client, _) = stage.session("alice");
-        std::io::Write::write_all(client.socket.get_mut(), bytes).unwrap();
+        client.socket.get_mut().write_all(bytes).unwrap();
         assert_eq!(client.close_code().0, code, "{bytes:x?}");
     };
     check(b"\x81\x02hi", 1002);

@@ -85,6 +85,19 @@ fn without_auth_the_connection_ends() {
 }
 
 #[test]
+fn a_leap_of_the_clock_forgets_no_deadline() {
+    let stage = stage();
+    let (mut session, _) = stage.session("alice");
+    let mut stranger = stage.stranger();
+    stranger.expect_silence();
+    stage.advance(1_000_000);
+    stranger.expect_close(CloseCode::AuthTimeout);
+    session.expect("ping");
+    stage.advance(1_000_000);
+    session.expect_close(CloseCode::PongTimeout);
+}
+
+#[test]
 fn a_token_that_ends_is_announced_and_renewed() {
     // No pings: only the tokens matter here.
     let stage = Stage::new(1, Limits { ping_interval_ms: 3_600_000, ..Limits::default() });
