@@ -44,12 +44,21 @@ impl Moved {
 
 type Key = (ConversationId, UserId);
 
+/// A member whose interval runs.
+#[derive(Debug)]
+struct Held {
+    /// What was told at its beginning. Moves of one batch come here soft ones apart from durable
+    /// ones, so a later one may be behind an earlier one; nobody is to see that (P5).
+    told: Cursors,
+    next: Option<Moved>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Receipts {
     interval_ms: u64,
     /// Whose interval runs, and what is to be told at its end.
-    held: FxHashMap<Key, Option<Moved>>,
+    held: FxHashMap<Key, Held>,
     /// When the intervals end; ascending, because they are all of one length.
     ends: VecDeque<(Timestamp, Key)>,
 }
@@ -62,30 +71,32 @@ impl Receipts {
     /// Takes note of a move; the effect is what to tell at once.
     pub(crate) fn note(&mut self, moved: Moved, now: Timestamp) -> Option<Effect> {
         let key = (moved.conversation.clone(), moved.user.clone());
-        if let Some(waiting) = self.held.get_mut(&key) {
-            let before = waiting.take().map(|earlier| earlier.cursors).unwrap_or_default();
-            let cursors = moved.cursors.furthest(before);
-            *waiting = Some(Moved { cursors, ..moved });
+        if let Some(held) = self.held.get_mut(&key) {
+            let known = held.next.as_ref().map_or(held.told, |next| next.cursors);
+            let cursors = moved.cursors.furthest(known);
+            if cursors != held.told {
+                held.next = Some(Moved { cursors, ..moved });
+            }
             return None;
         }
         if self.held.len() >= HELD_MAX {
             return None;
         }
-        self.begin(key, now);
+        self.begin(key, moved.cursors, now);
         Some(moved.effect())
     }
 
-    fn begin(&mut self, key: Key, now: Timestamp) {
+    fn begin(&mut self, key: Key, told: Cursors, now: Timestamp) {
         self.ends.push_back((now.plus_ms(self.interval_ms), key.clone()));
-        self.held.insert(key, None);
+        self.held.insert(key, Held { told, next: None });
     }
 
     /// Appends what is to be told now.
     pub(crate) fn take_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         while self.ends.front().is_some_and(|(end, _)| *end <= now) {
             let Some((_, key)) = self.ends.pop_front() else { return };
-            if let Some(moved) = self.held.remove(&key).flatten() {
-                self.begin(key, now);
+            if let Some(moved) = self.held.remove(&key).and_then(|held| held.next) {
+                self.begin(key, moved.cursors, now);
                 effects.push(moved.effect());
             }
         }
@@ -136,6 +147,27 @@ mod tests {
         assert_eq!(due(1_000), (vec![("bob".into(), 5)], Some(Timestamp(2_000))));
         assert_eq!(due(2_000), (vec![], None));
         assert!(receipts.held.is_empty());
+    }
+
+    #[test]
+    fn a_move_that_comes_late_takes_nothing_back() {
+        let with =
+            |received, read| Moved { cursors: Cursors { received, read }, ..moved("bob", 0) };
+        let mut receipts = Receipts::new(1_000);
+        assert!(receipts.note(with(5, 5), Timestamp(0)).is_some());
+        assert!(receipts.note(with(5, 0), Timestamp(0)).is_none());
+        let mut effects = Vec::new();
+        receipts.take_due(Timestamp(1_000), &mut effects);
+        assert!(effects.is_empty());
+        assert!(receipts.note(with(6, 5), Timestamp(1_000)).is_some());
+        assert!(receipts.note(with(5, 6), Timestamp(1_001)).is_none());
+        receipts.take_due(Timestamp(2_000), &mut effects);
+        let Some(Effect::Publish(Publication { event: Event::Receipt(receipt), .. })) =
+            effects.first()
+        else {
+            panic!("no receipt: {effects:?}");
+        };
+        assert_eq!((receipt.received_seq, receipt.read_seq), (6, 6));
     }
 
     #[test]

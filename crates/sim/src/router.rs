@@ -124,6 +124,11 @@ impl Node {
                 seat.session.delivered(&entry.conversation, entry.seq, now, &limits);
             }
         }
+        if let Event::Receipt(receipt) = event {
+            stage.count("receipts");
+            let user = &seat.identity.user;
+            stage.oracle.told(&self.store.journal(), conn_of(link), user, receipt)?;
+        }
         self.send(stage, link, event);
         self.arm(stage, link);
         Ok(())

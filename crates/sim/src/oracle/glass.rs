@@ -1,12 +1,12 @@
 //! What the node shows to a user: pushes, pages, summaries.
 
-use hubbub_proto::event::{Entry, LogItem, Summary, SyncedConversation, Void};
+use hubbub_proto::event::{Entry, LogItem, Receipt, Summary, SyncedConversation, Void};
 use hubbub_proto::route::Work;
 use hubbub_proto::{
     Ack, Command, ConnId, ConversationId, Effect, Event, Request, Timestamp, UserId,
 };
 
-use super::Oracle;
+use super::{Oracle, key};
 use crate::config::Variant;
 use crate::journal::{Journal, Log};
 use crate::report::{Broken, Promise};
@@ -38,6 +38,31 @@ impl Oracle {
             Event::Void(void) => hidden(journal, user, void),
             _ => Ok(()),
         }
+    }
+
+    /// A receipt goes to a connection of `to`.
+    pub(crate) fn told(
+        &mut self,
+        journal: &Journal,
+        conn: ConnId,
+        to: &UserId,
+        receipt: &Receipt,
+    ) -> Result<(), Broken> {
+        let Receipt { conversation: id, user, received_seq, read_seq } = receipt;
+        let log = known(journal, id)?;
+        if !log.stays.contains_key(to) {
+            return Err(Promise::P7.broken(format!("{to} is told of {user} in {id}")));
+        }
+        let head = log.visible_head(user).unwrap_or(0);
+        let place = (key(conn), id.clone(), user.clone());
+        let (received, read) = self.receipts.entry(place).or_default();
+        if received_seq < received || read_seq < read || *received_seq > head || *read_seq > head {
+            return Err(Promise::P5.broken(format!(
+                "{id}: {receipt:?} after {received} and {read}, the head is {head}"
+            )));
+        }
+        (*received, *read) = (*received_seq, *read_seq);
+        Ok(())
     }
 
     /// A reader answers; the journal is as of its snapshot.

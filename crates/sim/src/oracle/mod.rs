@@ -1,7 +1,7 @@
 //! Who watches: compares what the node says and the devices hear with the journal of commits.
 //!
 //! - `ledger`: commands and their replies (P1, P2, and the order of P3).
-//! - `glass`: what the node shows to a user (P4, P6, P7).
+//! - `glass`: what the node shows to a user (P4 to P7).
 //! - `views`: what the applications on the devices have heard (P3, P4).
 //!
 //! Invariant: nothing here changes what happens; a run with and without an oracle is the same.
@@ -10,7 +10,9 @@ mod glass;
 mod ledger;
 mod views;
 
-use hubbub_proto::ConnId;
+use std::collections::BTreeMap;
+
+use hubbub_proto::{ConnId, ConversationId, UserId};
 
 pub(crate) use ledger::Sent;
 
@@ -19,6 +21,8 @@ pub(crate) use ledger::Sent;
 pub(crate) struct Oracle {
     ledger: ledger::Ledger,
     views: views::Views,
+    /// The newest cursors that each connection was told of.
+    receipts: BTreeMap<(u32, ConversationId, UserId), (u64, u64)>,
 }
 
 /// A connection, for maps.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hubbub_sim::{Config, run};
 
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 5_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
@@ -81,6 +81,7 @@ fn check_coverage(counts: &BTreeMap<&'static str, u64>) {
         "entries",
         "idle connections given up",
         "parked",
+        "receipts",
         "redeliveries",
         "requests tried again",
         "resets",
