@@ -2,8 +2,8 @@
 //! of order (P1, P2, P3, P4).
 //!
 //! Ten devices of seven users send through the Rust client, which reconnects and retries, to each
-//! other and to two groups. Each round the server is killed when a number of acks that the seed
-//! chose has come, and started again on the same port and data. At the end the log is read back
+//! other and to two groups. Each round the server is killed when an ack that the seed chose has
+//! come, and started again on the same port and data. At the end the log is read back
 //! from the store and compared with every ack and with what every application was told.
 //!
 //! `HUBBUB_CRASH_ROUNDS` and `HUBBUB_CRASH_SEED` choose the length and the choices; both are
@@ -11,8 +11,8 @@
 //! [`crate::durability`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hubbub_client::client::Events;
@@ -73,7 +73,8 @@ impl View {
             }
             // A conversation that is new to the device; nothing that was told is taken back.
             Event::Reset { conversation, from_seq } => {
-                assert!(!self.logs.contains_key(&conversation), "{conversation} at {from_seq}");
+                let told = self.head(&conversation);
+                assert_eq!(told, 0, "{conversation} is to be forgotten: what was told is gone");
                 assert_eq!(from_seq, 1, "everybody was there from the beginning");
             }
             Event::Failed { client_id, error } => panic!("{client_id} was refused: {error}"),
@@ -104,7 +105,7 @@ struct Progress {
 }
 
 impl Device {
-    fn start(node: &Node, user: &'static str, number: usize, acks: &Acks) -> Self {
+    fn start(node: &Node, user: &'static str, number: usize, acks: &Arc<Acks>) -> Self {
         let name = format!("{user}-{number}");
         let token = node.token(user);
         let mut options =
@@ -114,7 +115,7 @@ impl Device {
         options.attempts = None;
         let (client, events) = Client::start(options).unwrap();
         let (tell, progress) = watch::channel(Progress::default());
-        let end = tokio::spawn(listen(events, tell, acks.clone()));
+        let end = tokio::spawn(listen(events, tell, Arc::clone(acks)));
         Self { user, name, client, progress, end }
     }
 
@@ -127,28 +128,44 @@ impl Device {
     }
 }
 
-/// Counts acks over all devices and says when enough have come.
-#[derive(Clone)]
+/// Counts acks over all devices, and kills the server at once when the chosen one has come: the
+/// sooner after it, the likelier is it that an ack which came too early is found out.
 struct Acks {
-    count: Arc<AtomicUsize>,
-    wake: mpsc::UnboundedSender<usize>,
+    count: AtomicUsize,
+    kill_at: AtomicUsize,
+    victim: Mutex<Option<Node>>,
+    killed: mpsc::UnboundedSender<Home>,
+}
+
+impl Acks {
+    fn count(&self) {
+        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        if count >= self.kill_at.load(Ordering::Relaxed)
+            && let Some(node) = self.victim.lock().unwrap().take()
+        {
+            self.killed.send(tokio::task::block_in_place(|| node.kill())).unwrap();
+        }
+    }
+
+    /// From now on the server dies with this ack, the `nth` of all, at the latest with the next.
+    fn kill_at(&self, nth: usize, node: Node) {
+        self.kill_at.store(nth, Ordering::Relaxed);
+        *self.victim.lock().unwrap() = Some(node);
+    }
 }
 
 /// The application on a device: keeps what it is told until the client ends.
-async fn listen(mut events: Events, tell: watch::Sender<Progress>, acks: Acks) -> View {
+async fn listen(mut events: Events, tell: watch::Sender<Progress>, acks: Arc<Acks>) -> View {
     let mut view = View::default();
     while let Some(event) = events.recv().await {
-        let sent = matches!(event, Event::Sent { .. });
+        if matches!(event, Event::Sent { .. }) {
+            acks.count();
+        }
         let moved = match &event {
             Event::Entry(entry) => entry["conversation"].as_str().map(str::to_owned),
             _ => None,
         };
         view.take(event);
-        if sent {
-            let count = acks.count.fetch_add(1, Ordering::Relaxed) + 1;
-            // Nobody listens after the last round.
-            let _over = acks.wake.send(count);
-        }
         tell.send_modify(|progress| {
             progress.acked = view.sent.len();
             if let Some(conversation) = moved {
@@ -166,7 +183,7 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn kill_9_at_any_moment() {
-    let rounds = usize::try_from(number("HUBBUB_CRASH_ROUNDS").unwrap_or(8)).unwrap();
+    let rounds = usize::try_from(number("HUBBUB_CRASH_ROUNDS").unwrap_or(24)).unwrap();
     let seed = number("HUBBUB_CRASH_SEED").unwrap_or_else(|| {
         u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() % 1_000_000_007).unwrap()
     });
@@ -193,8 +210,13 @@ async fn run(rounds: usize, seed: u64) {
             ann.ok("group_create", group)["conversation"].as_str().unwrap().to_owned()
         })
     };
-    let (wake, mut count) = mpsc::unbounded_channel();
-    let acks = Acks { count: Arc::default(), wake };
+    let (killed, mut homes) = mpsc::unbounded_channel();
+    let acks = Arc::new(Acks {
+        count: AtomicUsize::new(0),
+        kill_at: AtomicUsize::new(usize::MAX),
+        victim: Mutex::new(None),
+        killed,
+    });
     let mut devices: Vec<Device> = USERS
         .iter()
         .zip(DEVICES)
@@ -205,6 +227,9 @@ async fn run(rounds: usize, seed: u64) {
     let mut queued = vec![BTreeMap::new(); devices.len()];
     let mut kills = 0;
     for round in 0..rounds {
+        // With any ack of this round, the first and the last included.
+        let before = round * MESSAGES * devices.len();
+        acks.kill_at(before + 1 + choices.below(MESSAGES * devices.len()), node);
         for (device, queued) in devices.iter().zip(&mut queued) {
             for n in 0..MESSAGES {
                 let to = recipient(&mut choices, device.user, &groups);
@@ -213,14 +238,10 @@ async fn run(rounds: usize, seed: u64) {
                 queued.insert(client_id, content);
             }
         }
-        // So many acks of this round, at least one and not all.
-        let before = round * MESSAGES * devices.len();
-        let kill_at = before + 1 + choices.below(MESSAGES * devices.len() - 1);
-        let reached = async { while count.recv().await.is_some_and(|count| count < kill_at) {} };
-        tokio::time::timeout(PATIENCE, reached).await.expect("acks come");
-        node = tokio::task::block_in_place(|| node.kill().start());
+        let home = tokio::time::timeout(PATIENCE, homes.recv()).await.expect("acks come").unwrap();
+        node = tokio::task::block_in_place(|| home.start());
         kills += 1;
-        // What was queued is acked by the server that came after, or by the one after that.
+        // What was on its way is acked by the server that came after, or by the one after that.
         if round % 2 == 1 {
             for device in &mut devices {
                 device.until("all acks", |now| now.acked == (round + 1) * MESSAGES).await;
