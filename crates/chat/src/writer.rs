@@ -49,6 +49,8 @@ pub struct Scribe {
     soft: SoftCursors,
     /// Soft cursors that moved in this batch. They stay moved whatever becomes of the transaction.
     soft_moved: Vec<Moved>,
+    /// Something of this batch was rolled back.
+    rolled_back: bool,
     receipts: Receipts,
     committed: Rev,
     /// The newest time seen: a clock that steps back does not turn the order of entries around.
@@ -104,6 +106,7 @@ impl Scribe {
             cache: Cache::default(),
             soft: SoftCursors::default(),
             soft_moved: Vec::new(),
+            rolled_back: false,
             committed,
             now: Timestamp::default(),
             open: false,
@@ -142,9 +145,7 @@ impl Scribe {
                 Err(error) => self.give_up(&error, &batch, 0, &mut outcome),
             }
         }
-        for moved in std::mem::take(&mut self.soft_moved) {
-            outcome.effects.extend(self.receipts.note(moved, self.now));
-        }
+        self.tell_soft(&mut outcome.effects);
         self.receipts.take_due(self.now, &mut outcome.effects);
         self.cache.sweep();
         let goes_on = |(index, request): &(usize, Request)| {
@@ -247,10 +248,30 @@ impl Scribe {
         effects
     }
 
+    /// Soft cursors stay moved after a rollback, but what they say of reading may have been taken
+    /// back with it. A receipt that cannot be set right is not told.
+    fn tell_soft(&mut self, effects: &mut Vec<Effect>) {
+        let doubtful = std::mem::take(&mut self.rolled_back);
+        for mut moved in std::mem::take(&mut self.soft_moved) {
+            if doubtful {
+                let Ok(Some(read)) = self.committed_read(&moved) else { continue };
+                moved.cursors.read = read;
+            }
+            effects.extend(self.receipts.note(moved, self.now));
+        }
+    }
+
+    fn committed_read(&mut self, moved: &Moved) -> Result<Option<u64>> {
+        let key = self.cache.key(&mut *self.store, &moved.user)?;
+        let place = self.cache.place(&mut *self.store, &moved.conversation, key)?;
+        Ok(place.and_then(|(_, membership)| membership).map(|membership| membership.read_seq))
+    }
+
     /// Forgets the transaction and all that was remembered of the store with it. The answer is why:
     /// the first error, unless the store cannot even go back to where it was.
     fn roll_back(&mut self, error: StoreError) -> StoreError {
         self.stats.rollback();
+        self.rolled_back = true;
         self.cache.clear();
         if !std::mem::take(&mut self.open) {
             return error;

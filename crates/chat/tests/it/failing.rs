@@ -147,6 +147,16 @@ fn a_receipt_survives_the_rollback_of_another_command_s_row() {
 }
 
 #[test]
+fn a_receipt_tells_of_no_read_that_was_rolled_back() {
+    let (mut room, script) = room();
+    let read = request("bob", "read", &json!({"conversation": DIRECT, "seq": 1}));
+    let received = request("bob", "received", &json!({"conversation": DIRECT, "seq": 2}));
+    set(&script, Fault::FullAtCommit);
+    room.batch(vec![read, received]);
+    assert_eq!(room.take_events(), ["receipt direct:alice:bob bob 2/0 -> @bob @alice"]);
+}
+
+#[test]
 fn a_clock_that_stepped_back_over_a_restart_does_not_turn_a_log_around() {
     let store = MemoryStore::with_epoch(EPOCH);
     let first = {
