@@ -379,3 +379,47 @@ fn reads_see_the_writes_sent_before_them_on_the_same_connection() {
         assert!(page["head_seq"].as_u64().unwrap() >= n, "the answer after {n}: {page}");
     }
 }
+
+#[test]
+fn a_sync_of_many_conversations_goes_page_by_page() {
+    const CONVERSATIONS: usize = 430;
+    let node = Node::start(&[("LIMITS_COMMANDS_BURST", "100000")]);
+    let mut alice = Talk::open(&node, "alice");
+    let ids: Vec<String> = (0..CONVERSATIONS)
+        .map(|n| {
+            let payload =
+                json!({ "to": format!("user:u{n}"), "content": n, "client_id": format!("m{n}") });
+            alice.post("send", &payload)
+        })
+        .collect();
+    for id in &ids {
+        alice.reply(id).unwrap();
+    }
+    let mut fresh = Talk::open(&node, "alice");
+    let mut cursors = serde_json::Map::new();
+    let mut rev = Value::Null;
+    let mut pages = 0;
+    loop {
+        let told = json!({ "epoch": fresh.connected["epoch"], "cursors": cursors, "rev": rev });
+        let page = fresh.ok("sync", told);
+        for found in page["conversations"].as_array().unwrap() {
+            assert_eq!(seqs(&found["entries"]), [1], "{found}");
+            let id = found["id"].as_str().unwrap().to_owned();
+            assert!(cursors.insert(id, json!(1)).is_none(), "{found} came twice");
+        }
+        pages += 1;
+        rev = page["rev"].clone();
+        if page["more"] != true {
+            break;
+        }
+    }
+    assert_eq!(cursors.len(), CONVERSATIONS);
+    assert!(pages > 1);
+    // Restarting keeps the `rev`: nothing is new to a device that comes back with all of it.
+    let epoch = fresh.connected["epoch"].clone();
+    let node = node.kill().start();
+    let mut again = Talk::open(&node, "alice");
+    assert_eq!(again.connected["epoch"], epoch);
+    let page = again.ok("sync", json!({ "epoch": epoch, "cursors": cursors, "rev": rev }));
+    assert_eq!((&page["conversations"], &page["more"]), (&json!([]), &json!(false)));
+}

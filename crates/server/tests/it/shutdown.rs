@@ -125,3 +125,33 @@ fn a_stop_under_load_loses_nothing() {
     }
     node.stop();
 }
+
+#[test]
+fn who_does_not_read_does_not_hold_up_the_stop() {
+    let node = Node::start(&[
+        ("LIMITS_COMMANDS_PER_SECOND", "1000000"),
+        ("LIMITS_COMMANDS_BURST", "1000000"),
+        ("SERVER_SHUTDOWN_MS", "4000"),
+    ]);
+    let mut alice = Talk::open(&node, "alice");
+    let mut deaf = Talk::open(&node, "deaf");
+    // More than its socket takes, so that something is left to be written at the end.
+    let content = "x".repeat(60_000);
+    for n in 0..200 {
+        alice.text("user:deaf", &content, &format!("m{n}"));
+    }
+    let asked = Instant::now();
+    let home = node.stop();
+    assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
+    assert_eq!(alice.closed(), 1001);
+    // What it can still read is whole.
+    deaf.closed();
+    let contents = deaf.kept().into_iter().filter(|frame| frame["type"] == "message");
+    for (n, frame) in contents.enumerate() {
+        assert_eq!(frame["payload"]["seq"], n + 1);
+    }
+    let node = home.start();
+    let mut deaf = Talk::open(&node, "deaf");
+    let list = deaf.ok("conversations", json!({}));
+    assert_eq!(list["conversations"][0]["head_seq"], 200);
+}
