@@ -117,6 +117,11 @@ pub enum Effect {
         /// What.
         topic: Topic,
     },
+    /// Nothing follows on this topic: nobody gets it from here on.
+    End {
+        /// What.
+        topic: Topic,
+    },
     /// The user is a member no more: none of their connections gets the topic from here on.
     Leave {
         /// Who.

@@ -1,6 +1,7 @@
 //! What one connection may do and when: decode result in, action out; time in, what is due out.
 //!
-//! Invariants: never more than `commands_in_flight_max` commands are forwarded without a reply;
+//! Invariants: never more than `commands_in_flight_max` commands are forwarded without a reply, and
+//! nothing behind a read until it is answered, because answers to reads are large (P9);
 //! every command with an id has exactly one answer, from here or from the chat services; an open
 //! session with nothing unconfirmed holds no memory beyond this struct. One value,
 //! [`Session::next_deadline`], says when to call [`Session::on_deadline`] again.
@@ -14,6 +15,7 @@ mod rate;
 use std::sync::Arc;
 
 use crate::codec::{Incoming, Malformed};
+use crate::command::Class;
 use crate::event::{Ack, Lag, Ping, TokenExpiring};
 use crate::limits::Limits;
 use crate::route::Work;
@@ -42,6 +44,8 @@ pub struct Session {
     in_flight: u16,
     refusals: u16,
     phase: Phase,
+    /// The last command forwarded was a read, and its answer is awaited.
+    reading: bool,
     warned: bool,
     resync: bool,
 }
@@ -137,6 +141,7 @@ impl Session {
             in_flight: 0,
             refusals: 0,
             phase: Phase::AwaitingAuth,
+            reading: false,
             warned: false,
             resync: false,
         }
@@ -191,13 +196,14 @@ impl Session {
     /// Whether decoding must pause until a reply came.
     #[must_use]
     pub const fn window_is_full(&self, limits: &Limits) -> bool {
-        self.in_flight >= limits.commands_in_flight_max
+        self.reading || self.in_flight >= limits.commands_in_flight_max
     }
 
-    /// Whether a connection parked for its window should go on: it is half empty.
+    /// Whether a connection parked for its window should go on: it is half empty, and no read is
+    /// awaited.
     #[must_use]
     pub const fn window_has_room(&self, limits: &Limits) -> bool {
-        self.in_flight <= limits.commands_in_flight_max / 2
+        !self.reading && self.in_flight <= limits.commands_in_flight_max / 2
     }
 
     /// Commands forwarded and not answered.
@@ -206,15 +212,19 @@ impl Session {
         self.in_flight
     }
 
-    /// The reply to a forwarded command came: its place is free.
+    /// The reply to a forwarded command came: its place is free. A read is answered after all
+    /// that was forwarded before it.
     pub const fn replied(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        if self.in_flight == 0 {
+            self.reading = false;
+        }
     }
 
     /// Decides about one message, in the order of the messages.
     ///
-    /// `ping`, `pong` and `received` cost a tenth of a command in the rate, all others and what
-    /// cannot be read a whole one. Refusals for the rate count while no command in between was
+    /// Each costs something in the rate, see [`rate`]; what cannot be read costs a whole command.
+    /// Refusals for the rate count while no command in between was
     /// admitted; at `rate_refusals_max` the connection is closed with 4009.
     pub fn on_message(
         &mut self,
@@ -225,12 +235,7 @@ impl Session {
         if self.phase == Phase::Closing {
             return Action::Nothing;
         }
-        let cost = match &message {
-            Ok(Incoming {
-                command: Command::Ping | Command::Pong | Command::Received(_), ..
-            }) => Cost::Tenth,
-            _ => Cost::Whole,
-        };
+        let cost = message.as_ref().map_or(Cost::WHOLE, |incoming| Cost::of(&incoming.command));
         if let Err(wait_ms) = self.bucket.charge(cost, now, limits) {
             let id = match message {
                 Ok(incoming) => incoming.id,
@@ -276,6 +281,7 @@ impl Session {
             command => {
                 self.observe(&command, now);
                 self.in_flight += 1;
+                self.reading = matches!(command.class(), Class::Read | Class::Attach);
                 Action::Forward { id, command }
             }
         }

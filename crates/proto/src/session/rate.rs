@@ -3,8 +3,8 @@
 //! It keeps the moment at which the bucket would be full again (the theoretical arrival time of
 //! the generic cell rate algorithm, ITU-T I.371), in microseconds.
 
-use crate::Timestamp;
 use crate::limits::Limits;
+use crate::{Command, Timestamp};
 
 /// Full at any time in the past.
 #[derive(Clone, Copy, Debug, Default)]
@@ -12,11 +12,24 @@ pub(super) struct Bucket {
     full_at_us: u64,
 }
 
-/// What one message costs.
+/// What one message costs, in tenths of a command.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Cost {
-    Whole,
-    Tenth,
+pub(super) struct Cost(u32);
+
+impl Cost {
+    pub(super) const WHOLE: Self = Self(10);
+
+    /// `ping`, `pong` and `received` are a tenth of a command; each user that a group command brings
+    /// in is a tenth more, because it writes as many rows.
+    pub(super) fn of(command: &Command) -> Self {
+        let more = |users: usize| u32::try_from(users).unwrap_or(u32::MAX).saturating_add(10);
+        match command {
+            Command::Ping | Command::Pong | Command::Received(_) => Self(1),
+            Command::GroupCreate(create) => Self(more(create.members.len())),
+            Command::GroupInvite(invite) => Self(more(invite.members.len())),
+            _ => Self::WHOLE,
+        }
+    }
 }
 
 impl Bucket {
@@ -28,11 +41,9 @@ impl Bucket {
         limits: &Limits,
     ) -> Result<(), u64> {
         let whole_us = 1_000_000 / u64::from(limits.commands_per_second.max(1));
-        let cost_us = match cost {
-            Cost::Whole => whole_us.max(1),
-            Cost::Tenth => (whole_us / 10).max(1),
-        };
         let depth_us = whole_us.max(1).saturating_mul(u64::from(limits.commands_burst.max(1)));
+        // What costs more than a full bucket passes when it is full, or it never would.
+        let cost_us = (whole_us.saturating_mul(cost.0.into()) / 10).clamp(1, depth_us);
         let now_us = now.0.saturating_mul(1000);
         let full_at_us = self.full_at_us.max(now_us).saturating_add(cost_us);
         let missing_us = full_at_us.saturating_sub(now_us.saturating_add(depth_us));
