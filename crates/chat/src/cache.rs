@@ -5,6 +5,9 @@
 //! users, conversations, and memberships with their stays; [`Cache::sweep`] between
 //! transactions keeps what was used since the last sweep.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash};
+
 use hubbub_proto::{ConversationId, Timestamp, UserId};
 use rustc_hash::FxHashMap;
 
@@ -82,8 +85,9 @@ type Place = (ConversationKey, UserKey);
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    users: FxHashMap<UserId, Known<User>>,
-    slots: FxHashMap<ConversationId, Known<Slot>>,
+    /// Keyed by what clients choose, so hashed with a secret: nobody can make names collide.
+    users: HashMap<UserId, Known<User>>,
+    slots: HashMap<ConversationId, Known<Slot>>,
     /// `None` where the user never was.
     places: FxHashMap<Place, Known<Option<Membership>>>,
     /// One for each place, and one for each stay.
@@ -203,7 +207,7 @@ fn weight(membership: Option<&Membership>) -> usize {
 }
 
 /// Above `max`, keeps what was used since the last time, and nothing where that is most of it.
-fn shrink<K: Eq + std::hash::Hash, T>(map: &mut FxHashMap<K, Known<T>>, max: usize) {
+fn shrink<K: Eq + Hash, T, S: BuildHasher>(map: &mut HashMap<K, Known<T>, S>, max: usize) {
     if map.len() > max {
         map.retain(|_, known| std::mem::take(&mut known.used));
         if map.len() > max / 2 {

@@ -17,6 +17,8 @@ pub struct ChatConfig {
     pub group_members_max: u32,
     /// Most groups that a user may be in. Each costs a subscription of each of their connections.
     pub groups_per_user_max: u32,
+    /// Most stays of a user in one group: how often they may come back.
+    pub stays_max: u32,
     /// Largest group in which a member's receipts go to all the others; above it only to the
     /// member's own devices.
     pub receipt_members_max: u32,
@@ -44,6 +46,7 @@ impl Default for ChatConfig {
             dedupe_window_ms: 30 * DAY_MS,
             group_members_max: 10_000,
             groups_per_user_max: 1_000,
+            stays_max: 1_000,
             receipt_members_max: 100,
             receipt_interval_ms: 1_000,
             sync_entries_max: 1_000,
@@ -77,6 +80,7 @@ impl ChatConfig {
             ("dedupe_window_ms", self.dedupe_window_ms >= 1_000, "at least 1000"),
             ("group_members_max", self.group_members_max >= 1, "at least 1"),
             ("groups_per_user_max", self.groups_per_user_max >= 1, "at least 1"),
+            ("stays_max", self.stays_max >= 1, "at least 1"),
             ("receipt_interval_ms", self.receipt_interval_ms >= 1, "at least 1"),
             ("sync_entries_max", (1..=1_000).contains(&self.sync_entries_max), "1 to 1000"),
             ("sync_bytes_max", self.sync_bytes_max >= 1_024, "at least 1024"),

@@ -78,6 +78,8 @@ pub struct Membership {
     pub read_seq: u64,
     /// The newest change of this membership.
     pub rev: Rev,
+    /// The conversation's name when they left; `None` while they are a member.
+    pub left_name: Option<Box<str>>,
     /// Ascending, not overlapping, never empty; only the last one may be open.
     pub stays: Vec<Stay>,
 }

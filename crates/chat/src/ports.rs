@@ -26,7 +26,8 @@ pub enum StoreError {
     /// The directory or a file in it cannot be written.
     #[error("the data directory is read-only: {0}")]
     ReadOnly(String),
-    /// Another server holds the data.
+    /// Another server holds the data, or, in a transaction, a tool has locked it for a while: it was
+    /// rolled back and later ones may succeed.
     #[error("another server is running on this data: {0}")]
     InUse(String),
     /// The data was written by a newer version.
@@ -96,6 +97,8 @@ pub trait Conversations {
     fn owner_count(&mut self, conversation: ConversationKey) -> Result<u64>;
     /// The ids of conversations of kind group, not dissolved, in which `user` has an open stay.
     fn open_groups(&mut self, user: UserKey) -> Result<Vec<ConversationId>>;
+    /// How many those are.
+    fn open_group_count(&mut self, user: UserKey) -> Result<u64>;
     /// What changed for `user` after `since`, oldest change first, at most `limit`. A change is
     /// that of the membership, and that of the conversation as long as the stay is open.
     fn changed(
@@ -214,7 +217,8 @@ pub trait Writer: Users + Conversations + Messages + Send {
         join_seq: u64,
         rev: Rev,
     ) -> Result<()>;
-    /// Closes the open stay; `left_seq` is the last seq it shows.
+    /// Closes the open stay; `left_seq` is the last seq it shows. The conversation's name of this
+    /// moment is kept with the membership until another stay is opened.
     fn close_stay(
         &mut self,
         conversation: ConversationKey,

@@ -9,8 +9,17 @@ use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hubbub_proto::Request;
 use hubbub_proto::route::Work;
+use hubbub_proto::{Command, Request};
+
+/// Roughly how many rows a request writes.
+fn rows(request: &Request) -> usize {
+    match &request.work {
+        Work::Command { command: Command::GroupCreate(create), .. } => 1 + 3 * create.members.len(),
+        Work::Command { command: Command::GroupInvite(invite), .. } => 1 + 3 * invite.members.len(),
+        _ => 1,
+    }
+}
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
@@ -105,8 +114,8 @@ impl Queue {
         true
     }
 
-    /// Waits for requests, at most as long as given (`None`: as long as it takes), and takes at
-    /// most `max` of them.
+    /// Waits for requests, at most as long as given (`None`: as long as it takes), and takes as many
+    /// as write at most `max` rows.
     pub(crate) fn take(&self, max: usize, wait: Option<Duration>) -> Taken {
         let mut state = self.lock();
         if state.commands.is_empty() && !state.closed {
@@ -120,10 +129,17 @@ impl Queue {
             state.writer_sleeps = false;
         }
         let crowded = state.count() > self.bounds.requests / 2;
-        let batch: Vec<Request> = if state.commands.len() <= max {
+        let mut written = 0;
+        let fits = |request: &&Request| {
+            written += rows(request);
+            written <= max
+        };
+        // The first one goes whatever it writes.
+        let count = state.commands.iter().take_while(fits).count().max(1);
+        let batch: Vec<Request> = if state.commands.len() <= count {
             mem::take(&mut state.commands).into()
         } else {
-            state.commands.drain(..max).collect()
+            state.commands.drain(..count).collect()
         };
         state.bytes -= batch.iter().map(weight).sum::<usize>();
         let resume = self.room(&mut state);
@@ -190,7 +206,7 @@ impl Queue {
 mod tests {
     use std::sync::Arc;
 
-    use hubbub_proto::command::Command;
+    use hubbub_proto::command::{GroupCreate, JoinPolicy};
     use hubbub_proto::{CommandId, ConnId, DeviceId, Identity, UserId};
 
     use super::*;
@@ -238,6 +254,19 @@ mod tests {
         let taken = queue.take(9, NOW);
         assert_eq!((slots(&taken.batch), taken.crowded, taken.resume), (vec![2, 3], false, false));
         assert_eq!(queue.waiting(), (0, 0));
+    }
+
+    #[test]
+    fn a_batch_is_as_large_as_the_rows_it_writes() {
+        let queue = queue(100, usize::MAX);
+        let mut batch = requests(4);
+        let members = (0..10).map(|n| UserId::new(&format!("u{n}")).unwrap()).collect();
+        let create =
+            GroupCreate { name: "g".into(), members, join: JoinPolicy::Invite, client_id: None };
+        batch[1].work = Work::Command { id: None, command: Command::GroupCreate(create) };
+        queue.submit(&mut batch);
+        let taken = || slots(&queue.take(10, NOW).batch);
+        assert_eq!((taken(), taken(), taken()), (vec![0], vec![1], vec![2, 3]));
     }
 
     #[test]

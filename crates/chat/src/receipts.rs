@@ -4,12 +4,11 @@
 //! always with the newest cursors. Bounded: above [`HELD_MAX`] members at once, a receipt is dropped
 //! (it is volatile; the cursors themselves are not).
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use hubbub_proto::event::Receipt;
 use hubbub_proto::route::{DeliveryClass, Publication, Topic};
 use hubbub_proto::{ConversationId, Effect, Event, Timestamp, UserId};
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::plan::cursor::Cursors;
@@ -47,8 +46,7 @@ type Key = (ConversationId, UserId);
 /// A member whose interval runs.
 #[derive(Debug)]
 struct Held {
-    /// What was told at its beginning. Moves of one batch come here soft ones apart from durable
-    /// ones, so a later one may be behind an earlier one; nobody is to see that (P5).
+    /// What was told at its beginning; nothing behind it is told later (P5).
     told: Cursors,
     next: Option<Moved>,
 }
@@ -58,14 +56,14 @@ struct Held {
 pub(crate) struct Receipts {
     interval_ms: u64,
     /// Whose interval runs, and what is to be told at its end.
-    held: FxHashMap<Key, Held>,
+    held: HashMap<Key, Held>,
     /// When the intervals end; ascending, because they are all of one length.
     ends: VecDeque<(Timestamp, Key)>,
 }
 
 impl Receipts {
     pub(crate) fn new(interval_ms: u64) -> Self {
-        Self { interval_ms, held: FxHashMap::default(), ends: VecDeque::new() }
+        Self { interval_ms, held: HashMap::default(), ends: VecDeque::new() }
     }
 
     /// Takes note of a move; the effect is what to tell at once.

@@ -22,7 +22,8 @@ use crate::reading::{answer, reply};
 use crate::stats::{Snapshot, Stats};
 use crate::writer::{Executed, Scribe};
 
-/// Most requests of one transaction.
+/// Most rows of one transaction, roughly; a command writes one, but for those that bring many users
+/// into a group.
 const BATCH_MAX: usize = 4_096;
 /// The writer does not wake up more often than this for deadlines alone.
 const WAIT_MIN: Duration = Duration::from_millis(20);

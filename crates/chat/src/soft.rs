@@ -1,7 +1,8 @@
 //! `received` cursors on their way to the store: kept in memory and written in groups, within a
 //! second (P1 calls them soft; a crash costs a redelivery).
 //!
-//! Invariant: a cursor leaves this table only after the commit that wrote it. Bounded: at
+//! Invariant: a cursor leaves this table only after the commit that wrote it, and what a transaction
+//! moved is taken back when it is rolled back. Bounded: at
 //! [`PENDING_MAX`] the oldest are due at once, and at twice that, when the store takes nothing, new
 //! ones are dropped.
 
@@ -33,6 +34,8 @@ pub(crate) struct SoftCursors {
     pending: FxHashMap<Key, Pending>,
     /// In the order of the first move; one for each pending cursor.
     order: VecDeque<(Timestamp, Key)>,
+    /// What the transaction that runs moved, and where it was before; `None` where nothing waited.
+    moved: Vec<(Key, Option<u64>)>,
 }
 
 impl SoftCursors {
@@ -41,7 +44,7 @@ impl SoftCursors {
         self.pending.get(&key).map_or(0, |pending| pending.received)
     }
 
-    /// `key` moved forward.
+    /// `key` moved forward, if the transaction that runs is committed.
     pub(crate) fn advance(
         &mut self,
         key: Key,
@@ -50,14 +53,38 @@ impl SoftCursors {
         now: Timestamp,
     ) {
         if let Some(pending) = self.pending.get_mut(&key) {
+            self.moved.push((key, Some(pending.received)));
             pending.received = pending.received.max(received);
             return;
         }
         if self.pending.len() >= 2 * PENDING_MAX {
             return;
         }
+        self.moved.push((key, None));
         self.order.push_back((now.plus_ms(WAIT_MS), key));
         self.pending.insert(key, Pending { conversation: conversation.clone(), received });
+    }
+
+    /// The transaction was committed.
+    pub(crate) fn keep(&mut self) {
+        self.moved.clear();
+    }
+
+    /// The transaction was rolled back: everything is as it was when it began.
+    pub(crate) fn take_back(&mut self) {
+        while let Some((key, before)) = self.moved.pop() {
+            match before {
+                Some(received) => {
+                    if let Some(pending) = self.pending.get_mut(&key) {
+                        pending.received = received;
+                    }
+                }
+                None => {
+                    self.pending.remove(&key);
+                    self.order.pop_back();
+                }
+            }
+        }
     }
 
     /// When something is to be written.
@@ -121,6 +148,19 @@ mod tests {
         soft.settle(2);
         assert_eq!((soft.received(key(1)), soft.received(key(3))), (0, 1));
         assert_eq!(soft.next_due(), Some(Timestamp(1_100)));
+        assert_eq!(soft.due(Timestamp(0), true), 1);
+    }
+
+    #[test]
+    fn a_rollback_takes_back_what_moved() {
+        let mut soft = SoftCursors::default();
+        soft.advance(key(1), &conversation(), 5, Timestamp(0));
+        soft.keep();
+        for (n, seq) in [(2, 1), (1, 7), (2, 3), (1, 9)] {
+            soft.advance(key(n), &conversation(), seq, Timestamp(1));
+        }
+        soft.take_back();
+        assert_eq!((soft.received(key(1)), soft.received(key(2))), (5, 0));
         assert_eq!(soft.due(Timestamp(0), true), 1);
     }
 

@@ -24,7 +24,7 @@ use crate::ChatConfig;
 use crate::cache::Cache;
 use crate::model::Rev;
 use crate::ports::{Names, Result, StoreError, Writer};
-use crate::receipts::{Moved, Receipts};
+use crate::receipts::Receipts;
 use crate::soft::SoftCursors;
 use crate::stats::Stats;
 
@@ -47,10 +47,6 @@ pub struct Scribe {
     names: Box<dyn Names>,
     cache: Cache,
     soft: SoftCursors,
-    /// Soft cursors that moved in this batch. They stay moved whatever becomes of the transaction.
-    soft_moved: Vec<Moved>,
-    /// Something of this batch was rolled back.
-    rolled_back: bool,
     receipts: Receipts,
     committed: Rev,
     /// The newest time seen: a clock that steps back does not turn the order of entries around.
@@ -105,8 +101,6 @@ impl Scribe {
             names,
             cache: Cache::default(),
             soft: SoftCursors::default(),
-            soft_moved: Vec::new(),
-            rolled_back: false,
             committed,
             now: Timestamp::default(),
             open: false,
@@ -145,7 +139,6 @@ impl Scribe {
                 Err(error) => self.give_up(&error, &batch, 0, &mut outcome),
             }
         }
-        self.tell_soft(&mut outcome.effects);
         self.receipts.take_due(self.now, &mut outcome.effects);
         self.cache.sweep();
         let goes_on = |(index, request): &(usize, Request)| {
@@ -199,7 +192,6 @@ impl Scribe {
             store: &mut *self.store,
             cache: &mut self.cache,
             soft: &mut self.soft,
-            soft_moved: &mut self.soft_moved,
             names: &mut *self.names,
             config: &self.config,
             stats: &self.stats,
@@ -240,6 +232,7 @@ impl Scribe {
     }
 
     fn publish(&mut self, done: Done) -> Vec<Effect> {
+        self.soft.keep();
         self.soft.settle(done.flushed);
         let mut effects = done.effects;
         for moved in done.moved {
@@ -248,30 +241,11 @@ impl Scribe {
         effects
     }
 
-    /// Soft cursors stay moved after a rollback, but what they say of reading may have been taken
-    /// back with it. A receipt that cannot be set right is not told.
-    fn tell_soft(&mut self, effects: &mut Vec<Effect>) {
-        let doubtful = std::mem::take(&mut self.rolled_back);
-        for mut moved in std::mem::take(&mut self.soft_moved) {
-            if doubtful {
-                let Ok(Some(read)) = self.committed_read(&moved) else { continue };
-                moved.cursors.read = read;
-            }
-            effects.extend(self.receipts.note(moved, self.now));
-        }
-    }
-
-    fn committed_read(&mut self, moved: &Moved) -> Result<Option<u64>> {
-        let key = self.cache.key(&mut *self.store, &moved.user)?;
-        let place = self.cache.place(&mut *self.store, &moved.conversation, key)?;
-        Ok(place.and_then(|(_, membership)| membership).map(|membership| membership.read_seq))
-    }
-
     /// Forgets the transaction and all that was remembered of the store with it. The answer is why:
     /// the first error, unless the store cannot even go back to where it was.
     fn roll_back(&mut self, error: StoreError) -> StoreError {
         self.stats.rollback();
-        self.rolled_back = true;
+        self.soft.take_back();
         self.cache.clear();
         if !std::mem::take(&mut self.open) {
             return error;
@@ -314,7 +288,7 @@ impl Scribe {
         }
     }
 
-    /// A full disk may have room again; anything else is the end of writing.
+    /// A full disk may have room again, and a tool that locks the store lets it go; anything else is the end of writing.
     fn give_up(
         &mut self,
         error: &StoreError,
@@ -322,8 +296,8 @@ impl Scribe {
         first: usize,
         outcome: &mut Outcome,
     ) {
-        if matches!(error, StoreError::Full) {
-            tracing::warn!(requests = batch.len(), "the disk is full, a batch was refused");
+        if matches!(error, StoreError::Full | StoreError::InUse(_)) {
+            tracing::warn!(%error, requests = batch.len(), "a batch was refused");
             self.flush_after = self.now.plus_ms(STORE_RETRY_MS);
         } else {
             tracing::error!(%error, "the store failed; nothing is written any more");

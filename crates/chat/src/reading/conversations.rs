@@ -61,10 +61,10 @@ impl Desk<'_> {
         Ok(Summary {
             id: conversation.id.clone(),
             kind: conversation.kind,
-            name: conversation.profile.name.clone().filter(|_| group),
+            name: self.name(place).filter(|_| group),
             peer,
             role: group.then_some(membership.role),
-            join: group.then_some(conversation.profile.join),
+            join: (group && membership.is_open()).then_some(conversation.profile.join),
             member: standing(conversation, Some(membership)).is_some(),
             head_seq: view.head(),
             floor_seq: conversation.floor_seq,
@@ -75,6 +75,14 @@ impl Desk<'_> {
             peer_cursors,
             rev: changed_at(conversation, membership).0,
         })
+    }
+
+    /// The name that the member may know (P7): for one who left, that of the moment they did.
+    fn name(&self, place: &Place) -> Option<Box<str>> {
+        let Place { conversation, membership } = place;
+        let known =
+            if membership.is_open() { &conversation.profile.name } else { &membership.left_name };
+        known.clone()
     }
 
     /// The other side of a direct conversation and how far they are; of a note to oneself there

@@ -1,10 +1,11 @@
 //! `sync`, second half: what a device missed, out of one snapshot. Live delivery was turned on by
 //! the writer before that, so that nothing falls between.
 
+use std::collections::{HashMap, HashSet};
+
 use hubbub_proto::ConversationId;
 use hubbub_proto::command::Sync;
 use hubbub_proto::event::{SyncPage, SyncedConversation};
-use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::conversations::changed_at;
 use super::log::{Budget, dense};
@@ -20,7 +21,7 @@ const CONVERSATIONS_MAX: usize = 200;
 
 /// What the device said, in a form to ask.
 struct Told<'a> {
-    cursors: FxHashMap<&'a ConversationId, u64>,
+    cursors: HashMap<&'a ConversationId, u64>,
     foreign: bool,
 }
 
@@ -59,7 +60,7 @@ impl Desk<'_> {
             bytes: self.config.sync_bytes_max as usize,
             first_free: false,
         };
-        let mut included = FxHashSet::default();
+        let mut included = HashSet::default();
         for (conversation, membership) in changed {
             page.rev = page.rev.max(changed_at(&conversation, &membership).0);
             included.insert(conversation.id.clone());
@@ -78,7 +79,7 @@ impl Desk<'_> {
         &mut self,
         command: &Sync,
         told: &Told<'_>,
-        mut included: FxHashSet<ConversationId>,
+        mut included: HashSet<ConversationId>,
         budget: &mut Budget,
         page: &mut SyncPage,
     ) -> Result<()> {

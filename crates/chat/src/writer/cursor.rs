@@ -31,7 +31,7 @@ impl Transaction<'_> {
             let received = step.cursors.received;
             self.soft.advance(step.place, &command.conversation, received, self.now);
             let told = self.told(caller, address, &step)?;
-            self.soft_moved.extend(told);
+            self.moved.extend(told);
         }
         Ok(Ack::Done)
     }

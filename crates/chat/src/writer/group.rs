@@ -79,7 +79,7 @@ impl Transaction<'_> {
         let creator = &call.caller.identity.user;
         let members_max = u64::from(self.config.group_members_max);
         let (profile, plan) = group::create(creator, command, members_max)?;
-        self.check_room(&plan)?;
+        self.check_room(None, &plan)?;
         let name = self.names.unique(self.now);
         let group = GroupId::new(&name).map_err(|_| Reason::Internal)?;
         let conversation = ConversationId::group(&group);
@@ -125,7 +125,7 @@ impl Transaction<'_> {
             }
             _ => return Err(Reason::UnknownType.into()),
         };
-        self.check_room(&plan)?;
+        self.check_room(Some(&found.conversation), &plan)?;
         self.carry_out(call, &found.conversation, &plan)
     }
 
@@ -217,17 +217,29 @@ impl Transaction<'_> {
         }
         self.publish(call.caller, smallvec![topic()], rev, &draft);
         self.effects.append(&mut exits);
+        if plan.changes.contains(&Change::Dissolve) {
+            self.effects.push(Effect::End { topic: topic() });
+        }
         Ok(written(group_of(conversation), rev, &draft))
     }
 
-    /// Nobody enters more groups than their connections may have subscriptions for (P9).
-    fn check_room(&mut self, plan: &Plan) -> Outcome<()> {
-        let most = self.config.groups_per_user_max as usize;
+    /// Nobody enters more groups than their connections may have subscriptions for, nor one group
+    /// more often than a membership has stays (P9).
+    fn check_room(&mut self, conversation: Option<&ConversationId>, plan: &Plan) -> Outcome<()> {
+        let groups_max = u64::from(self.config.groups_per_user_max);
+        let stays_max = self.config.stays_max as usize;
         for change in &plan.changes {
             let Change::Enter(user, _) = change else { continue };
             let Some(key) = self.cache.key(self.store, user)? else { continue };
-            if self.store.open_groups(key)?.len() >= most {
+            if self.store.open_group_count(key)? >= groups_max {
                 return Err(Reason::TooManyGroups.into());
+            }
+            let Some(conversation) = conversation else { continue };
+            let place = self.cache.place(self.store, conversation, Some(key))?;
+            let stays = place.and_then(|(_, membership)| membership).map_or(0, |m| m.stays.len());
+            if stays >= stays_max {
+                let detail = "A user has come and gone too often.";
+                return Err(Refusal::with(Reason::NotAllowed, detail).into());
             }
         }
         Ok(())

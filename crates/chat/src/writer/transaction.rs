@@ -27,7 +27,6 @@ pub(super) struct Transaction<'a> {
     pub(super) store: &'a mut dyn Writer,
     pub(super) cache: &'a mut Cache,
     pub(super) soft: &'a mut SoftCursors,
-    pub(super) soft_moved: &'a mut Vec<Moved>,
     pub(super) names: &'a mut dyn Names,
     pub(super) config: &'a ChatConfig,
     pub(super) stats: &'a Stats,

@@ -93,6 +93,10 @@ impl Conversations for Faulty {
         self.inner.owner_count(c)
     }
 
+    fn open_group_count(&mut self, user: UserKey) -> Result<u64> {
+        self.inner.open_group_count(user)
+    }
+
     fn open_groups(&mut self, user: UserKey) -> Result<Vec<ConversationId>> {
         self.inner.open_groups(user)
     }

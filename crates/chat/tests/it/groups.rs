@@ -99,7 +99,11 @@ fn the_last_owner_hands_over_or_ends_it() {
     assert_eq!(ack["seq"], 4);
     assert_eq!(
         room.take_events(),
-        [format!("group_dissolved {group}#4 -> {group}"), format!("leave bob {group}")]
+        [
+            format!("group_dissolved {group}#4 -> {group}"),
+            format!("leave bob {group}"),
+            format!("end {group}")
+        ]
     );
     let again = room.ask("bob", "group_leave", json!({"group": group, "client_id": "bye"}));
     assert_eq!((&again["seq"], &again["duplicate"]), (&json!(4), &json!(true)));
@@ -152,6 +156,33 @@ fn nobody_is_in_more_groups_than_the_limit() {
     assert_eq!(room.ask("alice", "group_invite", invite), reason("too_many_groups"));
     room.ask("alice", "group_leave", json!({"group": group}));
     assert_eq!(room.ask("bob", "group_create", create), reason("too_many_groups"));
+}
+
+#[test]
+fn nobody_comes_and_goes_without_end() {
+    let config = hubbub_chat::ChatConfig { stays_max: 2, ..Default::default() };
+    let mut room = Room::with(config);
+    let group = json!({"group": room.group("alice", &[], "open")});
+    for _ in 0..2 {
+        assert!(room.ask("bob", "group_join", group.clone())["seq"].is_u64());
+        assert!(room.ask("bob", "group_leave", group.clone())["seq"].is_u64());
+    }
+    assert_eq!(room.ask("bob", "group_join", group), reason("not_allowed"));
+}
+
+#[test]
+fn who_left_does_not_learn_of_a_new_name() {
+    let mut room = Room::new();
+    let group = room.group("alice", &["bob"], "open");
+    room.ask("bob", "group_leave", json!({"group": group}));
+    room.ask("alice", "group_update", json!({"group": group, "name": "secret", "join": "invite"}));
+    let names = |room: &mut Room, user| {
+        let list = room.ask(user, "conversations", json!({}));
+        let listed = &list["conversations"][0];
+        (listed["name"].clone(), listed["join"].clone())
+    };
+    assert_eq!(names(&mut room, "bob"), (json!("g"), Value::Null));
+    assert_eq!(names(&mut room, "alice"), (json!("secret"), json!("invite")));
 }
 
 #[test]

@@ -105,6 +105,8 @@ sections! {
         group_members_max: u32 = ChatConfig::default().group_members_max, Range(1, U32);
         /// Most groups that a user may be in. Each costs a subscription of each of their connections.
         groups_per_user_max: u32 = ChatConfig::default().groups_per_user_max, Range(1, U32);
+        /// Most stays of a user in one group: how often they may come back.
+        stays_max: u32 = ChatConfig::default().stays_max, Range(1, U32);
         /// Largest group in which a member's receipts go to all the others.
         receipt_members_max: u32 = ChatConfig::default().receipt_members_max, Range(0, U32);
         /// Milliseconds between two receipts of one member in one conversation.
@@ -164,7 +166,7 @@ mirrors!(LimitsSection => Limits {
 });
 
 mirrors!(Chat => ChatConfig {
-    offline_window_ms, dedupe_window_ms, group_members_max, groups_per_user_max, receipt_members_max,
+    offline_window_ms, dedupe_window_ms, group_members_max, groups_per_user_max, stays_max, receipt_members_max,
     receipt_interval_ms, sync_entries_max, sync_bytes_max, redelivery_entries, queue_commands_max,
     queue_bytes_max, readers,
 });

@@ -2,7 +2,7 @@
 
 use hubbub_chat::model::{Membership, Profile, Stay};
 use hubbub_chat::ports::StoreError;
-use hubbub_proto::command::Role;
+use hubbub_proto::command::{JoinPolicy, Role};
 use hubbub_proto::event::ConversationKind;
 
 use super::desk::{Desk, NOW, conversation_id, user_id};
@@ -30,6 +30,7 @@ fn joins(fixture: &mut dyn Fixture) {
         received_seq: 3,
         read_seq: 3,
         rev,
+        left_name: None,
         stays: vec![Stay { join_seq: 4, left_seq: None }],
     };
     assert_eq!(desk.writer.membership(group, alice).unwrap(), Some(expect));
@@ -46,6 +47,11 @@ fn leaves(fixture: &mut dyn Fixture) {
     assert_eq!(place.rev, rev);
     assert_eq!(place.stays, [Stay { join_seq: 1, left_seq: Some(6) }]);
     assert_eq!(desk.writer.member_count(group).unwrap(), 0);
+    let name = place.left_name.clone();
+    assert!(name.is_some());
+    desk.writer.set_profile(group, Some("renamed"), JoinPolicy::Open).unwrap();
+    let place = desk.writer.membership(group, alice).unwrap().unwrap();
+    assert_eq!(place.left_name, name, "what comes after is not theirs");
 }
 
 fn returns(fixture: &mut dyn Fixture) {
@@ -67,6 +73,7 @@ fn returns(fixture: &mut dyn Fixture) {
             received_seq: received,
             read_seq: 10,
             rev,
+            left_name: None,
             stays: vec![
                 Stay { join_seq: 1, left_seq: Some(6) },
                 Stay { join_seq: 11, left_seq: None },
@@ -195,4 +202,7 @@ fn open_groups(fixture: &mut dyn Fixture) {
     assert_eq!(desk.writer.member_count(open).unwrap(), 1);
     let bob = desk.user("bob");
     assert!(desk.writer.open_groups(bob).unwrap().is_empty());
+    let count = desk.writer.open_groups(alice).unwrap().len() as u64;
+    assert_eq!(desk.writer.open_group_count(alice).unwrap(), count);
+    assert_eq!(desk.writer.open_group_count(bob).unwrap(), 0);
 }

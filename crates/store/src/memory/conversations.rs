@@ -95,6 +95,10 @@ impl<S: Seat> Conversations for Handle<S> {
         Ok(ids)
     }
 
+    fn open_group_count(&mut self, user: UserKey) -> Result<u64> {
+        self.open_groups(user).map(|groups| groups.len() as u64)
+    }
+
     fn changed(
         &mut self,
         user: UserKey,
@@ -211,6 +215,7 @@ pub(super) fn open_stay(
                 _ => {}
             }
             place.stays.push(Stay { join_seq, left_seq: None });
+            place.left_name = None;
             place.role = role;
             place.received_seq = place.received_seq.max(seen);
             place.read_seq = place.read_seq.max(seen);
@@ -218,7 +223,14 @@ pub(super) fn open_stay(
         }
         None => {
             let stays = vec![Stay { join_seq, left_seq: None }];
-            let place = Membership { role, received_seq: seen, read_seq: seen, rev, stays };
+            let place = Membership {
+                role,
+                received_seq: seen,
+                read_seq: seen,
+                rev,
+                left_name: None,
+                stays,
+            };
             log.members.insert(user, place);
         }
     }
@@ -232,12 +244,17 @@ pub(super) fn close_stay(
     left_seq: u64,
     rev: Rev,
 ) -> Result<()> {
-    let place = place(state, conversation, user)?;
+    let log = log(state, conversation)?;
+    let name = log.row.profile.name.clone();
+    let Some(place) = log.members.get_mut(&user) else {
+        return refused("the user was never a member");
+    };
     match place.stays.last_mut().filter(|stay| stay.left_seq.is_none()) {
         None => return refused("the user is no member"),
         Some(stay) if left_seq < stay.join_seq => return refused("the stay would be empty"),
         Some(stay) => stay.left_seq = Some(left_seq),
     }
+    place.left_name = name;
     place.rev = rev;
     Ok(())
 }

@@ -27,7 +27,7 @@ macro_rules! places {
         concat!(
             "SELECT ",
             conversation_columns!(),
-            ", m.role, m.received_seq, m.read_seq, m.rev,
+            ", m.role, m.received_seq, m.read_seq, m.rev, m.left_name,
                CASE WHEN m.open = 1 THEN max(m.rev, c.rev) ELSE m.rev END AS newest
              FROM member m CROSS JOIN conversation c ON c.key = m.conversation
              WHERE m.user = ?1 AND ",
@@ -46,6 +46,9 @@ const MEMBERS: &str = "SELECT u.key, u.id, u.name, m.role
 const OPEN_GROUPS: &str = "SELECT c.id
      FROM member m CROSS JOIN conversation c ON c.key = m.conversation
      WHERE m.user = ?1 AND m.open = 1 AND c.kind = ?2 AND c.dissolved = 0 ORDER BY c.id";
+const OPEN_GROUP_COUNT: &str = "SELECT count(*)
+     FROM member m CROSS JOIN conversation c ON c.key = m.conversation
+     WHERE m.user = ?1 AND m.open = 1 AND c.kind = ?2 AND c.dissolved = 0";
 const OPEN_STAY: &str =
     "INSERT INTO member (user, conversation, role, received_seq, read_seq, rev, open)
      VALUES (?1, ?2, ?3, ?4, ?4, ?5, 1)
@@ -54,7 +57,8 @@ const OPEN_STAY: &str =
          received_seq = max(received_seq, excluded.received_seq),
          read_seq = max(read_seq, excluded.read_seq),
          rev = excluded.rev,
-         open = 1";
+         open = 1,
+         left_name = NULL";
 const CLOSE_STAY: &str = "UPDATE stay SET left_seq = ?3
      WHERE conversation = ?1 AND user = ?2 AND left_seq IS NULL AND join_seq <= ?3";
 const ADVANCE: &str = "UPDATE member SET
@@ -106,6 +110,11 @@ impl<S: Seat> Conversations for Handle<S> {
         collect(self.seat.connection(), OPEN_GROUPS, params![user.0, group], |row| {
             conversation_id(row, 0)
         })
+    }
+
+    fn open_group_count(&mut self, user: UserKey) -> Result<u64> {
+        let group = kind_code(ConversationKind::Group);
+        count(self.seat.connection(), OPEN_GROUP_COUNT, params![user.0, group])
     }
 
     fn changed(
@@ -167,7 +176,7 @@ fn membership(
 ) -> rusqlite::Result<Option<Membership>> {
     connection
         .prepare_cached(
-            "SELECT role, received_seq, read_seq, rev FROM member
+            "SELECT role, received_seq, read_seq, rev, left_name FROM member
              WHERE user = ?1 AND conversation = ?2",
         )?
         .query_row([user.0, conversation.0], |row| {
@@ -201,6 +210,7 @@ fn place(row: &Row<'_>, column: usize, stays: Vec<Stay>) -> rusqlite::Result<Mem
         received_seq: number(row, column + 1)?,
         read_seq: number(row, column + 2)?,
         rev: Rev(number(row, column + 3)?),
+        left_name: row.get(column + 4)?,
         stays,
     })
 }
@@ -339,10 +349,18 @@ pub(super) fn open_stay(
     join_seq: u64,
     rev: Rev,
 ) -> Result<()> {
-    let earlier = stays(connection, conversation, user).map_err(failed)?;
-    match earlier.last().map(|stay| stay.left_seq) {
+    let newest: Option<Option<i64>> = connection
+        .prepare_cached(
+            "SELECT left_seq FROM stay WHERE conversation = ?1 AND user = ?2
+             ORDER BY join_seq DESC LIMIT 1",
+        )
+        .and_then(|mut statement| {
+            statement.query_row([conversation.0, user.0], |row| row.get(0)).optional()
+        })
+        .map_err(failed)?;
+    match newest {
         Some(None) => return Err(StoreError::Row("the user is a member already".into())),
-        Some(Some(left_seq)) if left_seq >= join_seq => {
+        Some(Some(left_seq)) if left_seq >= int(join_seq) => {
             return Err(StoreError::Row("the stay overlaps an earlier one".into()));
         }
         _ => {}
@@ -370,7 +388,9 @@ pub(super) fn close_stay(
 ) -> Result<()> {
     let left = [conversation.0, user.0, int(left_seq)];
     change(connection, CLOSE_STAY, left, "the user is no member, or the stay would be empty")?;
-    let sql = "UPDATE member SET open = 0, rev = ?3 WHERE user = ?1 AND conversation = ?2";
+    let sql = "UPDATE member SET open = 0, rev = ?3,
+         left_name = (SELECT name FROM conversation WHERE key = ?2)
+         WHERE user = ?1 AND conversation = ?2";
     change(connection, sql, [user.0, conversation.0, int(rev.0)], NEVER_A_MEMBER)
 }
 

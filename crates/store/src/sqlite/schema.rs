@@ -68,6 +68,7 @@ pub(super) const VERSION_1: &str = "
         read_seq INTEGER NOT NULL,
         rev INTEGER NOT NULL,
         open INTEGER NOT NULL,
+        left_name TEXT,
         PRIMARY KEY (user, conversation)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX open_member ON member (conversation, role, user) WHERE open = 1;

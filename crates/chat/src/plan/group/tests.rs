@@ -25,6 +25,7 @@ pub(crate) fn member_with(left_seq: Option<u64>) -> Membership {
         received_seq: 0,
         read_seq: 0,
         rev: Rev(1),
+        left_name: None,
         stays: vec![Stay { join_seq: 1, left_seq }],
     }
 }
