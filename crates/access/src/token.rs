@@ -302,9 +302,12 @@ impl Signer {
     /// A token signed with `algorithm`, one of [`ALGORITHMS`].
     ///
     /// # Errors
-    /// For another algorithm, or a grant so long that the token would be refused.
+    /// For another algorithm, or a grant with which the token would be refused.
     pub fn sign(&self, grant: &Grant, algorithm_name: &str) -> Result<String, SignError> {
         let algorithm = algorithm(algorithm_name).ok_or(SignError::Algorithm)?;
+        let refused = |refusal: Refusal| SignError::Claims(refusal.message().to_owned());
+        display_name(grant.name.as_deref()).map_err(refused)?;
+        roles(&OneOrMany::Many(grant.roles.clone()), &OneOrMany::default()).map_err(refused)?;
         let token = jsonwebtoken::encode(&Header::new(algorithm), grant, &self.key)
             .map_err(|error| SignError::Failed(error.to_string()))?;
         if token.len() > TOKEN_BYTES_MAX { Err(SignError::Long) } else { Ok(token) }
@@ -317,6 +320,9 @@ pub enum SignError {
     /// Not one of [`ALGORITHMS`].
     #[error("tokens are signed with HS256, HS384 or HS512")]
     Algorithm,
+    /// A name or role that a server would refuse.
+    #[error("{0}")]
+    Claims(String),
     /// Names or roles are too long.
     #[error("the token would be longer than 8 KiB: use fewer or shorter roles")]
     Long,

@@ -21,8 +21,6 @@ use crate::clock::{self, SystemClock};
 use crate::config::Config;
 use crate::names::UuidNames;
 
-/// Bytes waiting for one shard above which volatile events are dropped.
-const INBOX_BYTES_MAX: usize = 64 << 20;
 /// What `connected` says about the server.
 const SERVER: &str = concat!("hubbub/", env!("CARGO_PKG_VERSION"));
 
@@ -60,7 +58,7 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
             shards => shards,
         },
         limits: (&config.limits).into(),
-        inbox_bytes_max: INBOX_BYTES_MAX,
+        inbox_bytes_max: config.server.inbox_bytes_max as usize,
         clock: Arc::new(clock::now),
         announce: Announce {
             epoch: store.epoch().into(),
@@ -89,7 +87,7 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
     })
 }
 
-fn open_store(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
+pub(crate) fn open_store(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
     let dir = config.server.data_dir();
     let error = match SqliteStore::open(dir, (&config.store).into()) {
         Ok(store) => return Ok(Arc::new(store)),

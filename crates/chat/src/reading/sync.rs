@@ -37,12 +37,15 @@ impl Told<'_> {
 
 impl Desk<'_> {
     pub(super) fn sync(&mut self, command: &Sync) -> Outcome<SyncPage> {
+        let newest = self.reader.rev()?.0;
         let told = Told {
             cursors: command.cursors.iter().map(|c| (&c.conversation, c.seq)).collect(),
             // A client that names no epoch is taken at its word.
             foreign: command.epoch.as_deref().is_some_and(|epoch| epoch != self.epoch),
         };
-        let since = if told.foreign { 0 } else { command.rev.unwrap_or(0) };
+        // A rev that has not been reached is of another history, whatever the epoch says.
+        let known = command.rev.filter(|rev| !told.foreign && *rev <= newest);
+        let since = known.unwrap_or(0);
         let mut page = SyncPage {
             epoch: self.epoch.into(),
             conversations: Vec::new(),

@@ -43,6 +43,9 @@ fn a_device_gets_what_it_missed_and_nothing_twice() {
     assert_eq!(range(&first["conversations"][0]), ("1".into(), "10".into(), 10));
     let told =
         |rev: &Value, seq: u64| json!({"epoch": EPOCH, "rev": rev, "cursors": {DIRECT: seq}});
+    let future = room.ask("bob", "sync", told(&json!(1_000_000), 10));
+    assert_eq!(future["rev"], first["rev"], "a rev that was never given out is none");
+    assert_eq!(future["conversations"][0]["id"], DIRECT);
     let same = room.ask("bob", "sync", told(&first["rev"], 10));
     assert_eq!((&same["conversations"], &same["rev"]), (&json!([]), &first["rev"]));
     room.chatter("alice", "user:bob", 2);

@@ -5,6 +5,7 @@
 
 mod chat;
 mod config;
+mod restored;
 mod serve;
 mod token;
 mod version;
@@ -51,6 +52,8 @@ enum Command {
     Chat(chat::Chat),
     /// Check, print or explain the configuration
     Config(config::ConfigCommand),
+    /// Say that the data was restored from a backup
+    Restored(restored::Restored),
     /// Print the version
     Version,
 }
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Token(token) => token.run(),
         Command::Chat(chat) => chat.run(),
         Command::Config(config) => config.run(),
+        Command::Restored(restored) => restored.run(),
         Command::Version => version::run(),
     };
     let (said, code) = match result {

@@ -21,6 +21,9 @@ sections! {
         dev: bool = false, Any;
         /// Threads that serve connections; 0 for as many as there are cores.
         shards: u16 = 0, Range(0, 256);
+        /// Bytes of events waiting for one of these threads above which more are dropped; what was
+        /// dropped is still in the store, and the clients of that thread are told to fetch it.
+        inbox_bytes_max: u32 = 64 << 20, Range(1 << 20, U32);
         /// Most connections at a time; one more is told 503. 0 for as many as the descriptor limit
         /// allows (less 256), which no number exceeds.
         connections_max: u32 = 0, Range(0, U32);
@@ -30,7 +33,7 @@ sections! {
         /// Milliseconds that a shutdown may take before what is left is cut off.
         shutdown_ms: u32 = 10_000, Range(100, 600_000);
         /// Origins of pages that may connect besides the server's own, as browsers write them:
-        /// `["https://chat.example.com"]`. `"*"` allows every page.
+        /// `["https://chat.example.com"]`. `"*"` allows every page, but not to use the cookie.
         allowed_origins: Vec<String> = Vec::new(), Origins;
     }
 
@@ -45,7 +48,8 @@ sections! {
         issuer: String = String::new(), Any;
         /// The `aud` that tokens must carry; empty for any.
         audience: String = String::new(), Any;
-        /// The cookie that may bring a token, for pages of an allowed origin.
+        /// The cookie that may bring a token, for the server's own pages and those of an origin that
+        /// `server.allowed_origins` names; `"*"` names none.
         cookie: String = "hubbub_token".into(), Text;
         /// Seconds by which the clock of whoever signs tokens may differ from this one's.
         leeway_s: u32 = 2, Range(0, 600);

@@ -15,6 +15,7 @@ mod limits;
 mod messages;
 mod node;
 mod process;
+mod restored;
 mod sessions;
 mod shutdown;
 mod starting;

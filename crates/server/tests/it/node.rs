@@ -28,6 +28,11 @@ impl Home {
         Self { data: Data::new(), bind: "127.0.0.1:0".into(), settings }
     }
 
+    /// Where the data is.
+    pub(crate) fn data(&self) -> std::path::PathBuf {
+        self.data.path()
+    }
+
     /// A directory of the test's own, beside the data.
     pub(crate) fn around(&self) -> &Path {
         self.data.around()
@@ -62,6 +67,10 @@ impl Node {
     /// A server with these settings.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
         Home::new(settings).start()
+    }
+
+    pub(crate) const fn home(&self) -> &Home {
+        &self.home
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -23,6 +23,7 @@ pub(crate) fn hubbub() -> Command {
 }
 
 /// What a command that ends by itself said.
+#[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,

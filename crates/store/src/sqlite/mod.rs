@@ -107,6 +107,20 @@ impl SqliteStore {
         Err(StoreError::InUse("a transaction or a snapshot is open".into()))
     }
 
+    /// Begins a new epoch: what clients know of the seqs does not hold any more, because the data
+    /// was restored from a backup and seqs are given out again. It holds from the next
+    /// [`SqliteStore::open`] on. Returns its name.
+    ///
+    /// # Errors
+    /// As for any write.
+    pub fn begin_epoch(&self) -> Result<String> {
+        let epoch = uuid::Uuid::new_v4().to_string();
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let sql = "UPDATE meta SET value = ?1 WHERE key = 'epoch'";
+        keeper.execute(sql, [&epoch]).map_err(failed)?;
+        Ok(epoch)
+    }
+
     fn take_writer(&self) -> Result<Handle<Writing>> {
         if self.writer_taken.swap(true, Ordering::AcqRel) {
             return Err(StoreError::InUse("the writer of this store is taken".into()));

@@ -1,0 +1,63 @@
+//! A backup is put back: clients are told, by a new epoch, that what they saw is not there any more.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::node::Node;
+use crate::process::say;
+use crate::talk::Talk;
+
+const AB: &str = "direct:alice:bob";
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn after_a_restore_every_device_begins_anew() {
+    let node = Node::start(&[]);
+    Talk::open(&node, "alice").text("user:bob", "kept", "m1");
+    let home = node.stop();
+    let (data, backup) = (home.data(), home.around().join("backup"));
+    copy(&data, &backup);
+
+    let node = home.start();
+    Talk::open(&node, "alice").text("user:bob", "lost", "m2");
+    let mut bob = Talk::open(&node, "bob");
+    let seen = bob.sync();
+    assert_eq!(seen["conversations"][0]["head_seq"], 2);
+    let home = node.stop();
+    fs::remove_dir_all(&data).unwrap();
+    copy(&backup, &data);
+    let said = say(&["restored", "--data-dir", data.to_str().unwrap()]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+
+    let node = home.start();
+    Talk::open(&node, "alice").text("user:bob", "anew", "m3");
+    let mut bob = Talk::open(&node, "bob");
+    let asked = json!({ "epoch": seen["epoch"], "rev": seen["rev"], "cursors": { AB: 2 } });
+    let page = bob.ok("sync", asked);
+    assert_eq!(page["epoch"], said.out.trim());
+    assert_ne!(page["epoch"], seen["epoch"]);
+    let found = &page["conversations"][0];
+    assert_eq!(found["reset"], true);
+    let contents: Vec<_> =
+        found["entries"].as_array().unwrap().iter().map(|entry| &entry["content"]).collect();
+    assert_eq!(contents, ["kept", "anew"]);
+}
+
+#[test]
+fn a_running_server_is_not_restored_under_its_feet() {
+    let node = Node::start(&[]);
+    let home = node.home();
+    let said = say(&["restored", "--data-dir", home.data().to_str().unwrap()]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("running"), "{said:?}");
+    drop(node.stop());
+}
