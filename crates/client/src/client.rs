@@ -14,7 +14,8 @@ use crate::core::{Core, Event};
 const CHANNEL_MAX: usize = 10_000;
 /// How often the client looks at what is due.
 const TICK: Duration = Duration::from_millis(100);
-/// A connection that lasted this long was stable: the backoff starts again.
+/// A connection that lasted this long was stable: the backoff starts again. So it does after one that
+/// got as far as [`Event::Synced`], however soon it ended.
 const STABLE: Duration = Duration::from_secs(10);
 
 /// What can go wrong.
@@ -211,11 +212,12 @@ impl Running {
             match Connection::open(&self.url, &token).await {
                 Ok(connection) => {
                     let end = self.serve(connection).await;
+                    let made_progress = self.core.is_synced() || opened.elapsed() > STABLE;
                     self.core.disconnected();
                     if matches!(end, End::Stop) || self.tell_events().await.is_err() {
                         return;
                     }
-                    if opened.elapsed() > STABLE {
+                    if made_progress {
                         attempt = 0;
                     }
                 }
@@ -289,6 +291,15 @@ impl Running {
                             continue;
                         }
                     }
+                    Ok(Incoming::Ping(payload)) => {
+                        silence = Duration::ZERO;
+                        if connection.pong(&payload).await.is_err() {
+                            return End::Reconnect;
+                        }
+                        if connection.has_buffered() {
+                            continue;
+                        }
+                    }
                     // The server says stop: 1008, 4001, 4003, 4005.
                     Ok(Incoming::Closed(Some(1008 | 4001 | 4003 | 4005))) => return End::Stop,
                     Ok(Incoming::Closed(_)) | Err(_) => return End::Reconnect,
@@ -342,4 +353,88 @@ fn jitter() -> f64 {
         bytes = nanos.to_le_bytes();
     }
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use hubbub_websocket::frame::write_frame;
+    use hubbub_websocket::{Decoder, Limits, OpCode, Role, close, handshake};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Takes one connection, answers its sync if it is to, and closes it as a slow consumer's.
+    async fn serve_once(stream: &mut TcpStream, answers: bool) -> io::Result<()> {
+        let mut read = Vec::new();
+        while !read.ends_with(b"\r\n\r\n") {
+            stream.read_buf(&mut read).await?;
+        }
+        let request = String::from_utf8_lossy(&read).into_owned();
+        let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+        let accept = handshake::accept_key(key.unwrap_or_default()).unwrap();
+        let response = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        let mut out = response.into_bytes();
+        let hello = r#"{"type":"connected","payload":{"user":"a"}}"#;
+        write_frame(&mut out, true, OpCode::Text, None, hello.as_bytes());
+        stream.write_all(&out).await?;
+        let limits = Limits { message_bytes_max: 65_536, fragments_max: 1 };
+        let mut decoder = Decoder::new(Role::Server);
+        read.clear();
+        let sync: Value = loop {
+            stream.read_buf(&mut read).await?;
+            let step = decoder.next(&mut read, &limits).unwrap();
+            if let Some(hubbub_websocket::Event::Text(text)) = step.event {
+                break serde_json::from_str(text).unwrap();
+            }
+            read.clear();
+        };
+        assert_eq!(sync["type"], "sync");
+        out.clear();
+        if answers {
+            let page = serde_json::json!({ "epoch": "e", "conversations": [], "rev": 0 });
+            let ack = serde_json::json!({ "type": "ack", "id": sync["id"], "payload": page });
+            write_frame(&mut out, true, OpCode::Text, None, ack.to_string().as_bytes());
+        }
+        close::write(&mut out, Some(4008), "", None);
+        stream.write_all(&out).await
+    }
+
+    /// How often a client with two attempts in a row connects to a server that answers `syncs` of
+    /// its connections, and what it tells of.
+    async fn connections(syncs: usize) -> (usize, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/ws", listener.local_addr().unwrap());
+        let mut options = Options::new(&url, "token");
+        options.backoff = Duration::ZERO;
+        options.attempts = Some(2);
+        let (_client, mut events) = Client::start(options).unwrap();
+        let (mut taken, mut told) = (0, 0);
+        let mut kept = Vec::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => {
+                    let mut stream = accepted.unwrap().0;
+                    serve_once(&mut stream, taken < syncs).await.unwrap();
+                    kept.push(stream);
+                    taken += 1;
+                }
+                event = events.recv() => match event {
+                    Some(Event::Synced) => told += 1,
+                    Some(_) => {}
+                    None => return (taken, told),
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_synced_does_not_count_as_an_attempt() {
+        assert_eq!(connections(0).await, (3, 0));
+        // Each that synced starts the count again: the last of them is followed by two attempts.
+        assert_eq!(connections(8).await, (10, 8));
+    }
 }

@@ -54,15 +54,10 @@ impl Url {
 pub enum Incoming {
     /// A text message.
     Text(String),
+    /// A ping, to be answered with [`Connection::pong`].
+    Ping(Vec<u8>),
     /// The end, with the close code where there was one.
     Closed(Option<u16>),
-}
-
-/// One frame, by what is to be done with it.
-enum Frame {
-    Incoming(Incoming),
-    Ping(Vec<u8>),
-    Ignored,
 }
 
 /// An open connection.
@@ -125,37 +120,40 @@ impl Connection {
     }
 
     /// The next message that has arrived completely, without waiting.
-    fn buffered(&mut self) -> Result<Option<Frame>, Error> {
-        let step = self
-            .decoder
-            .next(&mut self.read[self.at..], &LIMITS)
-            .map_err(|e| Error::Protocol(e.to_string()))?;
-        let found = step.event.map(|event| match event {
-            Event::Text(text) => Frame::Incoming(Incoming::Text(text.to_owned())),
-            Event::Binary(_) | Event::Pong(_) => Frame::Ignored,
-            Event::Ping(payload) => Frame::Ping(payload.to_vec()),
-            Event::Close { code, .. } => Frame::Incoming(Incoming::Closed(code)),
-        });
-        self.at += step.consumed;
-        if self.at == self.read.len() {
-            self.read.clear();
-            self.at = 0;
+    fn buffered(&mut self) -> Result<Option<Incoming>, Error> {
+        while self.has_buffered() {
+            let step = self
+                .decoder
+                .next(&mut self.read[self.at..], &LIMITS)
+                .map_err(|e| Error::Protocol(e.to_string()))?;
+            let at_end = step.event.is_none();
+            let found = step.event.and_then(|event| match event {
+                Event::Text(text) => Some(Incoming::Text(text.to_owned())),
+                Event::Binary(_) | Event::Pong(_) => None,
+                Event::Ping(payload) => Some(Incoming::Ping(payload.to_vec())),
+                Event::Close { code, .. } => Some(Incoming::Closed(code)),
+            });
+            self.at += step.consumed;
+            if self.at == self.read.len() {
+                self.read.clear();
+                self.at = 0;
+            }
+            if at_end || found.is_some() {
+                return Ok(found);
+            }
         }
-        Ok(found)
+        Ok(None)
     }
 
-    /// Waits for the next message; answers pings on the way. Cancelling loses nothing.
+    /// Waits for the next message. Cancelling loses nothing: this only reads, and what was read
+    /// stays here; pings are the caller's to answer.
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::Protocol`].
     pub async fn next(&mut self) -> Result<Incoming, Error> {
         loop {
-            while let Some(frame) = self.buffered()? {
-                match frame {
-                    Frame::Incoming(incoming) => return Ok(incoming),
-                    Frame::Ping(payload) => self.write(OpCode::Pong, &payload).await?,
-                    Frame::Ignored => {}
-                }
+            if let Some(incoming) = self.buffered()? {
+                return Ok(incoming);
             }
             if self.stream.read_buf(&mut self.read).await? == 0 {
                 return Ok(Incoming::Closed(None));
@@ -169,15 +167,19 @@ impl Connection {
         self.at < self.read.len()
     }
 
-    async fn write(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), Error> {
+    /// Answers a ping (RFC 6455 §5.5.3). Not to be cancelled: half a frame would be sent.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
         let mut frame = Vec::new();
         let mut mask = [0; 4];
         random(&mut mask)?;
-        write_frame(&mut frame, true, opcode, Some(mask), payload);
+        write_frame(&mut frame, true, OpCode::Pong, Some(mask), payload);
         Ok(self.stream.write_all(&frame).await?)
     }
 
-    /// Sends text messages in one write.
+    /// Sends text messages in one write. Not to be cancelled: half a frame would be sent.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -217,6 +219,63 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A connection past its handshake, and the server's end of it.
+    async fn pair() -> (Connection, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let decoder = Decoder::new(Role::Client);
+        (Connection { stream, decoder, read: Vec::new(), at: 0 }, server)
+    }
+
+    fn frame(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
+        let mut frame = Vec::new();
+        write_frame(&mut frame, true, opcode, None, payload);
+        frame
+    }
+
+    #[tokio::test]
+    async fn waiting_writes_nothing_and_the_caller_answers_pings() {
+        let (mut connection, mut server) = pair().await;
+        let mut bytes = frame(OpCode::Ping, b"are you there");
+        bytes.extend(frame(OpCode::Pong, b"unasked"));
+        bytes.extend(frame(OpCode::Text, b"{}"));
+        server.write_all(&bytes).await.unwrap();
+        let Incoming::Ping(payload) = connection.next().await.unwrap() else { panic!("no ping") };
+        assert_eq!(payload, b"are you there");
+        let Incoming::Text(text) = connection.next().await.unwrap() else { panic!("no text") };
+        assert_eq!(text, "{}");
+
+        connection.pong(&payload).await.unwrap();
+        drop(connection);
+        let mut sent = Vec::new();
+        server.read_to_end(&mut sent).await.unwrap();
+        let mut decoder = Decoder::new(Role::Server);
+        let step = decoder.next(&mut sent, &LIMITS).unwrap();
+        assert!(matches!(step.event, Some(Event::Pong(b"are you there"))), "{:?}", step.event);
+        let consumed = step.consumed;
+        assert_eq!(consumed, sent.len(), "nothing but the pong was sent");
+    }
+
+    #[tokio::test]
+    async fn cancelling_the_wait_loses_nothing() {
+        let (mut connection, mut server) = pair().await;
+        let bytes = frame(OpCode::Text, b"in many pieces");
+        for (nth, byte) in bytes.iter().enumerate() {
+            server.write_all(std::slice::from_ref(byte)).await.unwrap();
+            connection.stream.readable().await.unwrap();
+            if nth + 1 < bytes.len() {
+                tokio::select! {
+                    biased;
+                    incoming = connection.next() => panic!("{incoming:?} after {nth} bytes"),
+                    () = std::future::ready(()) => {}
+                }
+            }
+        }
+        let Incoming::Text(text) = connection.next().await.unwrap() else { panic!("no text") };
+        assert_eq!(text, "in many pieces");
+    }
 
     #[test]
     fn urls() {

@@ -4,7 +4,7 @@
 //! once and in order ([`Event::Entry`], [`Event::Void`]), except where the server orders a
 //! [`Event::Reset`]; and each message it sent ends in one [`Event::Sent`] or [`Event::Failed`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Map, Value, json};
 
@@ -19,6 +19,10 @@ const RETRY_MS: u64 = 500;
 const HEARTBEAT_DEFAULT_MS: u64 = 30_000;
 /// Commands in flight until the server has announced its own limit.
 const IN_FLIGHT_DEFAULT: usize = 16;
+/// Pulls in flight. The server answers one at a time, and meanwhile reads nothing else.
+const PULLS_MAX: usize = 4;
+/// Most requests that wait to be sent.
+const REQUESTS_MAX: usize = 1_000;
 
 /// What the application hears.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +97,7 @@ pub struct Core {
     syncing: bool,
     /// Something was dropped while a sync was under way, whose answer may be older than that.
     sync_again: bool,
-    /// The sync was refused for now; when to try again.
+    /// A sync is wanted; not before when.
     sync_at: Option<u64>,
     synced: bool,
     user: String,
@@ -102,10 +106,13 @@ pub struct Core {
     in_flight_max: usize,
     heartbeat_ms: u64,
     logs: BTreeMap<String, Log>,
-    /// Live entries that came before the sync was answered.
+    /// Conversations of an earlier epoch that no sync has named since.
+    foreign: BTreeSet<String>,
+    /// Live entries that came before the sync was answered, on the same connection: never of another
+    /// epoch.
     early: Vec<(String, u64, Item)>,
     outbox: Outbox,
-    requests: Vec<(u64, String, Value)>,
+    requests: VecDeque<(u64, String, Value)>,
     in_flight: BTreeMap<String, Purpose>,
     next_id: u64,
     /// Frames to be sent and events to be told, in order.
@@ -155,11 +162,18 @@ impl Core {
     }
 
     /// Queues any other command. It is sent once, on this connection or the next, and its reply
-    /// comes as [`Event::Reply`]; when the connection is lost in between, as an error `disconnected`.
+    /// comes as [`Event::Reply`]; when the connection is lost in between, as an error `disconnected`,
+    /// and when too many wait, as `queue_full`.
     pub fn request(&mut self, kind: &str, payload: Value) -> u64 {
         self.next_id += 1;
-        self.requests.push((self.next_id, kind.to_owned(), payload));
-        self.next_id
+        let ticket = self.next_id;
+        if self.requests.len() < REQUESTS_MAX {
+            self.requests.push_back((ticket, kind.to_owned(), payload));
+        } else {
+            let error = json!({ "reason": "queue_full", "retry": true });
+            self.events.push(Event::Reply { ticket, outcome: Err(error) });
+        }
+        ticket
     }
 
     /// A command without a reply (`read`, `typing`), dropped while not connected.
@@ -207,36 +221,26 @@ impl Core {
         }
     }
 
-    /// Decides what is to be sent now. To be called after messages, and every so often.
+    /// Decides what is to be sent now; what finds no room in flight waits for the next call. To be
+    /// called after messages, and every so often.
     pub fn poll(&mut self, now: u64) {
         if !self.connected {
             return;
         }
-        if self.sync_at.is_some_and(|at| at <= now) {
-            self.sync();
+        if self.synced {
+            self.confirm();
         }
-        for (id, log) in &mut self.logs {
-            if let Some(seq) = log.unconfirmed() {
-                let payload = json!({ "conversation": id, "seq": seq });
-                self.frames.push(json!({ "type": "received", "payload": payload }).to_string());
-            }
-        }
-        for (ticket, kind, payload) in std::mem::take(&mut self.requests) {
-            self.command(&kind, &payload, Purpose::Request(ticket));
+        if self.sync_at.is_some_and(|at| at <= now) && self.has_room() {
+            self.send_sync();
         }
         if self.synced {
-            let wanted: Vec<_> = self
-                .logs
-                .iter()
-                .filter_map(|(id, log)| {
-                    log.wanted(now, PATIENCE_MS).map(|range| (id.clone(), range))
-                })
-                .collect();
-            for (id, (from, to)) in wanted {
-                self.pull(&id, from, to);
-            }
+            self.send_pulls(now);
         }
-        while self.in_flight.len() < self.in_flight_max {
+        while self.has_room() {
+            let Some((ticket, kind, payload)) = self.requests.pop_front() else { break };
+            self.command(&kind, &payload, Purpose::Request(ticket));
+        }
+        while self.has_room() {
             let Some((message, after)) = self.outbox.next(now) else { break };
             let mut payload = json!({
                 "to": message.to, "content": message.content,
@@ -266,21 +270,50 @@ impl Core {
         self.in_flight.insert(id, purpose);
     }
 
-    fn pull(&mut self, conversation: &str, from: u64, to: u64) {
-        if let Some(log) = self.logs.get_mut(conversation) {
-            log.pulling = true;
+    /// Tells the server how far the logs have got: only after a sync, before which the cursors may
+    /// be those of another epoch.
+    fn confirm(&mut self) {
+        for (id, log) in &mut self.logs {
+            if let Some(seq) = log.unconfirmed() {
+                let payload = json!({ "conversation": id, "seq": seq });
+                self.frames.push(json!({ "type": "received", "payload": payload }).to_string());
+            }
         }
-        let payload = json!({ "conversation": conversation, "from": from, "to": to });
-        self.command("pull", &payload, Purpose::Pull(conversation.to_owned()));
     }
 
+    fn has_room(&self) -> bool {
+        self.in_flight.len() < self.in_flight_max
+    }
+
+    fn send_pulls(&mut self, now: u64) {
+        let under_way = self.in_flight.values().filter(|p| matches!(p, Purpose::Pull(_))).count();
+        let room = self.in_flight_max.saturating_sub(self.in_flight.len());
+        let wanted: Vec<_> = self
+            .logs
+            .iter()
+            .filter_map(|(id, log)| log.wanted(now, PATIENCE_MS).map(|range| (id.clone(), range)))
+            .take(PULLS_MAX.saturating_sub(under_way).min(room))
+            .collect();
+        for (id, (from, to)) in wanted {
+            if let Some(log) = self.logs.get_mut(&id) {
+                log.pull();
+            }
+            let payload = json!({ "conversation": id, "from": from, "to": to });
+            self.command("pull", &payload, Purpose::Pull(id));
+        }
+    }
+
+    /// Wants a sync, or another one where one is under way.
     fn sync(&mut self) {
         if self.syncing {
             self.sync_again = true;
-            return;
+        } else {
+            self.sync_at.get_or_insert(0);
         }
+    }
+
+    fn send_sync(&mut self) {
         self.syncing = true;
-        self.sync_again = false;
         self.sync_at = None;
         let cursors: Map<String, Value> = self
             .logs
@@ -323,6 +356,7 @@ impl Core {
             Purpose::Sync if ok => self.on_sync(payload, now),
             Purpose::Sync => {
                 self.syncing = false;
+                self.sync_again = false;
                 self.sync_at = Some(now + pause(&payload));
             }
             Purpose::Pull(conversation) if ok => self.on_pull(&conversation, payload, now),
@@ -433,7 +467,9 @@ impl Core {
         self.syncing = false;
         let epoch = page["epoch"].as_str().map(str::to_owned);
         if self.epoch.is_some() && self.epoch != epoch {
+            // Another history: neither a cursor nor anything held says something about it.
             self.rev = None;
+            self.foreign.extend(std::mem::take(&mut self.logs).into_keys());
         }
         self.epoch = epoch;
         let Value::Array(conversations) = page["conversations"].take() else { return };
@@ -441,6 +477,7 @@ impl Core {
             let Some(id) = synced["id"].as_str().map(str::to_owned) else { continue };
             let from = synced["from_seq"].as_u64().unwrap_or(1);
             let known = self.logs.contains_key(&id);
+            self.foreign.remove(&id);
             let log = self.logs.entry(id.clone()).or_default();
             let reset = synced["reset"].as_bool() == Some(true);
             if reset || !known {
@@ -451,16 +488,17 @@ impl Core {
             self.apply_items(&id, synced["entries"].take(), now);
         }
         self.rev = page["rev"].as_u64();
-        let again = std::mem::take(&mut self.sync_again);
         if page["more"].as_bool() == Some(true) {
             self.sync();
-            self.sync_again = again;
             return;
         }
-        if again {
+        if std::mem::take(&mut self.sync_again) {
             self.sync();
         }
         self.synced = true;
+        for conversation in std::mem::take(&mut self.foreign) {
+            self.events.push(Event::Reset { conversation, from_seq: 1 });
+        }
         for (conversation, seq, item) in std::mem::take(&mut self.early) {
             self.apply(&conversation, seq, item, now);
         }
@@ -468,16 +506,23 @@ impl Core {
     }
 
     fn on_pull(&mut self, conversation: &str, mut page: Value, now: u64) {
-        let more = page["more"].as_bool() == Some(true);
+        if !self.logs.contains_key(conversation) {
+            return;
+        }
         self.apply_items(conversation, page["entries"].take(), now);
         if let Some(log) = self.logs.get_mut(conversation) {
-            log.pulled(more, now);
+            match page["head_seq"].as_u64() {
+                Some(head) if page["more"].as_bool() != Some(true) => {
+                    log.pulled_to_the_end(head, now);
+                }
+                _ => log.pulled(page["more"].as_bool() == Some(true), now),
+            }
         }
     }
 
     /// What is missing is pulled again later, or else is not for this device.
     fn on_pull_refused(&mut self, conversation: &str, error: &Value, now: u64) {
-        let log = self.logs.entry(conversation.to_owned()).or_default();
+        let Some(log) = self.logs.get_mut(conversation) else { return };
         if error["retry"].as_bool() == Some(true) {
             log.pulled(false, now);
         } else {
@@ -563,6 +608,134 @@ mod tests {
         let pull: Value = serde_json::from_str(&core.take_frames()[0]).unwrap();
         assert_eq!(pull["type"], "pull");
         assert_eq!(pull["payload"], json!({ "conversation": "group:g", "from": 1, "to": 1 }));
+    }
+
+    /// What was sent since it was asked last, by type.
+    fn sent(core: &mut Core, now: u64) -> Vec<Value> {
+        core.poll(now);
+        core.take_frames().iter().map(|frame| serde_json::from_str(frame).unwrap()).collect()
+    }
+
+    fn kinds(frames: &[Value]) -> Vec<&str> {
+        frames.iter().filter_map(|frame| frame["type"].as_str()).collect()
+    }
+
+    fn live(conversation: &str, seq: u64) -> Value {
+        let payload = json!({ "conversation": conversation, "seq": seq, "kind": "text" });
+        json!({ "type": "message", "payload": payload })
+    }
+
+    fn synced(epoch: &str, conversations: &Value, more: bool) -> Value {
+        json!({ "epoch": epoch, "conversations": conversations, "rev": 7, "more": more })
+    }
+
+    #[test]
+    fn another_epoch_leaves_nothing_of_the_old_history() {
+        let (mut core, id) = connected();
+        let old = json!([
+            { "id": "group:a", "from_seq": 1, "head_seq": 1, "entries": [{ "seq": 1 }] },
+            { "id": "group:b", "from_seq": 1, "head_seq": 1, "entries": [{ "seq": 1 }] },
+            { "id": "group:gone", "from_seq": 1, "head_seq": 1, "entries": [{ "seq": 1 }] },
+        ]);
+        say(&mut core, 1, &ack(&json!(id), &synced("old", &old, false)));
+        // Ahead of a hole, and of a head that the restored store does not have.
+        for conversation in ["group:a", "group:b", "group:gone"] {
+            say(&mut core, 2, &live(conversation, 5));
+        }
+        core.disconnected();
+        core.take_events();
+        let frames = say(&mut core, 3, &json!({ "type": "connected", "payload": { "user": "a" } }));
+        assert_eq!(kinds(&frames), ["sync"], "old cursors are not confirmed to another store");
+        let first = json!([{
+            "id": "group:a", "reset": true, "from_seq": 2, "head_seq": 4,
+            "entries": [{ "seq": 2 }, { "seq": 3 }, { "seq": 4, "new": true }],
+        }]);
+        let frames = say(&mut core, 4, &ack(&frames[0]["id"], &synced("new", &first, true)));
+        let [next] = frames.as_slice() else { panic!("{frames:?}") };
+        assert_eq!(next["payload"]["cursors"], json!({ "group:a": 4 }));
+        // Asked with the new epoch and no cursor, the server does not speak of a reset.
+        let second = json!([{
+            "id": "group:b", "from_seq": 4, "head_seq": 4, "entries": [{ "seq": 4 }],
+        }]);
+        let frames = say(&mut core, 5, &ack(&next["id"], &synced("new", &second, false)));
+        assert_eq!(kinds(&frames), ["received", "received"]);
+        assert_eq!(
+            core.take_events()[1..],
+            [
+                Event::Reset { conversation: "group:a".into(), from_seq: 2 },
+                Event::Entry(json!({ "seq": 2 })),
+                Event::Entry(json!({ "seq": 3 })),
+                Event::Entry(json!({ "seq": 4, "new": true })),
+                Event::Reset { conversation: "group:b".into(), from_seq: 4 },
+                Event::Entry(json!({ "seq": 4 })),
+                Event::Reset { conversation: "group:gone".into(), from_seq: 1 },
+                Event::Synced,
+            ]
+        );
+        assert_eq!(sent(&mut core, 5 + 10 * PATIENCE_MS), [] as [Value; 0]);
+        assert_eq!(core.cursors().collect::<Vec<_>>(), [("group:a", 4), ("group:b", 4)]);
+    }
+
+    #[test]
+    fn a_pull_that_finds_the_end_is_the_last_one() {
+        let (mut core, id) = connected();
+        say(&mut core, 1, &ack(&json!(id), &synced("e", &json!([]), false)));
+        let lag = json!({ "type": "lag", "payload": { "conversation": "group:a", "head": 9 } });
+        say(&mut core, 2, &lag);
+        let pulls = sent(&mut core, 2 + PATIENCE_MS);
+        assert_eq!(kinds(&pulls), ["pull"]);
+        let page = json!({ "entries": [{ "seq": 1 }], "head_seq": 1, "more": false });
+        say(&mut core, 3 + PATIENCE_MS, &ack(&pulls[0]["id"], &page));
+        assert_eq!(sent(&mut core, 10 * PATIENCE_MS), [] as [Value; 0]);
+    }
+
+    #[test]
+    fn no_more_in_flight_than_the_server_takes() {
+        let mut core = Core::new();
+        for n in 0..10 {
+            core.request("history", json!({ "n": n }));
+            assert!(core.send("user:b", json!(n), "text", &format!("c-{n}")));
+        }
+        let limits = json!({ "commands_in_flight": 6 });
+        let hello = json!({ "type": "connected", "payload": { "user": "a", "limits": limits } });
+        let frames = say(&mut core, 0, &hello);
+        assert_eq!(kinds(&frames), ["sync", "history", "history", "history", "history", "history"]);
+        // More comes as replies come, and not before.
+        assert_eq!(sent(&mut core, 1), [] as [Value; 0]);
+        let nothing = synced("e", &json!([]), false);
+        assert_eq!(kinds(&say(&mut core, 2, &ack(&frames[0]["id"], &nothing))), ["history"]);
+        // What is dropped makes a sync wanted, which waits for room too, and goes first.
+        let lag = json!({ "type": "lag", "payload": {} });
+        assert_eq!(say(&mut core, 3, &lag), [] as [Value; 0]);
+        assert_eq!(kinds(&say(&mut core, 4, &ack(&frames[1]["id"], &json!({})))), ["sync"]);
+    }
+
+    #[test]
+    fn few_pulls_at_a_time() {
+        let (mut core, id) = connected();
+        say(&mut core, 1, &ack(&json!(id), &synced("e", &json!([]), false)));
+        for n in 0..10 {
+            say(&mut core, 2, &live(&format!("group:{n}"), 2));
+        }
+        let pulls = sent(&mut core, 2 + PATIENCE_MS);
+        assert_eq!(kinds(&pulls), ["pull"; PULLS_MAX]);
+        assert_eq!(sent(&mut core, 3 + PATIENCE_MS), [] as [Value; 0]);
+        let page = json!({ "entries": [{ "seq": 1 }], "head_seq": 2, "more": false });
+        let next = say(&mut core, 3 + PATIENCE_MS, &ack(&pulls[0]["id"], &page));
+        assert_eq!(kinds(&next), ["received", "pull"]);
+        assert_eq!(next[1]["payload"]["conversation"], "group:4");
+    }
+
+    #[test]
+    fn requests_that_find_no_room_to_wait_are_told() {
+        let mut core = Core::new();
+        for n in 0..REQUESTS_MAX {
+            core.request("history", json!({ "n": n }));
+        }
+        assert_eq!(core.take_events(), []);
+        let ticket = core.request("history", json!({}));
+        let error = json!({ "reason": "queue_full", "retry": true });
+        assert_eq!(core.take_events(), [Event::Reply { ticket, outcome: Err(error) }]);
     }
 
     #[test]
