@@ -7,8 +7,8 @@
  * @property {number} [maxMs] ceiling of every delay; 30,000 by default
  * @property {number} [attempts] attempts in a row before giving up; 10 by default, may be `Infinity`
  * @property {'full' | 'none'} [jitter] `full` by default: between zero and the ceiling
- * @property {number} [stableMs] a connection that lasted this long makes the count start again;
- *   5,000 by default
+ * @property {number} [stableMs] a connection that lasted this long makes the count start again, as
+ *   does one that was synced; 5,000 by default
  */
 
 /** @type {Required<ReconnectOptions>} */

@@ -445,15 +445,16 @@ export class Client {
     }
   }
 
-  /** Sends what may be sent now: reads first, they are few and somebody waits. */
+  /** Sends what may be sent now: pulls first, then reads, which are few and somebody waits. */
   #pump() {
     const connection = this.#link.connection;
     // A reply may come from within a call; one pump at a time keeps the order.
     if (!connection || this.#pumping) return;
     this.#pumping = true;
+    this.#pull();
     const { limits = {} } = connection.session;
     const now = this.#clock.now();
-    const window = Math.max(2, limits.commands_in_flight ?? WINDOW_DEFAULT);
+    const window = windowOf(connection);
     while (connection.inFlight < window - 1 && this.#requests.sendNext(connection));
     this.#outbox.expire(now, limits.dedupe_window_ms ?? DEDUPE_WINDOW_DEFAULT_MS);
     while (connection.inFlight < Math.max(1, window - WINDOW_RESERVE)) {
@@ -621,9 +622,13 @@ export class Client {
       if (connection !== this.#link.connection) return;
       if (!error) {
         this.#syncCalled = false;
-        if (this.#replica.applySync(page, this.#clock.now())) this.#callSync();
-        else if (!this.#syncCalled) this.#emit('synced', { rev: page.rev });
-        this.#pull();
+        if (this.#replica.applySync(page, this.#clock.now())) {
+          this.#callSync();
+        } else if (!this.#syncCalled) {
+          this.#link.progressed();
+          this.#emit('synced', { rev: page.rev });
+        }
+        this.#pump();
       } else if (error.retry) {
         const ms = error.retryAfterMs ?? SYNC_RETRY_MS;
         this.#syncTimer = this.#clock.setTimeout(() => this.#callSync(), ms);
@@ -634,11 +639,15 @@ export class Client {
     });
   }
 
-  /** Pulls the holes that are due, and sets the timer for the next one. */
+  /**
+   * Pulls the holes that are due, and sets the timer for the next one. A few at a time: the server
+   * answers one after the other and meanwhile reads nothing else. The rest waits for a reply.
+   */
   #pull() {
     const connection = this.#link.connection;
     if (!connection) return;
-    for (const range of this.#replica.due(this.#clock.now(), PULLS_MAX - this.#pulls)) {
+    const room = () => Math.min(PULLS_MAX - this.#pulls, windowOf(connection) - 1 - connection.inFlight);
+    for (const range of this.#replica.due(this.#clock.now(), Math.max(0, room()))) {
       this.#pulls += 1;
       connection.call('pull', range, (error, page) => {
         this.#pulls -= 1;
@@ -646,12 +655,12 @@ export class Client {
         const now = this.#clock.now();
         if (error) this.#replica.pullFailed(range.conversation, now);
         else this.#replica.applyPull(range.conversation, page, now);
-        this.#pull();
+        this.#pump();
       });
     }
     this.#clock.clearTimeout(this.#pullTimer);
     const at = this.#replica.nextDue;
-    if (at !== null && this.#pulls < PULLS_MAX) {
+    if (at !== null && room() > 0) {
       this.#pullTimer = this.#clock.setTimeout(() => this.#pull(), Math.max(0, at - this.#clock.now()));
     }
   }
@@ -688,6 +697,15 @@ export class Client {
     const own = this.#options.WebSocket ?? globalThis.WebSocket;
     return own ?? (await import('./node-websocket.js')).NodeWebSocket;
   }
+}
+
+/**
+ * How many commands may be in flight. One of them is kept for the sync.
+ * @param {import('./connection.js').Connection} connection
+ * @returns {number}
+ */
+function windowOf(connection) {
+  return Math.max(2, connection.session.limits?.commands_in_flight ?? WINDOW_DEFAULT);
 }
 
 /** Takes `group:ID` and `ID`. */

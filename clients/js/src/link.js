@@ -78,6 +78,11 @@ export class Link {
     else this.connection?.probe(PROBE_MS);
   }
 
+  /** The connection is of use: the count of attempts starts again. */
+  progressed() {
+    if (this.connection) this.#attempt = 0;
+  }
+
   /**
    * Ends for good.
    * @param {string} reason

@@ -19,6 +19,8 @@
  * @property {number | null} cursor everything up to here was delivered; null until a sync told
  * @property {boolean} stale a cursor of an earlier epoch was dropped
  * @property {number} head the newest seq known of
+ * @property {number} headSincePull the newest that was heard of since the pull under way was asked
+ *   for, which its answer may be too old to know
  * @property {Map<number, {item: Item, bytes: number}>} held what came too early, by seq
  * @property {number | null} gapAt when the hole is to be pulled
  * @property {boolean} pulling
@@ -42,6 +44,17 @@ const throughOf = (item) => (item.type === 'void' ? item.through : item.seq);
 /** @param {Item} item Roughly what it occupies, in bytes. */
 const weightOf = (item) =>
   item.type === 'void' ? 64 : 256 + (JSON.stringify(item.content)?.length ?? 0) * 2;
+/** @param {Log} log @param {number} head */
+const know = (log, head) => {
+  log.head = Math.max(log.head, head);
+  log.headSincePull = Math.max(log.headSincePull, head);
+};
+/** @param {Log} log The end of what was delivered or is held. */
+const endOf = (log) => {
+  let end = log.cursor ?? 0;
+  for (const { item } of log.held.values()) end = Math.max(end, throughOf(item));
+  return end;
+};
 
 export class Replica {
   /** @type {Map<string, Log>} */
@@ -193,10 +206,10 @@ export class Replica {
     if (jump) {
       const announced = reset || log.stale;
       log.cursor = fromSeq - 1;
-      log.head = 0;
       log.stale = false;
       this.#setGap(log, null);
       this.#release(log, log.cursor);
+      log.head = endOf(log);
       this.#out.summary(summary, { reset: announced, fromSeq });
       this.#drain(log, 0);
     } else {
@@ -264,6 +277,7 @@ export class Replica {
       if (pulls.length >= max) break;
       if (log.gapAt > now || log.pulling || log.cursor === null) continue;
       log.pulling = true;
+      log.headSincePull = 0;
       const first = log.held.size > 0 ? Math.min(...log.held.keys()) - 1 : 0;
       pulls.push({ conversation: log.id, from: log.cursor + 1, to: Math.max(log.head, first) });
     }
@@ -293,6 +307,15 @@ export class Replica {
     log.pulling = false;
     const before = log.cursor;
     for (const item of page.entries) this.#accept(item, now);
+    if (!page.more) {
+      // Whatever was said of a later head before the pull was asked for is not so.
+      log.head = Math.max(page.head_seq, endOf(log), log.headSincePull);
+      if (log.head <= log.cursor) {
+        log.fruitless = 0;
+        this.#setGap(log, null);
+        return;
+      }
+    }
     if (log.cursor > before) {
       log.fruitless = 0;
       if (log.gapAt !== null) this.#setGap(log, now);
@@ -341,6 +364,7 @@ export class Replica {
         cursor: null,
         stale: false,
         head: 0,
+        headSincePull: 0,
         held: new Map(),
         gapAt: null,
         pulling: false,
@@ -352,7 +376,7 @@ export class Replica {
   }
 
   #note(log, head, now) {
-    log.head = Math.max(log.head, head);
+    know(log, head);
     if (log.head > log.cursor) this.#setGap(log, Math.min(log.gapAt ?? now, now));
   }
 
@@ -380,7 +404,7 @@ export class Replica {
   }
 
   #hold(log, item, now) {
-    log.head = Math.max(log.head, throughOf(item));
+    know(log, throughOf(item));
     this.#setGap(log, log.gapAt ?? now + OVERTAKING_MS);
     if (log.held.has(item.seq)) return;
     const bytes = weightOf(item);

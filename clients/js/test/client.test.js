@@ -181,6 +181,77 @@ test('it gives up after the attempts it may make, and connect() tries again', as
   await clock.until(() => client.state.name === 'online');
 });
 
+test('attempts are counted from the last connection that was synced', async () => {
+  const clock = new TestClock(() => 0.5);
+  const server = new FakeServer(clock);
+  const { client, states } = await start({ clock, server, reconnect: { attempts: 2, stableMs: 1e9 } });
+  let synced = 1;
+  client.on('synced', () => (synced += 1));
+  for (let round = 2; round < 10; round += 1) {
+    server.cutAll(4008);
+    await clock.until(() => synced === round);
+  }
+  server.refuse = ({ type }) => (type === 'sync' ? 'silence' : null);
+  const before = states.length;
+  for (const name of ['reconnecting', 'reconnecting', 'offline']) {
+    await clock.until(() => client.state.name === 'online');
+    server.cutAll(4008);
+    await clock.until(() => client.state.name !== 'online');
+    assert.equal(client.state.name, name);
+  }
+  assert.equal(states.slice(before).filter((name) => name === 'connecting').length, 2);
+});
+
+test('few pulls at a time, and all within the window', async () => {
+  const check = async (window, most) => {
+    const clock = new TestClock(seeded(6));
+    const server = new FakeServer(clock, { random: seeded(6), delayMs: 100 });
+    server.limits = { ...server.limits, commands_in_flight: window };
+    for (let n = 0; n < 12; n += 1) server.group(`g${n}`, ['alice', 'bob']);
+    const begin = (i) => {
+      for (let n = 0; n < 12; n += 1) {
+        server.write('bob', { to: `group:g${n}`, content: i, client_id: `${n}-${i}` });
+      }
+    };
+    begin(0);
+    const { client, received } = await start({ clock, server });
+    await clock.until(() => received.length === 12);
+    server.link.lose = 1;
+    begin(1);
+    let inFlight = 0;
+    let pulls = 0;
+    const seen = { inFlight: 0, pulls: 0 };
+    for (const socket of server.sockets) {
+      const send = socket.send.bind(socket);
+      socket.send = (text) => {
+        const { type, id } = JSON.parse(text);
+        if (id !== undefined) inFlight += 1;
+        if (type === 'pull') pulls += 1;
+        seen.inFlight = Math.max(seen.inFlight, inFlight);
+        seen.pulls = Math.max(seen.pulls, pulls);
+        send(text);
+      };
+      const { onmessage } = socket;
+      socket.onmessage = (message) => {
+        const { type, payload } = JSON.parse(message.data);
+        if (type === 'ack') inFlight -= 1;
+        if (type === 'ack' && payload.entries && !('floor_seq' in payload)) pulls -= 1;
+        onmessage(message);
+      };
+    }
+    for (const socket of server.sockets) server.ping(socket);
+    const histories = Array.from({ length: 30 }, (_, n) => client.history(`group:g${n % 12}`));
+    await clock.until(() => received.length === 24);
+    await clock.finish(Promise.all(histories));
+    assert.ok(seen.inFlight <= window, `${seen.inFlight} of ${window}`);
+    assert.equal(seen.pulls, most);
+    client.close();
+  };
+  await check(16, 4);
+  await check(3, 2);
+  await check(2, 1);
+});
+
 test('a server that has gone silent is given up', async () => {
   const { client, clock } = await start();
   await clock.advance(44_000);

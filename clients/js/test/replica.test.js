@@ -86,6 +86,36 @@ test('pulls that bring nothing end in a sync, not in a loop', () => {
   assert.equal(r.nextDue, null);
 });
 
+test('a pull that finds the end is the last one', () => {
+  const check = (meanwhile, headSeq, next) => {
+    const { r, log } = replica();
+    r.note('c', 9, 0);
+    assert.deepEqual(r.due(0), [{ conversation: 'c', from: 1, to: 9 }]);
+    meanwhile(r);
+    r.applyPull('c', { entries: [message(1)], head_seq: headSeq, more: false }, 10);
+    assert.deepEqual(r.due(60_000), next);
+    assert.equal(log.syncs, 0);
+  };
+  const pull = (to) => [{ conversation: 'c', from: 2, to }];
+  check(() => {}, 1, []);
+  check(() => {}, 0, []);
+  check(() => {}, 3, pull(3));
+  // What came while the pull was under way may be newer than its answer.
+  check((r) => r.offer(message(7), 5), 1, pull(7));
+  check((r) => r.note('c', 8, 5), 1, pull(8));
+});
+
+test('a head of an earlier epoch is not asked for in the next one', () => {
+  const { r, log } = replica(5);
+  r.offer(message(9), 0);
+  r.begin('e2');
+  const entries = [message(1), message(2)];
+  r.applySync(page([conversation({ reset: true, from_seq: 1, head_seq: 2, entries })], { epoch: 'e2' }), 0);
+  for (const seq of [3, 4, 5, 6, 7, 8]) r.offer(message(seq), 0);
+  assert.deepEqual(log.seqs, [1, 2, 3, 4, 5, 6, 7, 8], 'nothing held of the old history comes');
+  assert.equal(r.nextDue, null);
+});
+
 test('live entries wait for the sync', () => {
   const { r, log } = replica(2);
   r.begin('e1');
