@@ -3,11 +3,14 @@
 //! to the session.)
 //!
 //! Invariant: a token is used only where all that were brought are good and name one user. A
-//! cookie counts only for a page of an allowed origin, because a browser sends it for any page.
+//! cookie counts only for the server's own pages and those of an origin that the configuration
+//! names, because a browser sends it for any page: `*` would let every page speak as its visitor.
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
 use hubbub_proto::{DeviceId, Identity, Reason, Refusal};
+
+use crate::handshake::HandshakePolicy;
 
 /// Most tokens that one request may bring.
 const TOKENS_MAX: usize = 8;
@@ -29,7 +32,11 @@ pub(crate) struct Credentials {
 
 impl Credentials {
     /// Collects them. The origin has been checked.
-    pub(crate) fn collect(headers: &HeaderMap, query: Option<&str>, cookie: &str) -> Self {
+    pub(crate) fn collect(
+        headers: &HeaderMap,
+        query: Option<&str>,
+        policy: &HandshakePolicy,
+    ) -> Self {
         let mut found = Self::default();
         for value in headers.get_all(AUTHORIZATION) {
             found.by_header = true;
@@ -57,8 +64,8 @@ impl Credentials {
                 _ => {}
             }
         }
-        if crate::origin::is_present(headers) {
-            found.tokens.extend(cookies(headers, cookie).map(str::to_owned));
+        if crate::origin::is_trusted(headers, &policy.allowed_origins) {
+            found.tokens.extend(cookies(headers, &policy.cookie).map(str::to_owned));
         }
         found
     }
@@ -176,7 +183,11 @@ mod tests {
         for (name, value) in lines {
             headers.append(name.clone(), value.parse().unwrap());
         }
-        Credentials::collect(&headers, query, "hubbub_token").identify(verify)
+        let policy = HandshakePolicy {
+            allowed_origins: vec!["*".into(), "http://here".into()],
+            cookie: "hubbub_token".into(),
+        };
+        Credentials::collect(&headers, query, &policy).identify(verify)
     }
 
     fn check(
@@ -214,6 +225,11 @@ mod tests {
         check(&[page.clone(), (COOKIE, "x=y; hubbub_token=a; z")], None, Ok(Some("a")));
         check(&[page.clone(), (COOKIE, "hubbub_token=\"a\"")], None, Ok(Some("a")));
         check(&[page, (COOKIE, "other=a")], None, Ok(None));
+        // Every page may connect, but only the named one with what the browser adds.
+        let other = (ORIGIN, "http://elsewhere");
+        check(&[other.clone(), (COOKIE, "hubbub_token=a")], None, Ok(None));
+        check(&[other.clone(), (COOKIE, "hubbub_token=a")], Some("token=b"), Ok(Some("b")));
+        check(&[other, (COOKIE, "hubbub_token=!bad")], None, Ok(None));
     }
 
     #[test]
@@ -248,7 +264,8 @@ mod tests {
             ("device=%20", true),
             ("device=", true),
         ] {
-            let found = Credentials::collect(&HeaderMap::new(), Some(query), "");
+            let found =
+                Credentials::collect(&HeaderMap::new(), Some(query), &HandshakePolicy::default());
             assert_eq!(found.malformed.is_some(), malformed, "{query}");
         }
     }

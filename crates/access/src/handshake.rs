@@ -20,7 +20,7 @@ use crate::rejection::Rejection;
 /// What the configuration says about handshakes.
 #[derive(Clone, Debug, Default)]
 pub struct HandshakePolicy {
-    /// Origins besides the server's own, as a browser writes them; `*` for all.
+    /// Origins besides the server's own, as a browser writes them; `*` for all, without the cookie.
     pub allowed_origins: Vec<String>,
     /// The cookie that may hold a token.
     pub cookie: String,
@@ -47,7 +47,7 @@ pub(crate) fn decide(
         return Err(Rejection::origin());
     }
     let (codec, subprotocol) = negotiate(&request.headers)?;
-    let credentials = Credentials::collect(&request.headers, request.uri.query(), &policy.cookie);
+    let credentials = Credentials::collect(&request.headers, request.uri.query(), policy);
     if let Some(what) = credentials.malformed {
         return Err(Rejection::bad_request(what));
     }

@@ -100,6 +100,25 @@ fn which_pages() {
 }
 
 #[test]
+fn whose_cookie_counts() {
+    let policy = HandshakePolicy {
+        allowed_origins: vec!["*".into(), "https://app.example".into()],
+        cookie: "hubbub_token".into(),
+    };
+    for (origin, expected) in [
+        ("http://here", Some("alice")),
+        ("https://app.example", Some("alice")),
+        ("https://evil.example", None),
+        ("null", None),
+    ] {
+        let parts = changed("/ws", &[("origin", origin), ("cookie", "hubbub_token=alice")]);
+        let upgrade = decide(&parts, &policy, verify).ok().unwrap();
+        let OpeningKind::Session { identity, .. } = upgrade.kind else { panic!("{origin}") };
+        assert_eq!(identity.as_ref().map(|known| known.user.as_str()), expected, "{origin}");
+    }
+}
+
+#[test]
 fn who_speaks() {
     check("/ws?token=alice", &[], "alice");
     check("/ws?token=bad", &[], "closed 4001");

@@ -15,14 +15,23 @@ pub(crate) fn is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
         Named::Unclear => false,
         Named::Once(origin) => {
             allowed.iter().any(|known| known == "*" || known.eq_ignore_ascii_case(origin))
-                || matches!(only(headers, &HOST), Named::Once(host) if is_same(origin, host))
+                || is_own(headers, origin)
         }
     }
 }
 
-/// Whether the request comes from a page at all.
-pub(crate) fn is_present(headers: &HeaderMap) -> bool {
-    headers.contains_key(ORIGIN)
+/// Whether the request comes from a page that may use what the browser adds by itself: a cookie
+/// comes with the request of any page, whoever wrote it. `*` trusts no page, and `null` names none:
+/// a sandboxed frame of any page says so.
+pub(crate) fn is_trusted(headers: &HeaderMap, allowed: &[String]) -> bool {
+    let Named::Once(origin) = only(headers, &ORIGIN) else { return false };
+    let named = |known: &String| known.contains("://") && known.eq_ignore_ascii_case(origin);
+    allowed.iter().any(named) || is_own(headers, origin)
+}
+
+/// Whether the page comes from where the request goes to.
+fn is_own(headers: &HeaderMap, origin: &str) -> bool {
+    matches!(only(headers, &HOST), Named::Once(host) if is_same(origin, host))
 }
 
 /// Whether `Host` names this machine as only itself does. A page of the attacker's whose name was
@@ -99,6 +108,28 @@ mod tests {
         check("a", "http://app.example", &["https://app.example"], false);
         check("a", "null", &["null"], true);
         check("a", "http://anything", &["*"], true);
+    }
+
+    #[test]
+    fn trusted_with_cookies() {
+        let check = |origin: &str, allowed: &[&str], expected: bool| {
+            let headers = headers(&[(&HOST, "chat.example"), (&ORIGIN, origin)]);
+            let allowed: Vec<String> = allowed.iter().map(|&known| known.to_owned()).collect();
+            assert_eq!(is_trusted(&headers, &allowed), expected, "{origin} {allowed:?}");
+        };
+        check("https://chat.example", &[], true);
+        check("https://chat.example", &["*"], true);
+        check("https://app.example", &["https://app.example"], true);
+        check("https://app.example", &["*", "https://App.example"], true);
+        check("https://evil.example", &["*"], false);
+        check("https://evil.example", &["*", "https://app.example"], false);
+        check("*", &["*"], false);
+        check("null", &["*"], false);
+        check("null", &["null"], false);
+        assert!(!is_trusted(&headers(&[(&HOST, "chat.example")]), &["*".into()]));
+        let mut twice = headers(&[(&HOST, "a"), (&ORIGIN, "http://a")]);
+        twice.append(ORIGIN, "http://a".parse().unwrap());
+        assert!(!is_trusted(&twice, &["http://a".into()]));
     }
 
     #[test]
