@@ -3,21 +3,28 @@
 use hubbub_sim::{Config, Promise, Sabotage, run};
 
 /// Seeds within which a broken promise must be noticed.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 500;
 
+/// The first of `expect` must be noticed; the others may be before.
 fn check(sabotage: Sabotage, expect: &[Promise]) {
     let config = Config { sabotage: Some(sabotage), ..Config::default() };
-    let violation = (0..SEEDS).find_map(|seed| run(seed, &config).err());
-    let violation = violation.unwrap_or_else(|| panic!("{sabotage:?} was not noticed"));
-    println!("{sabotage:?}: seed {}: {}", violation.seed, violation.what);
-    assert!(expect.contains(&violation.promise), "{sabotage:?}: {violation}");
+    for seed in 0..SEEDS {
+        let Err(violation) = run(seed, &config) else { continue };
+        println!("{sabotage:?}: seed {}: {}", violation.seed, violation.what);
+        assert!(expect.contains(&violation.promise), "{sabotage:?}: {violation}");
+        if violation.promise == expect[0] {
+            return;
+        }
+    }
+    panic!("{sabotage:?} was not noticed as {:?}", expect[0]);
 }
 
 #[test]
 fn every_sabotage_is_noticed() {
     for sabotage in Sabotage::ALL {
         let expect: &[Promise] = match sabotage {
-            Sabotage::AckBeforeCommit => &[Promise::P1],
+            // What was acked and is lost may be a read.
+            Sabotage::AckBeforeCommit => &[Promise::P1, Promise::P5],
             Sabotage::ForgetClientIds | Sabotage::RenameRetries => &[Promise::P2],
             Sabotage::SwapCommands | Sabotage::SkipSeq => &[Promise::P3],
             Sabotage::EchoToSender
