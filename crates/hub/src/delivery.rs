@@ -5,6 +5,8 @@
 //! `lag` once the outbox has drained below a quarter (what was dropped lies before the `lag`, so
 //! nothing can fall behind it); replies and the session's own events never, but above half an
 //! outbox nothing more is read from that connection, and above the limit it is closed with 4008.
+//! Where the shard itself was behind and entries were dropped before they got here, all its
+//! sessions are told in the same way, after what came before those entries.
 
 use hubbub_proto::codec::Codec;
 use hubbub_proto::event::Ack;

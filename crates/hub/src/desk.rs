@@ -123,6 +123,10 @@ impl Desk {
         ConnId { shard: self.shard, slot: at.slot, generation: at.generation }
     }
 
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.settings.inboxes[usize::from(self.shard)]
+    }
+
     pub(crate) fn push_ready(&mut self, at: At, connection: &mut Connection) {
         if !connection.ready {
             connection.ready = true;
@@ -151,6 +155,14 @@ impl Desk {
         }
     }
 
+    /// The connection is to be flushed in this tick.
+    pub(crate) fn mark_dirty(&mut self, at: At, dirty: &mut bool) {
+        if !*dirty {
+            *dirty = true;
+            self.dirty.push(at);
+        }
+    }
+
     /// The outbox of a connection that has something to write in this tick.
     pub(crate) fn outbox<'c>(
         &mut self,
@@ -158,10 +170,7 @@ impl Desk {
         outbox: &'c mut Option<Box<Outbox>>,
         dirty: &mut bool,
     ) -> &'c mut Outbox {
-        if !*dirty {
-            *dirty = true;
-            self.dirty.push(at);
-        }
+        self.mark_dirty(at, dirty);
         outbox.get_or_insert_with(|| self.pool.pop().unwrap_or_default())
     }
 

@@ -34,7 +34,8 @@ pub struct HubConfig {
     pub shards: u16,
     /// The limits of every connection.
     pub limits: Limits,
-    /// Bytes waiting for a shard above which volatile publications are dropped.
+    /// Bytes waiting for a shard above which events are dropped; where entries were among them, the
+    /// shard's sessions are told that they lag.
     pub inbox_bytes_max: usize,
     /// Tells the time. Should not follow leaps of the system's clock: deadlines stand still while
     /// it is behind where it was.
@@ -140,7 +141,8 @@ impl Hub {
     }
 
     /// Hands over a socket whose upgrade was answered, with the bytes that were read beyond the
-    /// request. It goes to the shard with the fewest connections and stays there.
+    /// request. It goes to the shard with the fewest connections and stays there. Once the shards
+    /// have ended, it is closed with 1001 at once.
     pub fn adopt(&self, stream: TcpStream, already_read: Bytes, opening: Opening) {
         let shards = self.loads.iter().zip(&*self.settings.inboxes);
         if let Some((load, inbox)) = shards.min_by_key(|(load, _)| load.load(Relaxed)) {

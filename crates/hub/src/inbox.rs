@@ -1,9 +1,12 @@
 //! What other threads tell a shard.
 //!
 //! Invariants: posts arrive in the order in which one thread sent them; a wake-up cannot be lost,
-//! because `sleeping` changes under the same lock as the posts. Bounded: above `bytes_max`
-//! volatile publications are dropped and counted; the number of all other posts is bounded by the
-//! connections' windows and by the batches of the writer.
+//! because `sleeping` changes under the same lock as the posts. Bounded: above `bytes_max` all
+//! publications and pushes are dropped and counted, volatile or not, until the shard takes what is
+//! there; where entries were among them, the shard tells its sessions to pull. What is never
+//! dropped is bounded elsewhere: replies and attachments by the windows of the connections, sockets
+//! and what signing in brings by the number of connections, changes of membership by the
+//! commands that the writer has queued.
 
 use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -41,6 +44,9 @@ pub(crate) enum Post {
         user: UserId,
         topic: Topic,
     },
+    End {
+        topic: Topic,
+    },
     /// Connections of this user and device that were opened before `opened` are to be closed.
     Replace {
         user: UserId,
@@ -56,29 +62,24 @@ pub(crate) enum Post {
 }
 
 impl Post {
-    /// Roughly what it occupies, in bytes.
-    fn weight(&self) -> usize {
-        size_of::<Self>()
-            + match self {
-                Self::Publish(broadcast) => match &broadcast.publication().event {
-                    Event::Entry(delivered) => 600 + 2 * delivered.entry.content.get().len(),
-                    _ => 500,
-                },
-                Self::Push { event: Event::Entry(delivered), .. } => {
-                    delivered.entry.content.get().len()
-                }
-                Self::Attach { topics, .. } => topics.len() * 64,
-                _ => 0,
-            }
+    /// How it may be dropped; `None` for what must arrive. A push is part of a redelivery, which is
+    /// tried again.
+    fn class(&self) -> Option<DeliveryClass> {
+        match self {
+            Self::Publish(broadcast) => Some(broadcast.publication().class),
+            Self::Push { .. } => Some(DeliveryClass::Durable),
+            _ => None,
+        }
     }
+}
 
-    fn is_volatile(&self) -> bool {
-        matches!(
-            self,
-            Self::Publish(broadcast)
-                if broadcast.publication().class == DeliveryClass::Volatile
-        )
-    }
+/// What was dropped because the shard was behind.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Losses {
+    /// Nobody needs to know of these.
+    pub(crate) volatile: u64,
+    /// Entries, later than everything that was taken and was posted before them.
+    pub(crate) durable: u64,
 }
 
 /// See the module.
@@ -93,17 +94,24 @@ struct State {
     posts: Vec<Post>,
     bytes: usize,
     sleeping: bool,
-    dropped: u64,
+    losses: Losses,
+    /// The shard has ended.
+    closed: bool,
 }
 
 impl State {
-    /// Drops the volatile posts for which there is no room. Answers what is left and its weight.
-    fn without_volatile(&mut self, posts: Vec<Post>, bytes_max: usize) -> (usize, Vec<Post>) {
+    /// Drops what may be dropped and has no room. Answers what is left and its weight.
+    fn admit(&mut self, posts: Vec<Post>, bytes_max: usize) -> (usize, Vec<Post>) {
         let mut bytes = 0;
         let mut kept = Vec::with_capacity(posts.len());
         for post in posts {
-            if self.bytes + bytes > bytes_max && post.is_volatile() {
-                self.dropped += 1;
+            if self.bytes + bytes > bytes_max
+                && let Some(class) = post.class()
+            {
+                match class {
+                    DeliveryClass::Volatile => self.losses.volatile += 1,
+                    DeliveryClass::Durable => self.losses.durable += 1,
+                }
                 continue;
             }
             bytes += post.weight();
@@ -132,8 +140,12 @@ impl Inbox {
         let mut bytes = posts.iter().map(Post::weight).sum::<usize>();
         let wake = {
             let mut state = self.state();
+            if state.closed {
+                drop(state);
+                return turn_away(posts);
+            }
             if state.bytes + bytes > self.bytes_max {
-                (bytes, posts) = state.without_volatile(posts, self.bytes_max);
+                (bytes, posts) = state.admit(posts, self.bytes_max);
             }
             state.bytes += bytes;
             if state.posts.is_empty() {
@@ -148,13 +160,14 @@ impl Inbox {
         }
     }
 
-    /// Swaps the posts into `into`, which must be empty. Answers how many were dropped.
-    pub(crate) fn take(&self, into: &mut Vec<Post>) -> u64 {
+    /// Swaps the posts into `into`, which must be empty. Answers what was dropped since the last
+    /// time.
+    pub(crate) fn take(&self, into: &mut Vec<Post>) -> Losses {
         let mut state = self.state();
         state.sleeping = false;
         state.bytes = 0;
         std::mem::swap(&mut state.posts, into);
-        std::mem::take(&mut state.dropped)
+        std::mem::take(&mut state.losses)
     }
 
     /// Announces that the shard will sleep until it is woken; false when there are posts already.
@@ -162,6 +175,25 @@ impl Inbox {
         let mut state = self.state();
         state.sleeping = state.posts.is_empty();
         state.sleeping
+    }
+
+    /// The shard has ended: nothing is kept from here on, and sockets are closed.
+    pub(crate) fn close(&self) {
+        let posts = {
+            let mut state = self.state();
+            state.closed = true;
+            std::mem::take(&mut state.posts)
+        };
+        turn_away(posts);
+    }
+}
+
+/// Closes the sockets among posts that nobody will take.
+fn turn_away(posts: Vec<Post>) {
+    for post in posts {
+        if let Post::Adopt(adoption) = post {
+            adoption.turn_away();
+        }
     }
 }
 
@@ -175,6 +207,7 @@ mod tests {
     use mio::{Events, Poll, Token};
 
     use super::*;
+    use crate::weight::samples::delivered;
 
     fn inbox(bytes_max: usize) -> (Inbox, Poll) {
         let poll = Poll::new().unwrap();
@@ -187,17 +220,27 @@ mod tests {
         Post::Reply { conn, id: None, outcome: Ok(Ack::Done) }
     }
 
+    fn publish(event: Event, class: DeliveryClass) -> Post {
+        let topics = Default::default();
+        Post::Publish(Broadcast::new(Publication { topics, event, except: None, class }))
+    }
+
     fn typing() -> Post {
-        Post::Publish(Broadcast::new(Publication {
-            topics: Default::default(),
-            event: Event::Typing(TypingEvent {
-                conversation: hubbub_proto::ConversationId::new("group:g").unwrap(),
-                user: UserId::new("u").unwrap(),
-                active: true,
-            }),
-            except: None,
-            class: DeliveryClass::Volatile,
-        }))
+        let event = Event::Typing(TypingEvent {
+            conversation: hubbub_proto::ConversationId::new("group:g").unwrap(),
+            user: UserId::new("u").unwrap(),
+            active: true,
+        });
+        publish(event, DeliveryClass::Volatile)
+    }
+
+    fn entry() -> Post {
+        publish(delivered(&"x".repeat(500)), DeliveryClass::Durable)
+    }
+
+    fn redelivery() -> Post {
+        let conn = ConnId { shard: 0, slot: 0, generation: 0 };
+        Post::Push { conn, event: delivered(&"x".repeat(500)) }
     }
 
     fn woken(poll: &mut Poll) -> bool {
@@ -207,26 +250,58 @@ mod tests {
     }
 
     #[test]
-    fn volatile_posts_are_dropped_above_the_bound_and_nothing_else() {
+    fn events_are_dropped_above_the_bound_and_nothing_else() {
+        let check = |event: fn() -> Post, losses: fn(u64) -> Losses| {
+            let (inbox, _poll) = inbox(10_000);
+            let must_arrive = 100 * reply(0).weight();
+            for n in 0..1000 {
+                let posts = if n < 100 { vec![reply(n), event()] } else { vec![event()] };
+                inbox.post_all(posts);
+                let most = 10_000 + event().weight() + must_arrive;
+                assert!(inbox.state().bytes <= most, "{}", inbox.state().bytes);
+            }
+            let mut posts = Vec::new();
+            let dropped = inbox.take(&mut posts);
+            let kept = posts.iter().filter(|post| post.class().is_some()).count() as u64;
+            assert!(kept > 0 && kept < 30, "{kept}");
+            assert_eq!(dropped, losses(1000 - kept));
+            let slots = posts.iter().filter_map(|post| match post {
+                Post::Reply { conn, .. } => Some(conn.slot),
+                _ => None,
+            });
+            assert!(slots.eq(0..100), "in order, all of them");
+            posts.clear();
+            assert_eq!((inbox.take(&mut posts), posts.len()), (Losses::default(), 0));
+            inbox.post(event());
+            inbox.take(&mut posts);
+            assert_eq!(posts.len(), 1, "there is room again");
+        };
+        check(typing, |volatile| Losses { volatile, durable: 0 });
+        check(entry, |durable| Losses { volatile: 0, durable });
+        check(redelivery, |durable| Losses { volatile: 0, durable });
+    }
+
+    #[test]
+    fn after_a_dropped_entry_none_is_taken_until_the_shard_looks() {
         let (inbox, _poll) = inbox(10_000);
-        for slot in 0..1000 {
-            inbox.post_all(vec![reply(slot), typing()]);
-        }
+        inbox.post_all((0..100).map(|_| entry()).collect());
+        let before = inbox.state().posts.len();
+        inbox.post_all(vec![typing(), reply(7), entry(), redelivery()]);
         let mut posts = Vec::new();
-        let dropped = inbox.take(&mut posts);
-        let kept = posts.iter().filter(|post| post.is_volatile()).count() as u64;
-        assert!(kept > 0 && kept < 20, "{kept}");
-        assert_eq!(kept + dropped, 1000);
-        let slots = posts.iter().filter_map(|post| match post {
-            Post::Reply { conn, .. } => Some(conn.slot),
-            _ => None,
-        });
-        assert!(slots.eq(0..1000), "in order, all of them");
-        posts.clear();
-        assert_eq!((inbox.take(&mut posts), posts.len()), (0, 0));
-        inbox.post(typing());
+        let losses = inbox.take(&mut posts);
+        assert_eq!(losses, Losses { volatile: 1, durable: 102 - before as u64 });
+        assert!(matches!(posts[before..], [Post::Reply { .. }]));
+    }
+
+    #[test]
+    fn a_closed_inbox_keeps_nothing() {
+        let (inbox, _poll) = inbox(10_000);
+        inbox.post(reply(0));
+        inbox.close();
+        inbox.post(reply(1));
+        let mut posts = Vec::new();
         inbox.take(&mut posts);
-        assert_eq!(posts.len(), 1, "there is room again");
+        assert!(posts.is_empty());
     }
 
     #[test]

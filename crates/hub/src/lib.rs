@@ -5,7 +5,7 @@
 //! through [`Router`].
 //!
 //! - `hub`, `opening`, `upstream`, `stats`: what others see.
-//! - `bus`: the way of effects to the shards. `inbox`: what a shard is told.
+//! - `bus`: the way of effects to the shards. `inbox`, `weight`: what a shard is told.
 //! - `shard`: the loop. `desk`: what it works with. The life of a connection: `signing_in`;
 //!   `reading`, from the socket to the session; `delivery`, from the hub to the socket, and what is
 //!   dropped; `deadlines`; `closing`.
@@ -34,6 +34,7 @@ mod slab;
 mod stats;
 mod topics;
 mod upstream;
+mod weight;
 mod wheel;
 
 pub use hub::{Announce, Clock, Hub, HubConfig, HubError, Router};

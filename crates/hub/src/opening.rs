@@ -1,11 +1,13 @@
 //! How a connection comes to the hub.
 
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hubbub_proto::codec::Codec;
 use hubbub_proto::{CloseCode, DeviceId, Identity};
+use hubbub_websocket::close;
 
 /// What the HTTP side knows about a socket whose upgrade it has answered.
 pub struct Opening {
@@ -44,4 +46,21 @@ pub(crate) struct Adoption {
     pub(crate) stream: TcpStream,
     pub(crate) already_read: Bytes,
     pub(crate) opening: Opening,
+}
+
+impl Adoption {
+    /// Closes the socket with 1001, for no shard will take it. Waits for nothing: the code may be
+    /// lost to a client that has sent something already.
+    pub(crate) fn turn_away(self) {
+        let Self { mut stream, opening, .. } = self;
+        let code = CloseCode::GoingAway;
+        let frame = close::frame(Some(code.code()), code.reason());
+        let told = stream
+            .set_nonblocking(true)
+            .and_then(|()| stream.write_all(&frame))
+            .and_then(|()| stream.shutdown(Shutdown::Write));
+        if let Err(error) = told {
+            tracing::debug!(%error, remote = %opening.remote, "a late socket was not told why");
+        }
+    }
 }

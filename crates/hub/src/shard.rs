@@ -28,7 +28,7 @@ use crate::inbox::Post;
 use crate::opening::{Adoption, OpeningKind};
 use crate::slab::{At, Slab};
 use crate::stats::ShardStats;
-use crate::topics::Rows;
+use crate::topics::{self, Rows};
 use crate::upstream::Upstream;
 
 /// The token of the inbox; no connection can have it.
@@ -85,7 +85,7 @@ impl Shard {
     /// Runs until drained. Aborts the process on a panic or when epoll fails.
     pub(crate) fn run(mut self) {
         match catch_unwind(AssertUnwindSafe(|| self.serve())) {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => self.desk.inbox().close(),
             Ok(Err(error)) => {
                 tracing::error!(shard = self.desk.shard, %error, "epoll failed");
                 std::process::abort();
@@ -125,8 +125,7 @@ impl Shard {
 
     /// How long to wait for something to happen.
     fn timeout(&mut self) -> Option<Duration> {
-        let inbox = &self.desk.settings.inboxes[usize::from(self.desk.shard)];
-        if !self.desk.ready.is_empty() || !inbox.sleep() {
+        if !self.desk.ready.is_empty() || !self.desk.inbox().sleep() {
             return Some(Duration::ZERO);
         }
         if self.drain.is_some() {
@@ -161,13 +160,31 @@ impl Shard {
 
     fn handle_posts(&mut self) {
         let mut posts = std::mem::take(&mut self.posts);
-        let inbox = &self.desk.settings.inboxes[usize::from(self.desk.shard)];
-        let dropped = inbox.take(&mut posts);
-        self.desk.stats.dropped_inbox.add(dropped);
+        let losses = self.desk.inbox().take(&mut posts);
+        self.desk.stats.dropped_inbox.add(losses.volatile);
+        self.desk.stats.dropped_inbox_durable.add(losses.durable);
         for post in posts.drain(..) {
             self.on_post(post);
         }
         self.posts = posts;
+        if losses.durable > 0 {
+            self.mark_lagging();
+        }
+    }
+
+    /// Entries were dropped before they got here, and nobody knows whose: all sessions have to
+    /// pull. Called behind the posts that were taken, since those came before what was dropped;
+    /// what is published later can be taken only after this tick's flush.
+    fn mark_lagging(&mut self) {
+        tracing::warn!(shard = self.desk.shard, "a shard is behind: its sessions have to pull");
+        for slot in 0..self.slab.places() {
+            let Some((at, connection)) = self.slab.tenant(slot) else { continue };
+            if connection.session().is_some_and(|session| session.is_open()) {
+                connection.lagging = true;
+                // Where nothing waits to be written, nothing else would bring up the `lag`.
+                self.desk.mark_dirty(at, &mut connection.dirty);
+            }
+        }
     }
 
     fn on_post(&mut self, post: Post) {
@@ -185,6 +202,7 @@ impl Shard {
             Post::Attach { conn, topics } => self.attach(at(conn), &topics),
             Post::Join { user, topic } => self.join(&user, &topic),
             Post::Leave { user, topic } => self.part(&user, &topic),
+            Post::End { topic } => self.end(&topic),
             Post::Replace { user, device, opened } => self.replace(&user, &device, opened),
             Post::Resume => self.resume(),
             Post::StopParsing(done) => {
@@ -326,16 +344,11 @@ impl Shard {
                 return;
             }
             connection.synced = true;
-            let mut before = std::mem::take(&mut connection.topics);
-            for topic in topics {
-                let Topic::Conversation(conversation) = topic else { continue };
-                let row = desk.topics.row(conversation);
-                match before.iter().position(|held| *held == row) {
-                    Some(place) => connection.topics.push(before.swap_remove(place)),
-                    None => desk.topics.subscribe(row, at.slot, &mut connection.topics),
-                }
-            }
-            desk.topics.unsubscribe_all(at.slot, &mut before);
+            let conversations = topics.iter().filter_map(|topic| match topic {
+                Topic::Conversation(conversation) => Some(conversation),
+                Topic::User(_) => None,
+            });
+            desk.topics.subscribe_exactly(conversations, at.slot, &mut connection.topics);
         });
     }
 
@@ -357,6 +370,16 @@ impl Shard {
             let Some(row) = self.desk.topics.find(conversation) else { return };
             if let Some((_, connection)) = self.slab.tenant(slot) {
                 self.desk.topics.unsubscribe(row, slot, &mut connection.topics);
+            }
+        }
+    }
+
+    fn end(&mut self, topic: &Topic) {
+        let Topic::Conversation(conversation) = topic else { return };
+        let Some((row, slots)) = self.desk.topics.end(conversation) else { return };
+        for slot in slots {
+            if let Some((_, connection)) = self.slab.tenant(slot) {
+                topics::forget(row, &mut connection.topics);
             }
         }
     }

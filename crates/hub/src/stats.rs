@@ -67,6 +67,8 @@ counters! {
     dropped_volatile,
     /// Volatile publications dropped because the shard was behind.
     dropped_inbox,
+    /// Entries dropped because the shard was behind; its sessions have to pull.
+    dropped_inbox_durable,
     /// Durable entries that a lagging connection has to pull.
     dropped_lagging,
     /// Times that a connection was told that it lagged.

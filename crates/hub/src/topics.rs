@@ -2,7 +2,8 @@
 //!
 //! Invariants: a connection stands at most once under its user and under each topic; a row without
 //! subscribers goes away. The reverse direction (the topics of one connection) is kept in the
-//! connection, as row numbers. Deliberately absent: who may subscribe to what.
+//! connection, as row numbers in ascending order, because there may be a thousand of them.
+//! Deliberately absent: who may subscribe to what.
 
 use hubbub_proto::{ConversationId, Topic, UserId};
 use rustc_hash::FxHashMap;
@@ -10,17 +11,19 @@ use smallvec::SmallVec;
 
 /// The number of a conversation's row in one shard.
 pub(crate) type Row = u32;
-/// The rows that one connection is subscribed to.
+/// The rows that one connection is subscribed to, ascending.
 pub(crate) type Rows = SmallVec<[Row; 4]>;
+/// The places of connections.
+pub(crate) type Slots = SmallVec<[u32; 4]>;
 
 struct Subscribers {
     conversation: ConversationId,
-    slots: SmallVec<[u32; 4]>,
+    slots: Slots,
 }
 
 #[derive(Default)]
 pub(crate) struct Topics {
-    users: FxHashMap<UserId, SmallVec<[u32; 4]>>,
+    users: FxHashMap<UserId, Slots>,
     rows_by_name: FxHashMap<ConversationId, Row>,
     rows: Vec<Option<Subscribers>>,
     free: Vec<Row>,
@@ -53,8 +56,7 @@ impl Topics {
         if let Some(row) = self.rows_by_name.get(conversation) {
             return *row;
         }
-        let subscribers =
-            Subscribers { conversation: conversation.clone(), slots: SmallVec::new() };
+        let subscribers = Subscribers { conversation: conversation.clone(), slots: Slots::new() };
         let row = match self.free.pop() {
             Some(row) => {
                 self.rows[row as usize] = Some(subscribers);
@@ -75,25 +77,59 @@ impl Topics {
     }
 
     pub(crate) fn subscribe(&mut self, row: Row, slot: u32, held: &mut Rows) {
-        if held.contains(&row) {
-            return;
+        if let Err(place) = held.binary_search(&row) {
+            held.insert(place, row);
+            self.add(row, slot);
         }
-        if let Some(Some(subscribers)) = self.rows.get_mut(row as usize) {
-            subscribers.slots.push(slot);
-            held.push(row);
+    }
+
+    /// Subscribes one connection to these conversations and ends all its other subscriptions.
+    pub(crate) fn subscribe_exactly<'c>(
+        &mut self,
+        conversations: impl Iterator<Item = &'c ConversationId>,
+        slot: u32,
+        held: &mut Rows,
+    ) {
+        let mut wanted: Rows = conversations.map(|conversation| self.row(conversation)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        for row in &wanted {
+            if held.binary_search(row).is_err() {
+                self.add(*row, slot);
+            }
+        }
+        for row in std::mem::replace(held, wanted) {
+            if held.binary_search(&row).is_err() {
+                self.remove(row, slot);
+            }
         }
     }
 
     pub(crate) fn unsubscribe(&mut self, row: Row, slot: u32, held: &mut Rows) {
-        let Some(place) = held.iter().position(|own| *own == row) else { return };
-        held.swap_remove(place);
-        self.remove(row, slot);
+        if forget(row, held) {
+            self.remove(row, slot);
+        }
+    }
+
+    /// Drops the row of a conversation. Answers its number and its subscribers, each of whom must
+    /// [`forget`] it before the number is used again.
+    pub(crate) fn end(&mut self, conversation: &ConversationId) -> Option<(Row, Slots)> {
+        let row = self.rows_by_name.remove(conversation)?;
+        let subscribers = self.rows.get_mut(row as usize)?.take()?;
+        self.free.push(row);
+        Some((row, subscribers.slots))
     }
 
     /// Ends all subscriptions of one connection.
     pub(crate) fn unsubscribe_all(&mut self, slot: u32, held: &mut Rows) {
         for row in std::mem::take(held) {
             self.remove(row, slot);
+        }
+    }
+
+    fn add(&mut self, row: Row, slot: u32) {
+        if let Some(Some(subscribers)) = self.rows.get_mut(row as usize) {
+            subscribers.slots.push(slot);
         }
     }
 
@@ -132,6 +168,15 @@ impl Topics {
     }
 }
 
+/// Takes a row off a connection's list; false when it is not there.
+pub(crate) fn forget(row: Row, held: &mut Rows) -> bool {
+    let place = held.binary_search(&row);
+    if let Ok(place) = place {
+        held.remove(place);
+    }
+    place.is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -147,7 +192,7 @@ mod tests {
     proptest! {
         #[test]
         fn targets_are_the_subscribers_each_once(
-            steps in proptest::collection::vec((0_u8..4, 0_u32..6, 0_u8..5), 0..200),
+            steps in proptest::collection::vec((0_u8..6, 0_u32..6, 0_u8..5), 0..200),
         ) {
             let mut topics = Topics::default();
             let mut held: BTreeMap<u32, Rows> = BTreeMap::new();
@@ -166,10 +211,29 @@ mod tests {
                         }
                         model.remove(&(n, slot));
                     }
+                    3 => {
+                        let wanted = [conversation(n), conversation((n + 2) % 5), conversation(n)];
+                        topics.subscribe_exactly(wanted.iter(), slot, rows);
+                        model.retain(|(_, other)| *other != slot);
+                        model.extend([(n, slot), ((n + 2) % 5, slot)]);
+                    }
+                    4 => {
+                        if let Some((row, slots)) = topics.end(&conversation(n)) {
+                            for slot in slots {
+                                prop_assert!(forget(row, held.entry(slot).or_default()));
+                            }
+                        }
+                        model.retain(|(m, _)| *m != n);
+                    }
                     _ => {
                         topics.unsubscribe_all(slot, rows);
                         model.retain(|(_, other)| *other != slot);
                     }
+                }
+                for (slot, rows) in &held {
+                    prop_assert!(rows.is_sorted());
+                    let subscribed = model.iter().filter(|(_, other)| other == slot).count();
+                    prop_assert_eq!(rows.len(), subscribed);
                 }
                 let mut targets = Vec::new();
                 let mut all = Vec::new();

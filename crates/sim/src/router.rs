@@ -54,6 +54,12 @@ impl Node {
                         }
                     }
                 }
+                Effect::End { topic } => {
+                    trace!(stage, "{topic:?} ends");
+                    for seat in self.seats.values_mut() {
+                        seat.topics.retain(|held| *held != topic);
+                    }
+                }
                 Effect::Leave { user, topic } => {
                     trace!(stage, "{user} leaves {topic:?}");
                     if self.is(Sabotage::IgnoreLeave) {

@@ -67,6 +67,7 @@ fn address(effect: Effect) -> (Scope, Post) {
         Effect::Publish(publication) => (Scope::All, Post::Publish(Broadcast::new(publication))),
         Effect::Join { user, topic } => (Scope::All, Post::Join { user, topic }),
         Effect::Leave { user, topic } => (Scope::All, Post::Leave { user, topic }),
+        Effect::End { topic } => (Scope::All, Post::End { topic }),
     }
 }
 
@@ -76,6 +77,7 @@ fn copy(post: &Post) -> Option<Post> {
         Post::Publish(broadcast) => Post::Publish(broadcast.clone()),
         Post::Join { user, topic } => Post::Join { user: user.clone(), topic: topic.clone() },
         Post::Leave { user, topic } => Post::Leave { user: user.clone(), topic: topic.clone() },
+        Post::End { topic } => Post::End { topic: topic.clone() },
         _ => return None,
     })
 }

@@ -166,3 +166,15 @@ fn the_deadline_ends_a_shutdown_that_nobody_answers() {
     assert!(start.elapsed() < PATIENCE);
     drop(kept);
 }
+
+#[test]
+fn a_socket_that_comes_after_the_end_is_told_to_go() {
+    for shards in [1, 2] {
+        let stage = Stage::new(shards, Limits::default());
+        stage.hub.stop_parsing();
+        stage.hub.drain(500, Instant::now() + PATIENCE);
+        for _ in 0..3 {
+            stage.stranger().expect_close(CloseCode::GoingAway);
+        }
+    }
+}

@@ -1,15 +1,19 @@
 //! Echo connections, and fairness among connections that are busy.
 
 use std::io::Write;
+use std::net::TcpStream;
+use std::time::Instant;
 
 use hubbub_hub::OpeningKind;
 use hubbub_proto::CloseCode;
+use hubbub_proto::codec::Codec;
 use hubbub_proto::limits::Limits;
 use hubbub_websocket::OpCode;
 use hubbub_websocket::frame::write_frame;
+use socket2::SockRef;
 use tungstenite::Message;
 
-use crate::stage::{Client, Stage};
+use crate::stage::{Client, PATIENCE, Stage};
 
 const MEGABYTE: usize = 1 << 20;
 
@@ -94,4 +98,60 @@ fn a_flood_does_not_starve_the_others() {
     }
     flood.socket.get_ref().shutdown(std::net::Shutdown::Both).unwrap();
     assert!(sender.join().unwrap() > 0);
+}
+
+#[test]
+fn a_flood_gets_one_turn_before_the_next_connection() {
+    /// More than a turn may read, and what a kernel keeps for a reader.
+    const WAITING: usize = 160 * 1024;
+    /// What a turn may read, and the messages of the others.
+    const TURN: u64 = 64 * 1024 + 1024;
+
+    let stage = Stage::new(1, Limits::default());
+    let mut first = stage.stranger();
+    let mut sockets = Vec::new();
+    let mut keep = |server: &TcpStream| {
+        SockRef::from(server).set_recv_buffer_size(4 * WAITING).unwrap();
+        sockets.push(server.try_clone().unwrap());
+    };
+    let kind = OpeningKind::Echo { message_bytes_max: MEGABYTE, fragments_max: 1 };
+    let flood = stage.open_with(kind, b"", Box::new(()), &mut keep);
+    let kind = OpeningKind::Session { codec: Codec::Json, identity: None, device: None };
+    let mut second = stage.open_with(kind, b"", Box::new(()), &mut keep);
+    let [of_flood, of_second] = &sockets[..] else { unreachable!() };
+    stage.wait_for("all are there", |stats| stats.adopted == 3);
+
+    // While the shard is held up, the flood comes, and behind it one message of somebody else.
+    first.auth("hold");
+    stage.script.wait_until_held();
+    let before = stage.hub.stats().bytes_in;
+    let mut pongs = Vec::new();
+    while pongs.len() < WAITING {
+        write_frame(&mut pongs, true, OpCode::Pong, Some([0; 4]), &[0; 125]);
+    }
+    let mut socket = flood.socket.get_ref().try_clone().unwrap();
+    let sender = std::thread::spawn(move || socket.write_all(&pongs));
+    wait_until_waiting(of_flood, WAITING);
+    second.auth("hold");
+    wait_until_waiting(of_second, 1);
+
+    // That message holds up the shard again, in the turn after the flood's first.
+    stage.script.let_go();
+    stage.script.wait_until_held();
+    let read = stage.hub.stats().bytes_in - before;
+    stage.script.let_go();
+    assert!(read > 1024 && read < TURN, "{read} bytes before the others had a turn");
+    sender.join().unwrap().unwrap();
+    stage.wait_for("the rest", |stats| stats.bytes_in - before > WAITING as u64);
+}
+
+/// Waits until so many bytes have come and were not read.
+fn wait_until_waiting(socket: &TcpStream, bytes: usize) {
+    let mut buffer = vec![0; bytes];
+    let start = Instant::now();
+    // The socket does not block: there may be nothing yet.
+    while socket.peek(&mut buffer).unwrap_or(0) < bytes {
+        assert!(start.elapsed() < PATIENCE, "the bytes never came");
+        std::thread::yield_now();
+    }
 }

@@ -6,7 +6,7 @@ use hubbub_proto::{CloseCode, CommandId, Effect, Reason, Refusal};
 use serde_json::Value;
 use tungstenite::Message;
 
-use crate::stage::{Stage, entry, id_of, reply, small_buffers, user_topic};
+use crate::stage::{INBOX_BYTES_MAX, Stage, entry, id_of, reply, small_buffers, user_topic};
 
 #[test]
 fn a_full_window_parks_and_loses_nothing() {
@@ -180,5 +180,57 @@ fn a_reader_that_is_behind_is_not_read_from() {
             stage.router.post(vec![refuse(&id)]);
         }
         assert_eq!(slow.expect("error")["id"], n.to_string());
+    }
+}
+
+#[test]
+fn a_shard_that_is_behind_drops_entries_and_tells_everybody_to_pull() {
+    for shards in [1, 2] {
+        let stage = Stage::new(shards, Limits::default());
+        let (mut alice, conn) = stage.session("alice");
+        let mut others: Vec<_> = (0..5).map(|n| stage.session(&format!("idle{n}"))).collect();
+        // With two shards it is a tie, which goes to the first one, where alice is.
+        let mut stranger = stage.stranger();
+        stranger.auth("hold");
+        stage.script.wait_until_held();
+
+        let publish = |user: &str, seq, content: &str| {
+            stage.router.post(vec![Effect::Publish(entry(&[user_topic(user)], "g", seq, content))]);
+        };
+        publish("alice", 1, "");
+        let content = "x".repeat(10_000);
+        // More than the inbox may hold.
+        let published = 2 * INBOX_BYTES_MAX / content.len();
+        for n in 1..=published as u64 {
+            publish("nobody", n, &content);
+            // The other shard, where there is one, keeps up.
+            let others = u64::from(shards) - 1;
+            stage.wait_for("keeping up", |stats| stats.publications >= n * others);
+        }
+        publish("alice", 2, "");
+        stage.reply(conn, "kept");
+        stage.script.let_go();
+
+        alice.expect_entry(1);
+        assert_eq!(alice.expect("ack")["id"], "kept");
+        assert_eq!(alice.expect("lag")["payload"], serde_json::json!({}));
+        publish("alice", 3, "");
+        alice.expect_entry(3);
+        stranger.expect("connected");
+        stranger.expect("ack");
+        stranger.expect("lag");
+        let mut told = 2;
+        for (other, at) in &mut others {
+            if at.shard == conn.shard {
+                told += 1;
+                other.expect("lag");
+            }
+            other.expect_silence();
+        }
+        alice.expect_silence();
+        let stats = stage.hub.stats();
+        assert_eq!(stats.lags, told);
+        assert!(stats.dropped_inbox_durable > published as u64 / 2, "{stats:?}");
+        assert!(stats.dropped_inbox_durable < published as u64, "{stats:?}");
     }
 }

@@ -126,3 +126,36 @@ fn a_push_reaches_one_connection() {
     assert_eq!(message["payload"]["content"], json!("again"));
     laptop.expect_silence();
 }
+
+#[test]
+fn nobody_gets_a_topic_that_has_ended() {
+    let stage = stage();
+    let publish = |group: &str, seq| Effect::Publish(entry(&[group_topic(group)], group, seq, ""));
+    let mut clients: Vec<_> =
+        ["alice", "bob", "carol"].iter().map(|who| stage.session(who)).collect();
+    for (_, conn) in &clients {
+        let topics = vec![group_topic("a"), group_topic("b"), group_topic("c")];
+        stage.router.post(vec![Effect::Attach { conn: *conn, topics }]);
+    }
+    stage.router.post(vec![
+        publish("a", 1),
+        Effect::End { topic: group_topic("a") },
+        publish("a", 2),
+        publish("b", 3),
+        // Another topic may take its place and must not take its subscribers.
+        Effect::Join { user: UserId::new("bob").unwrap(), topic: group_topic("d") },
+        publish("d", 4),
+        Effect::End { topic: group_topic("never-heard-of") },
+        publish("c", 5),
+        // Nor does it look to them as if they were there already.
+        Effect::Join { user: UserId::new("carol").unwrap(), topic: group_topic("d") },
+        publish("d", 6),
+    ]);
+    for (who, (client, _)) in clients.iter_mut().enumerate() {
+        let expected: &[u64] = [&[1, 3, 5][..], &[1, 3, 4, 5, 6], &[1, 3, 5, 6]][who];
+        for seq in expected {
+            client.expect_entry(*seq);
+        }
+        client.expect_silence();
+    }
+}

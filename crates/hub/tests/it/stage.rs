@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket};
 
+/// What may wait for a shard.
+pub(crate) const INBOX_BYTES_MAX: usize = 1 << 20;
 /// No wait takes longer than this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -43,6 +45,8 @@ struct State {
     room: usize,
     taken: VecDeque<Request>,
     refused: u64,
+    /// A shard's thread is held up.
+    held: bool,
 }
 
 impl Upstream for Script {
@@ -58,11 +62,20 @@ impl Upstream for Script {
         self.changed.notify_all();
     }
 
-    /// `USER`, `USER/DEVICE`, `USER/DEVICE/EXPIRY`; `bad` and `panic` do as they say.
+    /// `USER`, `USER/DEVICE`, `USER/DEVICE/EXPIRY`; `bad` and `panic` do as they say, and `hold`
+    /// holds up the shard until it is let go.
     fn authenticate(&self, token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal> {
         match token {
             "bad" => Err(Reason::BadToken.into()),
             "panic" => panic!("asked for by a test"),
+            "hold" => {
+                let mut state = self.lock();
+                state.held = true;
+                self.changed.notify_all();
+                // A test that fails must not hang.
+                drop(self.changed.wait_timeout_while(state, PATIENCE, |state| state.held));
+                Ok(identity(token, device))
+            }
             _ => Ok(identity(token, device)),
         }
     }
@@ -109,6 +122,18 @@ impl Script {
         self.lock().room = room;
     }
 
+    /// Waits until a shard is held up.
+    pub(crate) fn wait_until_held(&self) {
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, PATIENCE, |state| !state.held);
+        assert!(!waited.unwrap().1.timed_out(), "no shard was held up");
+    }
+
+    pub(crate) fn let_go(&self) {
+        self.lock().held = false;
+        self.changed.notify_all();
+    }
+
     /// Waits until a submit left something behind.
     pub(crate) fn wait_until_full(&self) {
         let state = self.lock();
@@ -128,7 +153,7 @@ impl Stage {
         let hub = Hub::new(HubConfig {
             shards,
             limits,
-            inbox_bytes_max: 1 << 20,
+            inbox_bytes_max: INBOX_BYTES_MAX,
             clock: Arc::new(move || Timestamp(now() + ahead.load(Ordering::SeqCst))),
             announce: Announce {
                 epoch: "epoch-1".into(),
@@ -137,7 +162,7 @@ impl Stage {
             },
         })
         .unwrap();
-        let state = State { room: usize::MAX, taken: VecDeque::new(), refused: 0 };
+        let state = State { room: usize::MAX, taken: VecDeque::new(), refused: 0, held: false };
         let script = Arc::new(Script { state: Mutex::new(state), changed: Condvar::new() });
         hub.run(script.clone()).unwrap();
         Self {
@@ -292,9 +317,14 @@ impl Client {
         self.socket.send(Message::text(value.to_string())).unwrap();
     }
 
-    /// A command that goes up.
+    /// A command that goes up and lets others follow before it is answered.
     pub(crate) fn command(&mut self, id: &str) {
-        self.send(&json!({"type": "conversations", "id": id, "payload": {}}));
+        self.send(&json!({"type": "group_leave", "id": id, "payload": {"group": "g"}}));
+    }
+
+    /// Signs in with a token.
+    pub(crate) fn auth(&mut self, token: &str) {
+        self.send(&json!({"type": "auth", "id": "auth", "payload": {"token": token}}));
     }
 
     /// The next message.

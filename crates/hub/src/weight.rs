@@ -1,0 +1,133 @@
+//! What posts weigh in an inbox.
+//!
+//! Roughly the memory that a post keeps, in bytes: exact for the contents of entries, which make up
+//! nearly all of what is large, estimated for everything around them. Deliberately absent: what a
+//! heavy inbox means (see `inbox`).
+
+use hubbub_proto::event::{Ack, Entry, Listed, LogItem, Member, SyncedConversation};
+use hubbub_proto::{Event, Refusal, Topic};
+
+use crate::inbox::Post;
+
+/// The frames of a publication, besides the contents of its entry.
+const FRAMES: usize = 600;
+/// The ids and names of an element of a page.
+const NAMES: usize = 64;
+
+impl Post {
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                // Once as it came and once encoded.
+                Self::Publish(broadcast) => FRAMES + 2 * event(&broadcast.publication().event),
+                Self::Push { event: pushed, .. } => event(pushed),
+                Self::Reply { outcome: Ok(ack), .. } => of_ack(ack),
+                Self::Reply { outcome: Err(refusal), .. } => of_refusal(refusal),
+                Self::Attach { topics, .. } => topics.len() * (size_of::<Topic>() + NAMES),
+                _ => NAMES,
+            }
+    }
+}
+
+fn event(event: &Event) -> usize {
+    match event {
+        Event::Entry(delivered) => content(&delivered.entry),
+        _ => NAMES,
+    }
+}
+
+fn content(entry: &Entry) -> usize {
+    NAMES + entry.content.get().len()
+}
+
+fn items(items: &[LogItem]) -> usize {
+    let of_item = |item: &LogItem| match item {
+        LogItem::Entry(entry) => content(entry),
+        LogItem::Void(_) => NAMES,
+    };
+    size_of_val(items) + items.iter().map(of_item).sum::<usize>()
+}
+
+fn of_ack(ack: &Ack) -> usize {
+    match ack {
+        Ack::Done | Ack::Written(_) => NAMES,
+        Ack::History(page) => {
+            size_of_val(&*page.entries) + page.entries.iter().map(content).sum::<usize>()
+        }
+        Ack::Pull(page) => items(&page.entries),
+        Ack::Sync(page) => page
+            .conversations
+            .iter()
+            .map(|one| size_of::<SyncedConversation>() + NAMES + items(&one.entries))
+            .sum(),
+        Ack::Conversations(page) => page
+            .conversations
+            .iter()
+            .map(|one| size_of::<Listed>() + NAMES + one.last.as_ref().map_or(0, content))
+            .sum(),
+        Ack::Members(page) => page.members.len() * (size_of::<Member>() + NAMES),
+    }
+}
+
+fn of_refusal(refusal: &Refusal) -> usize {
+    refusal.detail.as_ref().map_or(0, |detail| detail.len())
+}
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use hubbub_proto::command::Kind;
+    use hubbub_proto::event::{Delivered, Entry};
+    use hubbub_proto::{ClientId, ConversationId, Event, Timestamp, UserId};
+
+    pub(crate) fn entry(content: &str) -> Entry {
+        Entry {
+            conversation: ConversationId::new("group:g").unwrap(),
+            seq: 1,
+            message_id: 1,
+            from: UserId::new("u").unwrap(),
+            kind: Kind::Text,
+            content: serde_json::value::to_raw_value(content).unwrap().into(),
+            client_id: ClientId::new("c").unwrap(),
+            at: Timestamp(1),
+        }
+    }
+
+    pub(crate) fn delivered(content: &str) -> Event {
+        Event::Entry(Delivered { entry: entry(content), attempt: 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hubbub_proto::event::{HistoryPage, PullPage};
+    use hubbub_proto::{ConnId, Reason};
+
+    use super::samples::{delivered, entry};
+    use super::*;
+
+    #[test]
+    fn contents_count() {
+        let conn = ConnId { shard: 0, slot: 0, generation: 0 };
+        let check = |post: Post, content: usize| {
+            let weight = post.weight();
+            assert!((content..content + 2000).contains(&weight), "{weight} for {content}");
+        };
+        let reply = |outcome| Post::Reply { conn, id: None, outcome };
+        let long = "x".repeat(10_000);
+        let entries = vec![entry(&long), entry(&long)];
+        let pulled = entries.iter().cloned().map(LogItem::Entry).collect();
+        check(reply(Ok(Ack::Done)), 0);
+        check(reply(Err(Refusal::with(Reason::NotFound, &*long))), 10_000);
+        check(
+            reply(Ok(Ack::History(HistoryPage {
+                entries,
+                head_seq: 2,
+                floor_seq: 0,
+                more: false,
+            }))),
+            20_000,
+        );
+        check(reply(Ok(Ack::Pull(PullPage { entries: pulled, head_seq: 2, more: false }))), 20_000);
+        check(Post::Push { conn, event: delivered(&long) }, 10_000);
+    }
+}
