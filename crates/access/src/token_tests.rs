@@ -211,6 +211,11 @@ fn what_is_signed_is_accepted() {
     }
     let signer = Signer::new(&secret);
     assert!(matches!(signer.sign(&grant, "none"), Err(SignError::Algorithm)));
-    let wordy = Grant { roles: vec!["r".repeat(9000)], ..grant };
+    let refused = Grant { roles: vec!["r".repeat(ROLE_BYTES_MAX + 1)], ..grant.clone() };
+    assert!(matches!(signer.sign(&refused, "HS256"), Err(SignError::Claims(_))));
+    let refused = Grant { name: Some("n".repeat(DISPLAY_NAME_BYTES_MAX + 1)), ..grant.clone() };
+    assert!(matches!(signer.sign(&refused, "HS256"), Err(SignError::Claims(_))));
+    let roles = (0..ROLES_MAX).map(|n| format!("{n:0ROLE_BYTES_MAX$}")).collect();
+    let wordy = Grant { roles, ..grant };
     assert!(matches!(signer.sign(&wordy, "HS256"), Err(SignError::Long)));
 }
