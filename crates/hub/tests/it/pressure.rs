@@ -87,21 +87,35 @@ fn a_slow_reader_is_told_that_it_lags_and_others_notice_nothing() {
     quick.expect_entry(0);
     assert_eq!(stage.hub.stats().dropped_volatile, 1);
 
-    let mut last = 0;
-    let lag = loop {
+    // How often it lags is up to the kernel, which may take more in between; but nothing is missing
+    // without a `lag` in its place.
+    let dropped = stage.hub.stats().dropped_lagging;
+    let (mut last, mut received, mut lags, mut told) = (0, 0, 0, false);
+    while received + dropped < seq || !(told || last == seq) {
         let event = slow.receive();
-        if event["type"] != "message" {
-            break event;
+        if event["type"] == "lag" {
+            assert_eq!(event["payload"], serde_json::json!({}));
+            lags += 1;
+            told = true;
+            continue;
         }
-        last += 1;
-        assert_eq!(event["payload"]["seq"], last);
-    };
-    assert_eq!((&lag["type"], &lag["payload"]), (&"lag".into(), &serde_json::json!({})));
-    assert!(last < seq - 10, "{last} of {seq}");
-    stage.router.post(vec![Effect::Publish(entry(&topics, "g", seq + 1, ""))]);
-    slow.expect_entry(seq + 1);
+        let next = event["payload"]["seq"].as_u64().unwrap();
+        assert!(next == last + 1 || (told && next > last), "{next} after {last}");
+        (last, received, told) = (next, received + 1, false);
+    }
+    assert!(lags > 0);
+    loop {
+        seq += 1;
+        stage.router.post(vec![Effect::Publish(entry(&topics, "g", seq, ""))]);
+        let event = slow.receive();
+        if event["type"] == "message" {
+            assert_eq!(event["payload"]["seq"], seq);
+            break;
+        }
+        lags += 1;
+    }
     slow.expect_silence();
-    assert_eq!(stage.hub.stats().lags, 1);
+    assert_eq!(stage.hub.stats().lags, lags);
 }
 
 #[test]
