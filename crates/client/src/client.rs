@@ -220,6 +220,10 @@ impl Running {
                     if made_progress {
                         attempt = 0;
                     }
+                    let reason = "the connection was lost".to_owned();
+                    if self.out.send(Event::Offline { reason }).await.is_err() {
+                        return;
+                    }
                 }
                 // The token or the origin is refused: trying again cannot help.
                 Err(Error::Refused { status: 400..=499, body }) => {
@@ -227,7 +231,12 @@ impl Running {
                     let _gone = self.out.send(Event::Other { kind: "error".into(), payload }).await;
                     return;
                 }
-                Err(_) => {}
+                Err(error) => {
+                    let reason = error.to_string();
+                    if self.out.send(Event::Offline { reason }).await.is_err() {
+                        return;
+                    }
+                }
             }
             attempt += 1;
             if self.options.attempts.is_some_and(|max| attempt > max) {

@@ -17,6 +17,13 @@ pub const PATIENCE_MS: u64 = 1_000;
 const RETRY_MS: u64 = 500;
 /// Milliseconds between the server's pings until it has announced its own.
 const HEARTBEAT_DEFAULT_MS: u64 = 30_000;
+/// Largest message until the server has announced its own limit, in bytes.
+const MESSAGE_BYTES_DEFAULT: usize = 64 * 1024;
+/// Most cursors in one `sync`.
+const SYNC_CURSORS_MAX: usize = 1_000;
+/// What a `sync` holds besides its cursors, and a cursor besides its name, at most, in bytes.
+const SYNC_ENVELOPE_BYTES: usize = 512;
+const CURSOR_BYTES: usize = 24;
 /// Commands in flight until the server has announced its own limit.
 const IN_FLIGHT_DEFAULT: usize = 16;
 /// Pulls in flight. The server answers one at a time, and meanwhile reads nothing else.
@@ -72,6 +79,11 @@ pub enum Event {
         /// What came of it.
         outcome: Result<Value, Value>,
     },
+    /// There is no connection; another attempt follows.
+    Offline {
+        /// Why.
+        reason: String,
+    },
     /// Any other event: its type and payload (`receipt`, `typing`, `error`, `bye` …).
     Other {
         /// Its type.
@@ -104,6 +116,7 @@ pub struct Core {
     epoch: Option<String>,
     rev: Option<u64>,
     in_flight_max: usize,
+    message_bytes_max: usize,
     heartbeat_ms: u64,
     logs: BTreeMap<String, Log>,
     /// Conversations of an earlier epoch that no sync has named since.
@@ -126,6 +139,7 @@ impl Core {
     pub fn new() -> Self {
         Self {
             in_flight_max: IN_FLIGHT_DEFAULT,
+            message_bytes_max: MESSAGE_BYTES_DEFAULT,
             heartbeat_ms: HEARTBEAT_DEFAULT_MS,
             ..Self::default()
         }
@@ -250,6 +264,7 @@ impl Core {
                 payload["after"] = json!(after);
             }
             self.command("send", &payload, Purpose::Send(message));
+            self.take_back_what_is_too_big();
         }
     }
 
@@ -268,6 +283,23 @@ impl Core {
         let id = self.next_id.to_string();
         self.frames.push(json!({ "type": kind, "id": id, "payload": payload }).to_string());
         self.in_flight.insert(id, purpose);
+    }
+
+    /// A message above the server's limit would cost the connection, again and again.
+    fn take_back_what_is_too_big(&mut self) {
+        if self.frames.last().is_none_or(|frame| frame.len() <= self.message_bytes_max) {
+            return;
+        }
+        self.frames.pop();
+        let Some((_, Purpose::Send(message))) =
+            self.in_flight.remove_entry(&self.next_id.to_string())
+        else {
+            return;
+        };
+        self.outbox.settle(&message.client_id);
+        let said = format!("The message is larger than {} bytes.", self.message_bytes_max);
+        let error = json!({ "code": 413, "reason": "too_big", "message": said, "retry": false });
+        self.events.push(Event::Failed { client_id: message.client_id, error });
     }
 
     /// Tells the server how far the logs have got: only after a sync, before which the cursors may
@@ -315,17 +347,28 @@ impl Core {
     fn send_sync(&mut self) {
         self.syncing = true;
         self.sync_at = None;
-        let cursors: Map<String, Value> = self
-            .logs
-            .iter()
-            .take(1_000)
-            .map(|(id, log)| (id.clone(), json!(log.cursor())))
-            .collect();
+        let cursors = self.told_cursors();
         let mut payload = json!({ "epoch": self.epoch, "cursors": cursors });
         if let Some(rev) = self.rev {
             payload["rev"] = json!(rev);
         }
         self.command("sync", &payload, Purpose::Sync);
+    }
+
+    /// As many cursors as one message takes, those of logs with holes first. A log that is not named
+    /// and changed is answered from where the server thinks fit; a hole in front of that is pulled.
+    fn told_cursors(&self) -> Map<String, Value> {
+        let mut room = self.message_bytes_max.saturating_sub(SYNC_ENVELOPE_BYTES);
+        let (holes, whole): (Vec<_>, Vec<_>) =
+            self.logs.iter().partition(|(_, log)| log.has_hole());
+        let fits = |(id, _): &(&String, &Log)| {
+            let cost = id.len() + CURSOR_BYTES;
+            let fits = room >= cost;
+            room = room.saturating_sub(cost);
+            fits
+        };
+        let named = holes.into_iter().chain(whole).take(SYNC_CURSORS_MAX).take_while(fits);
+        named.map(|(id, log)| (id.clone(), json!(log.cursor()))).collect()
     }
 
     fn on_connected(&mut self, payload: Value) {
@@ -338,6 +381,9 @@ impl Core {
         }
         if let Some(limit) = payload["limits"]["commands_in_flight"].as_u64() {
             self.in_flight_max = usize::try_from(limit).unwrap_or(IN_FLIGHT_DEFAULT).max(1);
+        }
+        if let Some(limit) = payload["limits"]["message_bytes"].as_u64() {
+            self.message_bytes_max = usize::try_from(limit).unwrap_or(MESSAGE_BYTES_DEFAULT);
         }
         self.sync();
         self.events.push(Event::Connected(payload));
@@ -582,6 +628,39 @@ mod tests {
 
     fn ack(id: &Value, payload: &Value) -> Value {
         json!({ "type": "ack", "id": id, "payload": payload })
+    }
+
+    #[test]
+    fn what_is_too_big_fails_and_holds_nothing_up() {
+        let mut core = Core::new();
+        let limits = json!({ "message_bytes": 2_000 });
+        let hello = json!({ "type": "connected", "payload": { "user": "a", "limits": limits } });
+        let big = "x".repeat(2_000);
+        assert!(core.send("user:b", json!(big), "text", "big"));
+        assert!(core.send("user:b", json!("small"), "text", "small"));
+        let frames = say(&mut core, 0, &hello);
+        let sent: Vec<_> = frames.iter().filter(|frame| frame["type"] == "send").collect();
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[0]["payload"]["client_id"], "small");
+        assert!(sent[0]["payload"]["after"].is_null());
+        let failed = core.take_events().into_iter().any(|event| {
+            matches!(event, Event::Failed { client_id, error }
+                if client_id == "big" && error["reason"] == "too_big")
+        });
+        assert!(failed);
+    }
+
+    #[test]
+    fn a_sync_fits_into_one_message() {
+        let mut core = Core::new();
+        for n in 0..2_000 {
+            core.logs.entry(format!("group:{n}{}", "x".repeat(100))).or_default().heard_of(n, 0);
+        }
+        let hello = json!({ "type": "connected", "payload": { "user": "a" } });
+        let frames = say(&mut core, 0, &hello);
+        assert_eq!(frames[0]["type"], "sync");
+        assert!(frames[0].to_string().len() <= MESSAGE_BYTES_DEFAULT);
+        assert!(frames[0]["payload"]["cursors"].as_object().unwrap().len() > 400);
     }
 
     #[test]

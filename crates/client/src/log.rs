@@ -57,6 +57,12 @@ impl Log {
         self.cursor
     }
 
+    /// Whether something before the newest seq heard of is missing.
+    #[must_use]
+    pub const fn has_hole(&self) -> bool {
+        self.head > self.cursor
+    }
+
     /// Takes what arrived at `seq` and returns what may be handed on, in order.
     pub fn accept(&mut self, seq: u64, item: Item, now: u64) -> Vec<(u64, Item)> {
         let through = item.through(seq);

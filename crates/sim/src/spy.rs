@@ -113,6 +113,10 @@ impl<T: Conversations + ?Sized> Conversations for Spy<T> {
         self.inner.open_groups(user)
     }
 
+    fn open_group_count(&mut self, user: UserKey) -> Result<u64> {
+        self.inner.open_group_count(user)
+    }
+
     fn changed(
         &mut self,
         user: UserKey,

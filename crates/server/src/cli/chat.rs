@@ -28,7 +28,10 @@ While it runs, a line is a message, and
   /list                 shows your conversations
   /history [N]          shows the last N entries here (20)
   /group NAME USER...   makes a group and writes to it
-  /quit                 ends, as does the end of the input";
+  /help                 shows this
+  /quit                 ends, as does the end of the input
+
+It ends with 0 if every line is on the server's disk, else with 1.";
 
 /// How long the last lines may take to be stored when the input ends.
 const LAST_LINES: Duration = Duration::from_secs(30);
@@ -107,23 +110,41 @@ struct Screen {
     to: Option<String>,
     /// Lines on their way, by client id.
     unsent: HashMap<String, String>,
+    /// Lines that nobody will get.
+    lost: usize,
+    /// Where the server is.
+    url: String,
+    /// It was said that there is no connection.
+    offline: bool,
 }
 
 async fn converse(options: Options, user: String, to: Option<String>) -> Result<(), Failure> {
+    let mut lines = Some(typed_lines());
+    let mut screen = Screen {
+        user,
+        to,
+        unsent: HashMap::new(),
+        lost: 0,
+        url: options.url.clone(),
+        offline: false,
+    };
     let (client, mut events) =
         Client::start(options).map_err(|error| Failure::Usage(error.to_string()))?;
-    let mut lines = Some(typed_lines());
-    let mut screen = Screen { user, to, unsent: HashMap::new() };
-    let mut connected = false;
+    // Only after the first sync, so that what was missed stands above what is typed.
+    let mut reading = false;
     let mut give_up = None;
     loop {
         if lines.is_none() && screen.unsent.is_empty() {
             client.close().await;
-            return Ok(());
+            return match screen.lost {
+                0 => Ok(()),
+                1 => Err(Failure::Failed("one line was not sent".into())),
+                lost => Err(Failure::Failed(format!("{lost} lines were not sent"))),
+            };
         }
         let line = async {
             match &mut lines {
-                Some(lines) if connected => lines.recv().await,
+                Some(lines) if reading => lines.recv().await,
                 _ => std::future::pending().await,
             }
         };
@@ -137,17 +158,29 @@ async fn converse(options: Options, user: String, to: Option<String>) -> Result<
             event = events.recv() => match event {
                 None => return Err(Failure::Failed("the connection has ended".into())),
                 // What was missed has been shown by now.
-                Some(Event::Synced) => connected = true,
+                Some(Event::Synced) => reading = true,
+                // Without a connection what is typed waits, and `/quit` works.
+                Some(event @ Event::Offline { .. }) => {
+                    reading = true;
+                    screen.show(&client, event).await?;
+                }
                 Some(event) => screen.show(&client, event).await?,
             },
             line = line => match line {
                 Some(line) => match screen.obey(&client, line.trim()).await? {
                     Next::Line => {}
-                    Next::End => lines = None,
+                    Next::Quit => {
+                        screen.lost += screen.unsent.len();
+                        screen.unsent.clear();
+                        lines = None;
+                    }
                 },
                 None => lines = None,
             },
-            () = late => return Err(Failure::Failed("the last lines could not be sent".into())),
+            () = late => {
+                screen.lost += screen.unsent.len();
+                screen.unsent.clear();
+            }
         }
         if lines.is_none() && give_up.is_none() {
             give_up = Some(tokio::time::Instant::now() + LAST_LINES);
@@ -155,16 +188,23 @@ async fn converse(options: Options, user: String, to: Option<String>) -> Result<
     }
 }
 
-/// Whether there may be another line.
+/// What follows a line.
 enum Next {
+    /// Another one.
     Line,
-    End,
+    /// The end, at once.
+    Quit,
 }
 
 impl Screen {
     async fn show(&mut self, client: &Client, event: Event) -> Result<(), Failure> {
         match event {
+            Event::Connected(payload) if payload["user"].as_str() != Some(&self.user) => {
+                let other = payload["user"].as_str().unwrap_or_default();
+                Err(Failure::Usage(format!("the token is {other}'s, not {}'s", self.user)))
+            }
             Event::Connected(payload) => {
+                self.offline = false;
                 let server = payload["server"].as_str().unwrap_or_default();
                 note(&format!("connected to {server} as {}; /quit ends", self.user))
             }
@@ -183,7 +223,13 @@ impl Screen {
             }
             Event::Failed { client_id, error } => {
                 let line = self.unsent.remove(&client_id).unwrap_or_default();
+                self.lost += 1;
                 note(&format!("not sent: {line}: {}", sentence(&error)))
+            }
+            Event::Offline { .. } if self.offline => Ok(()),
+            Event::Offline { reason } => {
+                self.offline = true;
+                note(&format!("no connection to {}: {reason}; trying again", self.url))
             }
             Event::Other { kind, payload } if kind == "error" => note(&sentence(&payload)),
             Event::Other { kind, payload } if kind == "bye" => {
@@ -197,7 +243,7 @@ impl Screen {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
             "" => {}
-            "/quit" => return Ok(Next::End),
+            "/quit" => return Ok(Next::Quit),
             "/help" => print(&format!("{EXAMPLES}\n"))?,
             "/to" if rest.is_empty() => note("name somebody: /to user:bob")?,
             "/to" => {
@@ -209,7 +255,10 @@ impl Screen {
             "/group" => self.group(client, rest).await?,
             command if command.starts_with('/') => note(&format!("{command}? try /help"))?,
             _ => match &self.to {
-                None => note("whom to? /to user:ID or /to group:ID first")?,
+                None => {
+                    self.lost += 1;
+                    note("whom to? /to user:ID or /to group:ID first")?;
+                }
                 Some(to) => {
                     let id = client.send(to, json!(line)).await.map_err(failed)?;
                     self.unsent.insert(id, line.to_owned());

@@ -79,7 +79,11 @@ impl View {
             }
             Event::Failed { client_id, error } => panic!("{client_id} was refused: {error}"),
             Event::Void { conversation, seq, .. } => panic!("a void in {conversation} at {seq}"),
-            Event::Connected(_) | Event::Synced | Event::Reply { .. } | Event::Other { .. } => {}
+            Event::Connected(_)
+            | Event::Synced
+            | Event::Offline { .. }
+            | Event::Reply { .. }
+            | Event::Other { .. } => {}
         }
     }
 
