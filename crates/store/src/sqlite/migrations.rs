@@ -33,7 +33,10 @@ pub(super) fn migrate(connection: &mut Connection, migrations: &[Migration]) -> 
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     for (version, sql) in migrations.iter().filter(|(version, _)| *version > found) {
-        tracing::info!(version, "bringing the store to a newer schema");
+        match found {
+            0 => tracing::info!(version, "making a store"),
+            _ => tracing::info!(version, "bringing the store to a newer schema"),
+        }
         transaction.execute_batch(sql).map_err(failed)?;
     }
     transaction
