@@ -41,5 +41,12 @@ pub const JSON_COMMAND: Target = Target {
     examples: examples::json_commands,
 };
 
+/// The opening handshake: a request target and headers, with the tokens in them.
+pub const HANDSHAKE: Target = Target {
+    name: "handshake",
+    run: hubbub_access::fuzz::handshake,
+    examples: hubbub_access::fuzz::handshakes,
+};
+
 /// All targets.
-pub const TARGETS: &[Target] = &[WEBSOCKET_DECODER, JSON_COMMAND];
+pub const TARGETS: &[Target] = &[WEBSOCKET_DECODER, JSON_COMMAND, HANDSHAKE];

@@ -13,6 +13,8 @@ pub mod accept;
 mod credentials;
 pub mod descriptors;
 pub mod dev;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod handshake;
 mod origin;
 pub mod permit;
