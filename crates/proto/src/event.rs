@@ -432,7 +432,7 @@ pub struct Summary {
     pub id: ConversationId,
     /// `direct` or `group`.
     pub kind: ConversationKind,
-    /// The group's name; absent for direct ones.
+    /// The group's name, for one who left that of the moment they did; absent for direct ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
     /// The other side of a direct one.
@@ -441,7 +441,7 @@ pub struct Summary {
     /// The member's role in a group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
-    /// Who may join a group.
+    /// Who may join a group; absent for one who left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub join: Option<JoinPolicy>,
     /// False once the member left or the group was dissolved: history stays, live ends.
