@@ -52,12 +52,12 @@ const LINGER_BYTES_MAX: usize = 256 * 1024;
 /// Where upgraded sockets go.
 pub trait DataPlane: Send + Sync {
     /// Takes a nonblocking socket on which the 101 has been written, and the bytes already read.
-    fn adopt(&self, stream: std::net::TcpStream, already_read: Bytes, opening: Opening);
+    fn adopt(&self, socket: hubbub_hub::Socket, already_read: Bytes, opening: Opening);
 }
 
 impl DataPlane for hubbub_hub::Hub {
-    fn adopt(&self, stream: std::net::TcpStream, already_read: Bytes, opening: Opening) {
-        Self::adopt(self, stream, already_read, opening);
+    fn adopt(&self, socket: hubbub_hub::Socket, already_read: Bytes, opening: Opening) {
+        Self::adopt(self, socket, already_read, opening);
     }
 }
 
@@ -196,7 +196,7 @@ impl Acceptor {
                 // A copy, because the original is a view of HTTP's whole read buffer.
                 let already_read = Bytes::copy_from_slice(&read_too_far);
                 drop(read_too_far);
-                self.data_plane.adopt(stream, already_read, opening);
+                self.data_plane.adopt(stream.into(), already_read, opening);
             }
             (_, place) => {
                 linger(stream).await;

@@ -5,8 +5,6 @@
 //! input is discarded until its end or `linger_ms`, because closing a socket with unread input
 //! sends RST, which destroys a close frame that is still on its way.
 
-use std::net::Shutdown;
-
 use hubbub_proto::CloseCode;
 use hubbub_websocket::{ProtocolError, close};
 
@@ -116,7 +114,7 @@ impl Desk {
     /// The close frame is written: our direction ends.
     pub(crate) fn finish_close(&mut self, at: At, connection: &mut Connection) {
         if connection.phase == Phase::Closing {
-            if connection.stream.shutdown(Shutdown::Write).is_err() {
+            if connection.transport.shutdown_write().is_err() {
                 return self.drop_connection(at, connection);
             }
             connection.phase = Phase::Lingering;

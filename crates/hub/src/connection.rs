@@ -7,13 +7,13 @@ use hubbub_proto::codec::Codec;
 use hubbub_proto::session::Session;
 use hubbub_proto::{DeviceId, Timestamp};
 use hubbub_websocket::{Decoder, Limits};
-use mio::net::TcpStream;
 
 use crate::outbox::Outbox;
 use crate::topics::Rows;
+use crate::transport::Transport;
 
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+    pub(crate) transport: Transport,
     pub(crate) decoder: Decoder,
     pub(crate) kind: Kind,
     /// The topics it is subscribed to, besides its user's.

@@ -198,7 +198,7 @@ impl Desk {
         }
         if let Some(outbox) = &mut connection.outbox {
             let before = outbox.bytes();
-            let flushed = outbox.flush(&mut connection.stream, self.now);
+            let flushed = outbox.flush(&mut connection.transport, self.now);
             self.stats.flushes.add(1);
             self.stats.bytes_out.add(before.saturating_sub(outbox.bytes()) as u64);
             match flushed {

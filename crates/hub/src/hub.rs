@@ -1,7 +1,6 @@
 //! The hub as others see it: made, started, fed with sockets and effects, drained.
 
 use std::io;
-use std::net::TcpStream;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::mpsc;
@@ -20,6 +19,7 @@ use crate::inbox::{Inbox, Post};
 use crate::opening::{Adoption, Opening};
 use crate::shard::{Seed, Shard, WAKER};
 use crate::stats::{HubStats, ShardStats};
+use crate::transport::Socket;
 use crate::upstream::Upstream;
 
 /// How long [`Hub::stop_parsing`] waits for the shards.
@@ -143,11 +143,11 @@ impl Hub {
     /// Hands over a socket whose upgrade was answered, with the bytes that were read beyond the
     /// request. It goes to the shard with the fewest connections and stays there. Once the shards
     /// have ended, it is closed with 1001 at once.
-    pub fn adopt(&self, stream: TcpStream, already_read: Bytes, opening: Opening) {
+    pub fn adopt(&self, socket: Socket, already_read: Bytes, opening: Opening) {
         let shards = self.loads.iter().zip(&*self.settings.inboxes);
         if let Some((load, inbox)) = shards.min_by_key(|(load, _)| load.load(Relaxed)) {
             load.fetch_add(1, Relaxed);
-            inbox.post(Post::Adopt(Box::new(Adoption { stream, already_read, opening })));
+            inbox.post(Post::Adopt(Box::new(Adoption { socket, already_read, opening })));
         }
     }
 

@@ -9,7 +9,7 @@
 //! - `shard`: the loop. `desk`: what it works with. The life of a connection: `signing_in`;
 //!   `reading`, from the socket to the session; `delivery`, from the hub to the socket, and what is
 //!   dropped; `deadlines`; `closing`.
-//! - `connection`, `slab`, `outbox`, `topics`, `wheel`, `frame`, `client_id`: the parts.
+//! - `transport`: the socket under a connection. `connection`, `slab`, `outbox`, `topics`, `wheel`, `frame`, `client_id`: the parts.
 //!
 //! Invariants: a slow or broken connection costs the others nothing; everything that waits is
 //! bounded in count and bytes; an idle connection has no buffer, task, channel or timer. The rules
@@ -33,6 +33,7 @@ mod signing_in;
 mod slab;
 mod stats;
 mod topics;
+mod transport;
 mod upstream;
 mod weight;
 mod wheel;
@@ -40,4 +41,5 @@ mod wheel;
 pub use hub::{Announce, Clock, Hub, HubConfig, HubError, Router};
 pub use opening::{Opening, OpeningKind};
 pub use stats::HubStats;
+pub use transport::Socket;
 pub use upstream::Upstream;

@@ -1,13 +1,15 @@
 //! How a connection comes to the hub.
 
 use std::io::Write;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hubbub_proto::codec::Codec;
 use hubbub_proto::{CloseCode, DeviceId, Identity};
 use hubbub_websocket::close;
+
+use crate::transport::{Socket, Transport};
 
 /// What the HTTP side knows about a socket whose upgrade it has answered.
 pub struct Opening {
@@ -43,7 +45,7 @@ pub enum OpeningKind {
 
 /// A socket on its way to a shard.
 pub(crate) struct Adoption {
-    pub(crate) stream: TcpStream,
+    pub(crate) socket: Socket,
     pub(crate) already_read: Bytes,
     pub(crate) opening: Opening,
 }
@@ -52,13 +54,13 @@ impl Adoption {
     /// Closes the socket with 1001, for no shard will take it. Waits for nothing: the code may be
     /// lost to a client that has sent something already.
     pub(crate) fn turn_away(self) {
-        let Self { mut stream, opening, .. } = self;
+        let Self { socket, opening, .. } = self;
         let code = CloseCode::GoingAway;
         let frame = close::frame(Some(code.code()), code.reason());
-        let told = stream
-            .set_nonblocking(true)
-            .and_then(|()| stream.write_all(&frame))
-            .and_then(|()| stream.shutdown(Shutdown::Write));
+        let told = Transport::new(socket).and_then(|mut transport| {
+            transport.write_all(&frame)?;
+            transport.shutdown_write()
+        });
         if let Err(error) = told {
             tracing::debug!(%error, remote = %opening.remote, "a late socket was not told why");
         }

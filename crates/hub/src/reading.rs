@@ -99,7 +99,7 @@ impl Desk {
             if budget == 0 {
                 return self.push_ready(at, connection);
             }
-            match connection.stream.read(buffer) {
+            match connection.transport.read(buffer) {
                 Ok(0) => return self.on_end(at, connection),
                 Ok(len) => {
                     budget = budget.saturating_sub(len);

@@ -18,8 +18,7 @@ use hubbub_proto::route::Work;
 use hubbub_proto::session::Session;
 use hubbub_proto::{CloseCode, ConnId, DeviceId, Event, Reason, Topic, UserId};
 use hubbub_websocket::{Decoder, Limits as FrameLimits, Role};
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
 use crate::connection::{Connection, Kind, Parked, Phase, Rare};
 use crate::desk::{Desk, Settings};
@@ -29,6 +28,7 @@ use crate::opening::{Adoption, OpeningKind};
 use crate::slab::{At, Slab};
 use crate::stats::ShardStats;
 use crate::topics::{self, Rows};
+use crate::transport::{Socket, Transport};
 use crate::upstream::Upstream;
 
 /// The token of the inbox; no connection can have it.
@@ -220,10 +220,10 @@ impl Shard {
     }
 
     fn adopt(&mut self, adoption: Adoption) {
-        let Adoption { stream, already_read, opening } = adoption;
+        let Adoption { socket, already_read, opening } = adoption;
         let at = self.slab.next();
-        let stream = match self.register(stream, at) {
-            Ok(stream) => stream,
+        let transport = match self.register(socket, at) {
+            Ok(transport) => transport,
             Err(error) => {
                 tracing::debug!(%error, remote = %opening.remote, "a socket could not be adopted");
                 self.load.fetch_sub(1, Relaxed);
@@ -253,7 +253,7 @@ impl Shard {
         };
         let refused = if desk.stopped { Some(CloseCode::GoingAway) } else { refused };
         let at = self.slab.insert(Connection {
-            stream,
+            transport,
             decoder: Decoder::new(Role::Server),
             kind,
             topics: Rows::new(),
@@ -283,13 +283,10 @@ impl Shard {
         self.replace_older();
     }
 
-    fn register(&self, stream: std::net::TcpStream, at: At) -> io::Result<TcpStream> {
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
-        let mut stream = TcpStream::from_std(stream);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream, Token(at.token()), interest)?;
-        Ok(stream)
+    fn register(&self, socket: Socket, at: At) -> io::Result<Transport> {
+        let mut transport = Transport::new(socket)?;
+        transport.register(self.poll.registry(), Token(at.token()))?;
+        Ok(transport)
     }
 
     /// Sessions that were opened just now end older ones of the same device in this shard.

@@ -11,7 +11,7 @@ use hubbub_access::{
     AcceptStats, Acceptor, Access, Asset, DataPlane, HandshakePolicy, Permits, Secret, TokenPolicy,
     Verifier, bind,
 };
-use hubbub_hub::Opening;
+use hubbub_hub::{Opening, Socket};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -30,7 +30,8 @@ pub(crate) struct Adopted {
 struct Keeper(mpsc::Sender<Adopted>);
 
 impl DataPlane for Keeper {
-    fn adopt(&self, stream: TcpStream, already_read: Bytes, opening: Opening) {
+    fn adopt(&self, socket: Socket, already_read: Bytes, opening: Opening) {
+        let Socket::Tcp(stream) = socket else { panic!("a bridge: {socket:?}") };
         let _ = self.0.send(Adopted { stream, already_read, opening });
     }
 }

@@ -10,3 +10,4 @@ mod pressure;
 mod routing;
 mod sessions;
 mod stage;
+mod transports;

@@ -199,7 +199,7 @@ impl Stage {
         client.set_write_timeout(Some(PATIENCE)).unwrap();
         client.set_nodelay(true).unwrap();
         let opening = Opening { kind, remote, permit };
-        self.hub.adopt(server, Bytes::from_static(already_read), opening);
+        self.hub.adopt(server.into(), Bytes::from_static(already_read), opening);
         Client { socket: WebSocket::from_raw_socket(client, Role::Client, None) }
     }
 
