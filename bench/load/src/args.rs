@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::str::FromStr;
 
 pub(crate) const USAGE: &str = "\
-usage: load conns|fanout|echo|pairs --url ws://127.0.0.1:PORT/ [options]
+usage: load conns|fanout|echo|pairs|storm --url ws://127.0.0.1:PORT/ [options]
 
 common:  --dialect plain|socketio|hubbub|raw-echo   the server's protocol (plain)
          --pid P | --pids P,Q   the server: its CPU and memory, children included
@@ -22,7 +22,10 @@ fanout:  --subs N --rate R|max --window W --channel NAME --size B --secs S --war
          W is the number of publications in flight at rate max (16)
 echo:    --conns N --inflight K --size B --secs S --warmup S
 pairs:   --conns N --inflight K --size B --secs S --warmup S --rate R|max
-         R is the number of messages per second over all connections";
+         R is the number of messages per second over all connections
+storm:   --count N --conns E --rate R --size B --settle S --opening K
+         N clients connect, K at a time (N: all at once), while E established ones send each
+         other R messages per second";
 
 const OPTIONS: &[&str] = &[
     "channel",
@@ -42,6 +45,7 @@ const OPTIONS: &[&str] = &[
     "rate",
     "secret-file",
     "secs",
+    "settle",
     "size",
     "src",
     "subs",

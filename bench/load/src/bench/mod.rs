@@ -6,6 +6,7 @@ pub(crate) mod echo;
 pub(crate) mod fanout;
 pub(crate) mod pairs;
 mod report;
+pub(crate) mod storm;
 mod usage;
 
 use crate::args::Args;

@@ -50,12 +50,29 @@ pub(crate) trait App {
 
     /// A connection that was ready is gone.
     fn dead(&mut self, _ci: usize) {}
+
+    /// A connection has become ready.
+    fn ready(&mut self, _ci: usize) {}
+
+    /// A connection ended before it was ready.
+    fn failed(&mut self, _ci: usize, _why: &Failure) {}
+}
+
+/// Why a connection did not become ready.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    /// A status or what else happened, in few words, for counting.
+    pub(crate) what: String,
+    /// When the server wants it to come back, if it said so.
+    pub(crate) retry_after_ms: Option<u64>,
 }
 
 /// The counters a bench reads.
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) ready: usize,
+    /// How often the server said that a connection is usable.
+    pub(crate) announced: u64,
     pub(crate) dead: usize,
     pub(crate) connecting: usize,
     pub(crate) subscribed: usize,
@@ -75,6 +92,8 @@ pub(crate) struct Io {
     events: Vec<Ready>,
     read_buffer: Vec<u8>,
     request: Vec<u8>,
+    /// What failed before it was ready and was not told yet.
+    failures: Vec<(usize, Failure)>,
     pub(crate) counters: Counters,
     pub(crate) first_error: Option<String>,
 }
@@ -96,6 +115,7 @@ impl Io {
             events: vec![],
             read_buffer: vec![0; 1 << 20],
             request: vec![],
+            failures: vec![],
             counters: Counters::default(),
             first_error: None,
         })
@@ -134,12 +154,18 @@ impl Io {
     }
 
     fn fail(&mut self, ci: usize, why: String) {
+        self.fail_until(ci, why, None);
+    }
+
+    /// The same for a connection that may come back after a while.
+    fn fail_until(&mut self, ci: usize, why: String, retry_after_ms: Option<u64>) {
         let connection = &mut self.connections[ci];
         match connection.state {
             State::Dead => return,
             State::Ready => self.counters.ready -= 1,
             State::Connecting | State::Upgrading | State::Handshake => {
                 self.counters.connecting -= 1;
+                self.failures.push((ci, Failure { what: why.clone(), retry_after_ms }));
             }
         }
         self.counters.dead += 1;
@@ -234,11 +260,16 @@ impl Io {
             if event.readable {
                 self.handle_readable(app, ci);
             }
-            if was_ready && self.connections[ci].state == State::Dead {
-                app.dead(ci);
+            match (was_ready, self.connections[ci].state) {
+                (true, State::Dead) => app.dead(ci),
+                (false, State::Ready) => app.ready(ci),
+                _ => {}
             }
         }
         self.events = events;
+        for (ci, why) in take(&mut self.failures) {
+            app.failed(ci, &why);
+        }
     }
 
     fn handle_writable(&mut self, ci: usize) {
@@ -315,7 +346,7 @@ impl Io {
         if self.connections[ci].state == State::Upgrading {
             let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return 0 };
             at = end + 4;
-            self.handle_response(ci, &bytes[..end]);
+            self.handle_response(ci, &bytes[..end], &bytes[at..]);
         }
         while self.connections[ci].state != State::Dead {
             let Some(frame) = frame::decode(&bytes[at..]) else { break };
@@ -336,10 +367,12 @@ impl Io {
         at
     }
 
-    fn handle_response(&mut self, ci: usize, head: &[u8]) {
+    /// `body` is as much of the answer's body as has come with its head.
+    fn handle_response(&mut self, ci: usize, head: &[u8], body: &[u8]) {
         if !head.starts_with(b"HTTP/1.1 101") {
             let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-            return self.fail(ci, format!("upgrade refused: {}", String::from_utf8_lossy(line)));
+            let why = format!("upgrade refused: {}", String::from_utf8_lossy(line));
+            return self.fail_until(ci, why, retry_after_ms(head, body));
         }
         self.connections[ci].state = State::Handshake;
         if self.dialect.ready_on_upgrade() {
@@ -369,7 +402,10 @@ impl Io {
         let ready = self.connections[ci].state == State::Ready;
         match self.dialect.event(message, ready) {
             Event::Ack(number) => return Some(number),
-            Event::Ready => self.set_ready(ci),
+            Event::Ready => {
+                self.counters.announced += 1;
+                self.set_ready(ci);
+            }
             Event::Subscribed => self.counters.subscribed += 1,
             Event::Reply(reply) => self.queue(ci, frame::TEXT, reply),
             Event::Refused => {
@@ -391,5 +427,29 @@ impl Io {
             request.clear();
         }
         self.request = request;
+    }
+}
+
+/// When to come back, as the body says in milliseconds or else the header in seconds.
+fn retry_after_ms(head: &[u8], body: &[u8]) -> Option<u64> {
+    let number = |text: &[u8], key: &[u8]| {
+        let rest = text[memchr::memmem::find(text, key)? + key.len()..].trim_ascii_start();
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        std::str::from_utf8(&rest[..count]).ok()?.parse::<u64>().ok()
+    };
+    let in_head = || number(&head.to_ascii_lowercase(), b"\r\nretry-after:").map(|s| s * 1000);
+    number(body, b"\"retry_after_ms\":").or_else(in_head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::retry_after_ms;
+
+    #[test]
+    fn when_to_come_back() {
+        let head = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2";
+        assert_eq!(retry_after_ms(head, br#"{"code":503,"retry_after_ms":1500}"#), Some(1500));
+        assert_eq!(retry_after_ms(head, b""), Some(2000));
+        assert_eq!(retry_after_ms(b"HTTP/1.1 400 Bad Request", b"{}"), None);
     }
 }
