@@ -192,7 +192,8 @@ impl Acceptor {
             (Some(kind), Place::Within(permit)) => {
                 let Ok(stream) = stream.into_std() else { return };
                 self.stats.adopted.fetch_add(1, Ordering::Relaxed);
-                let opening = Opening { kind, remote: peer, permit: Box::new(permit) };
+                let opening =
+                    Opening { kind, answer: Bytes::new(), remote: peer, permit: Box::new(permit) };
                 // A copy, because the original is a view of HTTP's whole read buffer.
                 let already_read = Bytes::copy_from_slice(&read_too_far);
                 drop(read_too_far);

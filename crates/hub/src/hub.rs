@@ -140,8 +140,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Hands over a socket whose upgrade was answered, with the bytes that were read beyond the
-    /// request. It goes to the shard with the fewest connections and stays there. Once the shards
+    /// Hands over a socket whose upgrade was answered, or is answered by `opening.answer`, with the
+    /// bytes that were read beyond the request. It goes to the shard with the fewest connections and stays there. Once the shards
     /// have ended, it is closed with 1001 at once.
     pub fn adopt(&self, socket: Socket, already_read: Bytes, opening: Opening) {
         let shards = self.loads.iter().zip(&*self.settings.inboxes);

@@ -11,10 +11,13 @@ use hubbub_websocket::close;
 
 use crate::transport::{Socket, Transport};
 
-/// What the HTTP side knows about a socket whose upgrade it has answered.
+/// What the HTTP side knows about a socket that it upgrades.
 pub struct Opening {
     /// What the connection is for.
     pub kind: OpeningKind,
+    /// What is to be written before anything else: the answer to the upgrade, so that it leaves
+    /// together with the first frame. Empty where it was written.
+    pub answer: Bytes,
     /// Who is at the other end, for the log.
     pub remote: SocketAddr,
     /// Dropped when the connection is gone.
@@ -58,6 +61,7 @@ impl Adoption {
         let code = CloseCode::GoingAway;
         let frame = close::frame(Some(code.code()), code.reason());
         let told = Transport::new(socket).and_then(|mut transport| {
+            transport.write_all(&opening.answer)?;
             transport.write_all(&frame)?;
             transport.shutdown_write()
         });

@@ -6,6 +6,7 @@
 //! connection; one in the loop itself aborts the process, because nobody could say what state the
 //! shard is in, and nothing acknowledged can be lost by it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ use crate::upstream::Upstream;
 pub(crate) const WAKER: Token = Token(usize::MAX);
 /// Events taken from epoll at once.
 const EVENTS_MAX: usize = 1024;
+/// Sockets adopted in one tick: what is there already is served in between, however many come.
+const ADOPTIONS_PER_TICK: usize = 32;
 /// While draining, the time between two steps.
 const DRAIN_STEP: Duration = Duration::from_millis(10);
 /// In how many steps all connections are told to go.
@@ -55,6 +58,8 @@ pub(crate) struct Shard {
     desk: Desk,
     load: Arc<AtomicUsize>,
     posts: Vec<Post>,
+    /// Sockets that wait for their turn, first come first; bounded by the number of connections.
+    adopting: VecDeque<Box<Adoption>>,
     targets: Vec<u32>,
     drain: Option<Drain>,
 }
@@ -77,6 +82,7 @@ impl Shard {
             desk: Desk::new(seed.shard, settings, upstream, seed.stats),
             load: seed.load,
             posts: Vec::new(),
+            adopting: VecDeque::new(),
             targets: Vec::new(),
             drain: None,
         }
@@ -85,7 +91,10 @@ impl Shard {
     /// Runs until drained. Aborts the process on a panic or when epoll fails.
     pub(crate) fn run(mut self) {
         match catch_unwind(AssertUnwindSafe(|| self.serve())) {
-            Ok(Ok(())) => self.desk.inbox().close(),
+            Ok(Ok(())) => {
+                self.desk.inbox().close();
+                self.adopting.into_iter().for_each(|adoption| adoption.turn_away());
+            }
             Ok(Err(error)) => {
                 tracing::error!(shard = self.desk.shard, %error, "epoll failed");
                 std::process::abort();
@@ -112,6 +121,7 @@ impl Shard {
                 }
             }
             self.handle_posts();
+            self.handle_adoptions();
             self.handle_ready();
             self.handle_deadlines();
             self.desk.submit();
@@ -125,7 +135,8 @@ impl Shard {
 
     /// How long to wait for something to happen.
     fn timeout(&mut self) -> Option<Duration> {
-        if !self.desk.ready.is_empty() || !self.desk.inbox().sleep() {
+        let work_waits = !self.desk.ready.is_empty() || !self.adopting.is_empty();
+        if work_waits || !self.desk.inbox().sleep() {
             return Some(Duration::ZERO);
         }
         if self.drain.is_some() {
@@ -189,7 +200,7 @@ impl Shard {
 
     fn on_post(&mut self, post: Post) {
         match post {
-            Post::Adopt(adoption) => self.adopt(*adoption),
+            Post::Adopt(adoption) => self.adopting.push_back(adoption),
             Post::Reply { conn, id, outcome } => {
                 self.with(at(conn), |desk, at, connection| {
                     desk.on_reply(at, connection, id.as_ref(), &outcome);
@@ -219,6 +230,13 @@ impl Shard {
         }
     }
 
+    fn handle_adoptions(&mut self) {
+        for _ in 0..ADOPTIONS_PER_TICK {
+            let Some(adoption) = self.adopting.pop_front() else { return };
+            self.adopt(*adoption);
+        }
+    }
+
     fn adopt(&mut self, adoption: Adoption) {
         let Adoption { socket, already_read, opening } = adoption;
         let at = self.slab.next();
@@ -230,6 +248,8 @@ impl Shard {
                 return;
             }
         };
+        // What is in a TCP socket already brings an event of its own once it is registered.
+        let is_announced = matches!(transport, Transport::Tcp(_)) && already_read.is_empty();
         let desk = &self.desk;
         let mut rare = (!already_read.is_empty())
             .then(|| Box::new(Rare { stash: already_read.to_vec(), ..Rare::default() }));
@@ -272,11 +292,17 @@ impl Shard {
         });
         self.desk.stats.adopted.add(1);
         self.desk.stats.connections.set(self.slab.len() as u64);
-        self.with(at, |desk, at, connection| match refused {
-            Some(code) => desk.close(at, connection, code),
-            None => {
-                desk.open_session(at, connection);
-                desk.schedule(at, connection);
+        let answer = opening.answer;
+        self.with(at, |desk, at, connection| {
+            if !answer.is_empty() {
+                desk.outbox(at, &mut connection.outbox, &mut connection.dirty).push_shared(answer);
+            }
+            if let Some(code) = refused {
+                return desk.close(at, connection, code);
+            }
+            desk.open_session(at, connection);
+            desk.schedule(at, connection);
+            if !is_announced {
                 desk.push_ready(at, connection);
             }
         });
@@ -475,7 +501,7 @@ impl Shard {
         }
         self.flush_dirty();
         self.remove_gone();
-        self.slab.len() == 0 || over
+        (self.slab.len() == 0 && self.adopting.is_empty()) || over
     }
 }
 

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod adopting;
 mod closing;
 mod echo;
 mod pressure;

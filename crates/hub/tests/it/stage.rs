@@ -30,7 +30,7 @@ pub(crate) struct Stage {
     pub(crate) hub: Hub,
     pub(crate) router: Router,
     pub(crate) script: Arc<Script>,
-    listener: TcpListener,
+    pub(crate) listener: TcpListener,
     /// Milliseconds that the hub's clock is ahead.
     ahead_ms: Arc<AtomicU64>,
 }
@@ -198,7 +198,7 @@ impl Stage {
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         client.set_write_timeout(Some(PATIENCE)).unwrap();
         client.set_nodelay(true).unwrap();
-        let opening = Opening { kind, remote, permit };
+        let opening = Opening { kind, answer: Bytes::new(), remote, permit };
         self.hub.adopt(server.into(), Bytes::from_static(already_read), opening);
         Client { socket: WebSocket::from_raw_socket(client, Role::Client, None) }
     }

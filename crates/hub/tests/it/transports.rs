@@ -15,7 +15,12 @@ use crate::stage::{PATIENCE, Stage};
 fn bridged(stage: &Stage, kind: OpeningKind, already_read: &'static [u8]) -> WebSocket<UnixStream> {
     let (client, server) = UnixStream::pair().unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
-    let opening = Opening { kind, remote: "127.0.0.1:1".parse().unwrap(), permit: Box::new(()) };
+    let opening = Opening {
+        kind,
+        answer: Bytes::new(),
+        remote: "127.0.0.1:1".parse().unwrap(),
+        permit: Box::new(()),
+    };
     stage.hub.adopt(server.into(), Bytes::from_static(already_read), opening);
     WebSocket::from_raw_socket(client, Role::Client, None)
 }
