@@ -5,6 +5,8 @@
 //! input is discarded until its end or `linger_ms`, because closing a socket with unread input
 //! sends RST, which destroys a close frame that is still on its way.
 
+use std::io;
+
 use hubbub_proto::CloseCode;
 use hubbub_websocket::{ProtocolError, close};
 
@@ -114,11 +116,17 @@ impl Desk {
     /// The close frame is written: our direction ends.
     pub(crate) fn finish_close(&mut self, at: At, connection: &mut Connection) {
         if connection.phase == Phase::Closing {
-            if connection.transport.shutdown_write().is_err() {
-                return self.drop_connection(at, connection);
+            match connection.transport.shutdown_write() {
+                Ok(()) => {
+                    connection.phase = Phase::Lingering;
+                    self.push_ready(at, connection);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // With an outbox, it is flushed and comes here again when the socket takes more.
+                    self.outbox(at, &mut connection.outbox, &mut connection.dirty);
+                }
+                Err(_) => self.drop_connection(at, connection),
             }
-            connection.phase = Phase::Lingering;
-            self.push_ready(at, connection);
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::outbox::{Flushed, Outbox};
 use crate::slab::At;
 use crate::stats::ShardStats;
 use crate::topics::Topics;
+use crate::transport::Buffers;
 use crate::upstream::Upstream;
 use crate::wheel::Wheel;
 
@@ -69,8 +70,8 @@ pub(crate) struct Desk {
     pub(crate) waiting: VecDeque<At>,
     /// The server is shutting down: nothing is decoded any more.
     pub(crate) stopped: bool,
-    /// The buffer that all reads go into.
-    pub(crate) buffer: Vec<u8>,
+    /// What all reads go into.
+    pub(crate) buffers: Buffers,
     /// What one session's deadlines brought.
     pub(crate) due: Vec<Due>,
 }
@@ -114,7 +115,7 @@ impl Desk {
             upstream_full: false,
             waiting: VecDeque::new(),
             stopped: false,
-            buffer: Vec::new(),
+            buffers: Buffers::default(),
             due: Vec::new(),
         }
     }
@@ -188,7 +189,8 @@ impl Desk {
             _ if value >= max / 4 => Load::Middle,
             _ => Load::Low,
         };
-        level(outbox.bytes(), bytes_max).max(level(outbox.frames(), frames_max))
+        level(outbox.bytes() + connection.transport.pending(), bytes_max)
+            .max(level(outbox.frames(), frames_max))
     }
 
     /// Writes what waits, as far as the socket takes it.

@@ -9,11 +9,11 @@
 //! - `shard`: the loop. `desk`: what it works with. The life of a connection: `signing_in`;
 //!   `reading`, from the socket to the session; `delivery`, from the hub to the socket, and what is
 //!   dropped; `deadlines`; `closing`.
-//! - `transport`: the socket under a connection. `connection`, `slab`, `outbox`, `topics`, `wheel`, `frame`, `client_id`: the parts.
+//! - `transport`: the socket under a connection; [`tls`]: what may be in between. `connection`, `slab`, `outbox`, `topics`, `wheel`, `frame`, `client_id`: the parts.
 //!
 //! Invariants: a slow or broken connection costs the others nothing; everything that waits is
 //! bounded in count and bytes; an idle connection has no buffer, task, channel or timer. The rules
-//! of the protocol are in `hubbub_proto::session`. Deliberately absent: chat rules, HTTP, TLS.
+//! of the protocol are in `hubbub_proto::session`. Deliberately absent: chat rules, HTTP.
 
 mod bus;
 mod client_id;
@@ -32,6 +32,7 @@ mod shard;
 mod signing_in;
 mod slab;
 mod stats;
+pub mod tls;
 mod topics;
 mod transport;
 mod upstream;

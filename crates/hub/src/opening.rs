@@ -63,6 +63,7 @@ impl Adoption {
         let told = Transport::new(socket).and_then(|mut transport| {
             transport.write_all(&opening.answer)?;
             transport.write_all(&frame)?;
+            transport.flush()?;
             transport.shutdown_write()
         });
         if let Err(error) = told {

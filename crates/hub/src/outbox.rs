@@ -131,7 +131,7 @@ impl Outbox {
         }
     }
 
-    /// Writes until nothing is left or the socket takes no more.
+    /// Writes until nothing is left, here and in `socket`, or it takes no more.
     ///
     /// # Errors
     /// Those of the socket, except `WouldBlock`; the connection is lost.
@@ -156,8 +156,17 @@ impl Outbox {
                 Err(error) => return Err(error),
             }
         }
-        self.blocked_since = None;
-        Ok(Flushed::All)
+        match socket.flush() {
+            Ok(()) => {
+                self.blocked_since = None;
+                Ok(Flushed::All)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.blocked_since.get_or_insert(now);
+                Ok(Flushed::Blocked)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn write_once(&self, socket: &mut impl Write) -> io::Result<usize> {

@@ -4,7 +4,7 @@
 //! the connection may go on, so a parked connection keeps less than one read of raw bytes, and the
 //! order of its commands never changes. Each decoded command leaves by [`Desk::act`].
 
-use std::io::{self, Read};
+use std::io;
 
 use hubbub_proto::Request;
 use hubbub_proto::event::Ack;
@@ -17,9 +17,8 @@ use hubbub_websocket::{Event as Message, Limits as FrameLimits, OpCode, Protocol
 use crate::connection::{Connection, Kind, Parked, Phase};
 use crate::desk::{BATCH_MAX, Desk, Load};
 use crate::slab::At;
+use crate::transport::{Buffers, Received};
 
-/// Bytes of one read, and so the most that a parked connection keeps.
-const READ_BYTES: usize = 16 * 1024;
 /// Bytes read from one connection before the others get their turn.
 const TURN_BYTES_MAX: usize = 64 * 1024;
 
@@ -52,13 +51,13 @@ impl Desk {
         if !self.handle_stash(at, connection) {
             return;
         }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        if buffer.len() != READ_BYTES {
-            // The first turn, or the one after a panic took the buffer away.
-            buffer = vec![0; READ_BYTES];
+        let mut buffers = std::mem::take(&mut self.buffers);
+        self.read(at, connection, &mut buffers);
+        self.buffers = buffers;
+        if connection.phase != Phase::Gone && connection.transport.pending() > 0 {
+            // TLS has something to say.
+            self.outbox(at, &mut connection.outbox, &mut connection.dirty);
         }
-        self.read(at, connection, &mut buffer);
-        self.buffer = buffer;
     }
 
     /// Decodes what was kept; false when the connection is parked again.
@@ -88,7 +87,7 @@ impl Desk {
         }
     }
 
-    fn read(&mut self, at: At, connection: &mut Connection, buffer: &mut [u8]) {
+    fn read(&mut self, at: At, connection: &mut Connection, buffers: &mut Buffers) {
         let mut budget = TURN_BYTES_MAX;
         while connection.phase != Phase::Gone {
             if connection.phase == Phase::Open
@@ -99,26 +98,33 @@ impl Desk {
             if budget == 0 {
                 return self.push_ready(at, connection);
             }
-            match connection.transport.read(buffer) {
-                Ok(0) => return self.on_end(at, connection),
-                Ok(len) => {
-                    budget = budget.saturating_sub(len);
-                    self.stats.bytes_in.add(len as u64);
+            match connection.transport.receive(buffers) {
+                Ok(Received::End { truncated }) => {
+                    let open = connection.phase == Phase::Open;
+                    self.stats.tls_truncated.add(u64::from(truncated && open));
+                    return self.on_end(at, connection);
+                }
+                Ok(Received::Bytes { bytes, read, more }) => {
+                    budget = budget.saturating_sub(read);
+                    self.stats.bytes_in.add(read as u64);
                     if connection.phase == Phase::Open
-                        && let Decoded::Paused(consumed) =
-                            self.decode(at, connection, &mut buffer[..len])
+                        && let Decoded::Paused(consumed) = self.decode(at, connection, bytes)
                     {
-                        connection.rare().stash = buffer[consumed..len].to_vec();
+                        connection.rare().stash = bytes[consumed..].to_vec();
                         return;
                     }
-                    if len < buffer.len() && !connection.peer_done {
+                    if !more && !connection.peer_done {
                         // The socket is empty, and the next byte brings a new event.
                         return;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => return self.lose(at, connection),
+                Err(error) => {
+                    let is_tls = error.kind() == io::ErrorKind::InvalidData;
+                    self.stats.tls_failures.add(u64::from(is_tls));
+                    return self.lose(at, connection);
+                }
             }
         }
     }

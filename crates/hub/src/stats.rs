@@ -81,6 +81,10 @@ counters! {
     closed_by_client,
     /// Connections that ended without a close frame.
     lost,
+    /// Connections lost because what came was not what TLS allows.
+    tls_failures,
+    /// TLS connections whose client went away without saying so (`close_notify`).
+    tls_truncated,
     /// Panics in the handling of one connection.
     panics,
 }
