@@ -114,7 +114,9 @@ mod tests {
 
     #[test]
     fn a_place_is_small() {
-        assert!(size_of::<Place>() <= 176, "{}", size_of::<Place>());
+        // With debug assertions, mio's sockets know their epoll instance.
+        let most = if cfg!(debug_assertions) { 184 } else { 168 };
+        assert!(size_of::<Place>() <= most, "{}", size_of::<Place>());
         assert!(size_of::<hubbub_proto::session::Session>() <= 64);
     }
 

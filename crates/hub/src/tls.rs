@@ -184,9 +184,10 @@ impl Tls {
         Ok(())
     }
 
-    /// After an error, the alert is all that is left to be taken out.
+    /// After an error, the alert is all that is left to be taken out; nothing else that came is to
+    /// be looked at.
     fn take_alert(&mut self, rest: &mut [u8]) {
-        for _ in 0..4 {
+        while self.connection.wants_write() {
             match self.connection.process_tls_records(rest).state {
                 Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.outgoing),
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
@@ -301,4 +302,153 @@ fn encode<Data>(mut data: EncodeTlsData<'_, Data>, outgoing: &mut Vec<u8>) {
     outgoing.resize(start + needed.required_size, 0);
     let wrote = data.encode(&mut outgoing[start..]).unwrap_or(0);
     outgoing.truncate(start + wrote);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use proptest::prelude::*;
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+
+    use super::*;
+
+    /// Both ends, and nothing in between.
+    fn pair(version: &'static SupportedProtocolVersion) -> (ClientConnection, Tls) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let chain = vec![made.cert.der().clone()];
+        let server = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain.clone(), key)
+            .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(chain[0].clone()).unwrap();
+        let client = ClientConfig::builder_with_protocol_versions(&[version])
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let client = ClientConnection::new(Arc::new(client), name).unwrap();
+        (client, Tls::new(Arc::new(server)).unwrap())
+    }
+
+    /// What the client has to say, in pieces of at most `piece` bytes.
+    fn to_server(client: &mut ClientConnection, tls: &mut Tls, piece: usize) -> Vec<u8> {
+        let (mut wire, mut plaintext) = (Vec::new(), Vec::new());
+        while client.wants_write() {
+            client.write_tls(&mut wire).unwrap();
+        }
+        for bytes in wire.chunks(piece) {
+            let kept = tls.kept();
+            let mut buffer = vec![0xaa; kept + bytes.len()];
+            buffer[kept..].copy_from_slice(bytes);
+            tls.receive(&mut buffer, &mut plaintext).unwrap();
+            assert!(tls.kept() <= KEPT_MAX);
+        }
+        plaintext
+    }
+
+    /// What the server has to say, in pieces of at most `piece` bytes.
+    fn to_client(tls: &mut Tls, client: &mut ClientConnection, piece: usize) -> Vec<u8> {
+        let (mut wire, mut plaintext) = (Vec::new(), Vec::new());
+        tls.write_pending(&mut wire).unwrap();
+        for bytes in wire.chunks(piece) {
+            let mut bytes = bytes;
+            while !bytes.is_empty() {
+                client.read_tls(&mut bytes).unwrap();
+                let state = client.process_new_packets().unwrap();
+                let start = plaintext.len();
+                plaintext.resize(start + state.plaintext_bytes_to_read(), 0);
+                client.reader().read_exact(&mut plaintext[start..]).unwrap();
+            }
+        }
+        plaintext
+    }
+
+    fn shake_hands(client: &mut ClientConnection, tls: &mut Tls, piece: usize) {
+        while client.is_handshaking() || tls.is_handshaking() {
+            to_server(client, tls, piece);
+            to_client(tls, client, piece);
+        }
+    }
+
+    fn version(is_1_3: bool) -> &'static SupportedProtocolVersion {
+        if is_1_3 { &rustls::version::TLS13 } else { &rustls::version::TLS12 }
+    }
+
+    #[test]
+    fn an_idle_connection_keeps_no_buffers() {
+        for is_1_3 in [false, true] {
+            let (mut client, mut tls) = pair(version(is_1_3));
+            shake_hands(&mut client, &mut tls, 100);
+            assert_eq!(tls.is_1_3(), is_1_3);
+            client.writer().write_all(&[1; 5000]).unwrap();
+            assert_eq!(to_server(&mut client, &mut tls, 100), [1; 5000]);
+            tls.encrypt(&[IoSlice::new(&[2; 5000])]).unwrap();
+            assert_eq!(to_client(&mut tls, &mut client, 100), [2; 5000]);
+            assert_eq!((tls.kept.capacity(), tls.outgoing.capacity()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn before_the_end_of_the_handshake_there_is_nothing_to_encrypt_with() {
+        let (_, mut tls) = pair(version(true));
+        let refused = tls.encrypt(&[IoSlice::new(b"early")]);
+        assert!(matches!(refused, Err(TlsError::NoKeys)), "{refused:?}");
+        assert!(matches!(tls.close(), Err(TlsError::NoKeys)));
+        assert_eq!(tls.pending(), 0);
+    }
+
+    #[test]
+    fn a_handshake_message_without_end_is_refused() {
+        let (_, mut tls) = pair(version(true));
+        // A ClientHello of 65,535 bytes, in records of 1,000.
+        let mut message = vec![1, 0, 0xff, 0xff];
+        message.resize(60_000, 0);
+        let mut taken = 0;
+        let refused = message.chunks(1000).find_map(|piece| {
+            let record = [&[22, 3, 1, 3, 0xe8][..], piece].concat();
+            let kept = tls.kept();
+            let mut buffer = vec![0; kept + record.len()];
+            buffer[kept..].copy_from_slice(&record);
+            taken += record.len();
+            tls.receive(&mut buffer, &mut Vec::new()).err()
+        });
+        assert!(matches!(refused, Some(TlsError::TooLong)), "{refused:?} after {taken}");
+        assert!(taken < KEPT_MAX + 2000);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20))]
+        #[test]
+        fn bytes_arrive_whole_and_in_order(
+            is_1_3: bool,
+            piece in 1_usize..20_000,
+            messages in proptest::collection::vec((any::<bool>(), 0_usize..40_000), 1..8),
+        ) {
+            let (mut client, mut tls) = pair(version(is_1_3));
+            client.set_buffer_limit(None);
+            shake_hands(&mut client, &mut tls, piece);
+            for (n, (up, len)) in messages.into_iter().enumerate() {
+                let bytes: Vec<u8> = (0..len).map(|at| (at + n) as u8).collect();
+                if up {
+                    client.writer().write_all(&bytes).unwrap();
+                    prop_assert!(to_server(&mut client, &mut tls, piece) == bytes);
+                } else {
+                    let mut rest = &bytes[..];
+                    while !rest.is_empty() {
+                        let (a, b) = rest.split_at(rest.len() / 3);
+                        let taken = tls.encrypt(&[IoSlice::new(a), IoSlice::new(b)]).unwrap();
+                        prop_assert!(taken > 0 && taken <= RECORD_BYTES);
+                        rest = &rest[taken..];
+                    }
+                    prop_assert!(to_client(&mut tls, &mut client, piece) == bytes);
+                }
+            }
+            tls.close().unwrap();
+            to_client(&mut tls, &mut client, piece);
+            prop_assert_eq!(client.reader().read(&mut [0]).unwrap(), 0);
+        }
+    }
 }

@@ -11,4 +11,5 @@ mod pressure;
 mod routing;
 mod sessions;
 mod stage;
+mod tls;
 mod transports;

@@ -1,6 +1,7 @@
 //! What the tests play on: a hub, an upstream that does as told, and clients.
 
 use std::collections::VecDeque;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -221,13 +222,19 @@ impl Stage {
         let identity = Some(Arc::new(identity(who, None)));
         let kind = OpeningKind::Session { codec: Codec::Json, identity, device: None };
         let mut client = self.open_with(kind, b"", Box::new(()), prepare);
+        let conn = self.introduce(&mut client);
+        (client, conn)
+    }
+
+    /// Takes a new session's greeting. Answers with where it is.
+    pub(crate) fn introduce(&self, client: &mut Client<impl Read + Write>) -> ConnId {
         client.expect("connected");
         // A command says where the connection is.
         client.send(&json!({"type": "conversations", "id": "where", "payload": {}}));
         let conn = self.script.next().conn;
         self.reply(conn, "where");
         client.expect("ack");
-        (client, conn)
+        conn
     }
 
     pub(crate) fn reply(&self, conn: ConnId, id: &str) {
@@ -308,11 +315,11 @@ pub(crate) fn command_of(request: &Request) -> &Command {
     }
 }
 
-pub(crate) struct Client {
-    pub(crate) socket: WebSocket<TcpStream>,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) socket: WebSocket<S>,
 }
 
-impl Client {
+impl<S: Read + Write> Client<S> {
     pub(crate) fn send(&mut self, value: &Value) {
         self.socket.send(Message::text(value.to_string())).unwrap();
     }
