@@ -5,8 +5,9 @@
 //! `lag` once the outbox has drained below a quarter (what was dropped lies before the `lag`, so
 //! nothing can fall behind it); replies and the session's own events never, but above half an
 //! outbox nothing more is read from that connection, and above the limit it is closed with 4008.
-//! Where the shard itself was behind and entries were dropped before they got here, all its
-//! sessions are told in the same way, after what came before those entries.
+//! Where the shard itself was behind and published entries were dropped before they got here, all
+//! its sessions are told in the same way, after what came before those entries; where a redelivery
+//! was dropped, its connection alone.
 
 use hubbub_proto::codec::Codec;
 use hubbub_proto::event::Ack;
@@ -121,6 +122,15 @@ impl Desk {
                 self.stats.dropped_lagging.add(u64::from(connection.lagging));
                 !connection.lagging && connection.phase == Phase::Open
             }
+        }
+    }
+
+    /// Entries for this connection were dropped before they got here: it has to pull.
+    pub(crate) fn lag(&mut self, at: At, connection: &mut Connection) {
+        if connection.session().is_some_and(|session| session.is_open()) {
+            connection.lagging = true;
+            // Where nothing waits to be written, nothing else would bring up the `lag`.
+            self.mark_dirty(at, &mut connection.dirty);
         }
     }
 

@@ -1,15 +1,13 @@
 //! What other threads tell a shard.
 //!
-//! Invariants: posts arrive in the order in which one thread sent them; a wake-up cannot be lost,
-//! because `sleeping` changes under the same lock as the posts. Bounded: above `bytes_max` all
-//! publications and pushes are dropped and counted, volatile or not, until the shard takes what is
-//! there; where entries were among them, the shard tells its sessions to pull. What is never
-//! dropped is bounded elsewhere: replies and attachments by the windows of the connections, sockets
-//! and what signing in brings by the number of connections, changes of membership by the
-//! commands that the writer has queued.
+//! Order, wake-up and bound are those of `mailbox`. Above `bytes_max` all publications and pushes
+//! are dropped and counted, volatile or not, until the shard takes what is there. Where entries were
+//! published among them, the shard tells its sessions to pull; where a redelivery was, it tells that
+//! one connection. What is never dropped is bounded elsewhere: replies and attachments by the
+//! windows of the connections, sockets and what signing in brings by the number of connections,
+//! lags by that of redeliveries, changes of membership by the commands that the writer has queued.
 
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use hubbub_proto::event::Ack;
@@ -18,6 +16,7 @@ use hubbub_proto::{CommandId, ConnId, DeviceId, Event, Refusal, Topic, UserId};
 use mio::Waker;
 
 use crate::frame::Broadcast;
+use crate::mailbox::{Letter, Mailbox};
 use crate::opening::Adoption;
 
 pub(crate) enum Post {
@@ -31,6 +30,10 @@ pub(crate) enum Post {
     Push {
         conn: ConnId,
         event: Event,
+    },
+    /// Entries for this connection were dropped: it has to pull.
+    Lag {
+        conn: ConnId,
     },
     Attach {
         conn: ConnId,
@@ -61,14 +64,29 @@ pub(crate) enum Post {
     },
 }
 
-impl Post {
-    /// How it may be dropped; `None` for what must arrive. A push is part of a redelivery, which is
-    /// tried again.
-    fn class(&self) -> Option<DeliveryClass> {
+impl Letter for Post {
+    type Losses = Losses;
+
+    fn weight(&self) -> usize {
+        Self::weight(self)
+    }
+
+    fn shrink(self, losses: &mut Losses) -> Option<Self> {
         match self {
-            Self::Publish(broadcast) => Some(broadcast.publication().class),
-            Self::Push { .. } => Some(DeliveryClass::Durable),
-            _ => None,
+            Self::Publish(broadcast) => {
+                match broadcast.publication().class {
+                    DeliveryClass::Volatile => losses.volatile += 1,
+                    DeliveryClass::Durable => losses.durable += 1,
+                }
+                None
+            }
+            // A redelivery comes in several pushes; its connection is told once.
+            Self::Push { conn, .. } => {
+                losses.redelivered += 1;
+                let told = losses.told.replace(conn) == Some(conn);
+                (!told).then_some(Self::Lag { conn })
+            }
+            post => Some(post),
         }
     }
 }
@@ -78,113 +96,56 @@ impl Post {
 pub(crate) struct Losses {
     /// Nobody needs to know of these.
     pub(crate) volatile: u64,
-    /// Entries, later than everything that was taken and was posted before them.
+    /// Published entries, later than everything that was taken and was posted before them.
     pub(crate) durable: u64,
+    /// Pushed entries; a [`Post::Lag`] has the place of those.
+    pub(crate) redelivered: u64,
+    /// The last connection that such a lag is for.
+    told: Option<ConnId>,
 }
 
 /// See the module.
 pub(crate) struct Inbox {
-    state: Mutex<State>,
+    mailbox: Mailbox<Post>,
     waker: Waker,
-    bytes_max: usize,
-}
-
-#[derive(Default)]
-struct State {
-    posts: Vec<Post>,
-    bytes: usize,
-    sleeping: bool,
-    losses: Losses,
-    /// The shard has ended.
-    closed: bool,
-}
-
-impl State {
-    /// Drops what may be dropped and has no room. Answers what is left and its weight.
-    fn admit(&mut self, posts: Vec<Post>, bytes_max: usize) -> (usize, Vec<Post>) {
-        let mut bytes = 0;
-        let mut kept = Vec::with_capacity(posts.len());
-        for post in posts {
-            if self.bytes + bytes > bytes_max
-                && let Some(class) = post.class()
-            {
-                match class {
-                    DeliveryClass::Volatile => self.losses.volatile += 1,
-                    DeliveryClass::Durable => self.losses.durable += 1,
-                }
-                continue;
-            }
-            bytes += post.weight();
-            kept.push(post);
-        }
-        (bytes, kept)
-    }
 }
 
 impl Inbox {
     pub(crate) fn new(waker: Waker, bytes_max: usize) -> Self {
-        Self { state: Mutex::new(State::default()), waker, bytes_max }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { mailbox: Mailbox::new(bytes_max), waker }
     }
 
     pub(crate) fn post(&self, post: Post) {
         self.post_all(vec![post]);
     }
 
-    /// Adds posts and wakes the shard if it sleeps. The lock is held for an append, or a swap where
-    /// nothing waits.
-    pub(crate) fn post_all(&self, mut posts: Vec<Post>) {
-        let mut bytes = posts.iter().map(Post::weight).sum::<usize>();
-        let wake = {
-            let mut state = self.state();
-            if state.closed {
-                drop(state);
-                return turn_away(posts);
+    /// Adds posts and wakes the shard if it sleeps.
+    pub(crate) fn post_all(&self, posts: Vec<Post>) {
+        match self.mailbox.put(posts) {
+            Ok(true) => {
+                if let Err(error) = self.waker.wake() {
+                    tracing::error!(%error, "a shard could not be woken");
+                }
             }
-            if state.bytes + bytes > self.bytes_max {
-                (bytes, posts) = state.admit(posts, self.bytes_max);
-            }
-            state.bytes += bytes;
-            if state.posts.is_empty() {
-                std::mem::swap(&mut state.posts, &mut posts);
-            } else {
-                state.posts.append(&mut posts);
-            }
-            !state.posts.is_empty() && std::mem::take(&mut state.sleeping)
-        };
-        if wake && let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "a shard could not be woken");
+            Ok(false) => {}
+            Err(posts) => turn_away(posts),
         }
     }
 
     /// Swaps the posts into `into`, which must be empty. Answers what was dropped since the last
     /// time.
     pub(crate) fn take(&self, into: &mut Vec<Post>) -> Losses {
-        let mut state = self.state();
-        state.sleeping = false;
-        state.bytes = 0;
-        std::mem::swap(&mut state.posts, into);
-        std::mem::take(&mut state.losses)
+        self.mailbox.take(into)
     }
 
     /// Announces that the shard will sleep until it is woken; false when there are posts already.
     pub(crate) fn sleep(&self) -> bool {
-        let mut state = self.state();
-        state.sleeping = state.posts.is_empty();
-        state.sleeping
+        self.mailbox.sleep()
     }
 
     /// The shard has ended: nothing is kept from here on, and sockets are closed.
     pub(crate) fn close(&self) {
-        let posts = {
-            let mut state = self.state();
-            state.closed = true;
-            std::mem::take(&mut state.posts)
-        };
-        turn_away(posts);
+        turn_away(self.mailbox.close());
     }
 }
 
@@ -215,9 +176,12 @@ mod tests {
         (Inbox::new(waker, bytes_max), poll)
     }
 
+    fn conn(slot: u32) -> ConnId {
+        ConnId { shard: 0, slot, generation: 0 }
+    }
+
     fn reply(slot: u32) -> Post {
-        let conn = ConnId { shard: 0, slot, generation: 0 };
-        Post::Reply { conn, id: None, outcome: Ok(Ack::Done) }
+        Post::Reply { conn: conn(slot), id: None, outcome: Ok(Ack::Done) }
     }
 
     fn publish(event: Event, class: DeliveryClass) -> Post {
@@ -238,9 +202,12 @@ mod tests {
         publish(delivered(&"x".repeat(500)), DeliveryClass::Durable)
     }
 
-    fn redelivery() -> Post {
-        let conn = ConnId { shard: 0, slot: 0, generation: 0 };
-        Post::Push { conn, event: delivered(&"x".repeat(500)) }
+    fn redelivery(slot: u32) -> Post {
+        Post::Push { conn: conn(slot), event: delivered(&"x".repeat(500)) }
+    }
+
+    fn may_be_dropped(post: &Post) -> bool {
+        matches!(post, Post::Publish(_) | Post::Push { .. })
     }
 
     fn woken(poll: &mut Poll) -> bool {
@@ -253,16 +220,16 @@ mod tests {
     fn events_are_dropped_above_the_bound_and_nothing_else() {
         let check = |event: fn() -> Post, losses: fn(u64) -> Losses| {
             let (inbox, _poll) = inbox(10_000);
-            let must_arrive = 100 * reply(0).weight();
+            let must_arrive = 101 * reply(0).weight();
             for n in 0..1000 {
                 let posts = if n < 100 { vec![reply(n), event()] } else { vec![event()] };
                 inbox.post_all(posts);
                 let most = 10_000 + event().weight() + must_arrive;
-                assert!(inbox.state().bytes <= most, "{}", inbox.state().bytes);
+                assert!(inbox.mailbox.bytes() <= most, "{}", inbox.mailbox.bytes());
             }
             let mut posts = Vec::new();
             let dropped = inbox.take(&mut posts);
-            let kept = posts.iter().filter(|post| post.class().is_some()).count() as u64;
+            let kept = posts.iter().filter(|post| may_be_dropped(post)).count() as u64;
             assert!(kept > 0 && kept < 30, "{kept}");
             assert_eq!(dropped, losses(1000 - kept));
             let slots = posts.iter().filter_map(|post| match post {
@@ -276,21 +243,45 @@ mod tests {
             inbox.take(&mut posts);
             assert_eq!(posts.len(), 1, "there is room again");
         };
-        check(typing, |volatile| Losses { volatile, durable: 0 });
-        check(entry, |durable| Losses { volatile: 0, durable });
-        check(redelivery, |durable| Losses { volatile: 0, durable });
+        check(typing, |volatile| Losses { volatile, ..Losses::default() });
+        check(entry, |durable| Losses { durable, ..Losses::default() });
+        check(
+            || redelivery(3),
+            |redelivered| Losses { redelivered, told: Some(conn(3)), ..Losses::default() },
+        );
     }
 
     #[test]
     fn after_a_dropped_entry_none_is_taken_until_the_shard_looks() {
         let (inbox, _poll) = inbox(10_000);
-        inbox.post_all((0..100).map(|_| entry()).collect());
-        let before = inbox.state().posts.len();
-        inbox.post_all(vec![typing(), reply(7), entry(), redelivery()]);
+        let full = || (0..100).map(|_| entry());
+        inbox.post_all(full().collect());
+        let mut kept = Vec::new();
+        inbox.take(&mut kept);
+        inbox.post_all(full().collect());
+        inbox.post_all(vec![typing(), reply(7), entry()]);
         let mut posts = Vec::new();
         let losses = inbox.take(&mut posts);
-        assert_eq!(losses, Losses { volatile: 1, durable: 102 - before as u64 });
-        assert!(matches!(posts[before..], [Post::Reply { .. }]));
+        let durable = 101 - kept.len() as u64;
+        assert_eq!(losses, Losses { volatile: 1, durable, ..Losses::default() });
+        assert!(matches!(posts[kept.len()..], [Post::Reply { .. }]));
+    }
+
+    #[test]
+    fn a_dropped_redelivery_leaves_a_lag_for_its_connection_in_its_place() {
+        let (inbox, _poll) = inbox(10_000);
+        inbox.post_all((0..100).map(|_| typing()).collect());
+        let pushes = [3, 3, 3, 4, 4].map(redelivery);
+        inbox.post_all(pushes.into_iter().chain([reply(7)]).collect());
+        let mut posts = Vec::new();
+        let losses = inbox.take(&mut posts);
+        assert_eq!((losses.durable, losses.redelivered), (0, 5));
+        let [.., Post::Lag { conn: three }, Post::Lag { conn: four }, Post::Reply { .. }] =
+            &posts[..]
+        else {
+            panic!("no lag in its place")
+        };
+        assert_eq!([three.slot, four.slot], [3, 4]);
     }
 
     #[test]

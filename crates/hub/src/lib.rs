@@ -5,7 +5,8 @@
 //! through [`Router`].
 //!
 //! - `hub`, `opening`, `upstream`, `stats`: what others see.
-//! - `bus`: the way of effects to the shards. `inbox`, `weight`: what a shard is told.
+//! - `bus`: the way of effects to the shards. `inbox`, `mailbox`, `weight`: what a shard is
+//!   told.
 //! - `shard`: the loop. `desk`: what it works with. The life of a connection: `signing_in`;
 //!   `reading`, from the socket to the session; `delivery`, from the hub to the socket, and what is
 //!   dropped; `deadlines`; `closing`.
@@ -25,6 +26,7 @@ mod desk;
 mod frame;
 mod hub;
 mod inbox;
+mod mailbox;
 mod opening;
 mod outbox;
 mod reading;
@@ -38,6 +40,11 @@ mod transport;
 mod upstream;
 mod weight;
 mod wheel;
+
+/// What `mailbox` is built on; models of it bring their own.
+mod sync {
+    pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
+}
 
 pub use hub::{Announce, Clock, Hub, HubConfig, HubError, Router};
 pub use opening::{Opening, OpeningKind};

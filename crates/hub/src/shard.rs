@@ -173,7 +173,7 @@ impl Shard {
         let mut posts = std::mem::take(&mut self.posts);
         let losses = self.desk.inbox().take(&mut posts);
         self.desk.stats.dropped_inbox.add(losses.volatile);
-        self.desk.stats.dropped_inbox_durable.add(losses.durable);
+        self.desk.stats.dropped_inbox_durable.add(losses.durable + losses.redelivered);
         for post in posts.drain(..) {
             self.on_post(post);
         }
@@ -190,11 +190,7 @@ impl Shard {
         tracing::warn!(shard = self.desk.shard, "a shard is behind: its sessions have to pull");
         for slot in 0..self.slab.places() {
             let Some((at, connection)) = self.slab.tenant(slot) else { continue };
-            if connection.session().is_some_and(|session| session.is_open()) {
-                connection.lagging = true;
-                // Where nothing waits to be written, nothing else would bring up the `lag`.
-                self.desk.mark_dirty(at, &mut connection.dirty);
-            }
+            self.desk.lag(at, connection);
         }
     }
 
@@ -210,6 +206,7 @@ impl Shard {
             Post::Push { conn, event } => {
                 self.with(at(conn), |desk, at, connection| desk.push(at, connection, &event));
             }
+            Post::Lag { conn } => self.with(at(conn), Desk::lag),
             Post::Attach { conn, topics } => self.attach(at(conn), &topics),
             Post::Join { user, topic } => self.join(&user, &topic),
             Post::Leave { user, topic } => self.part(&user, &topic),

@@ -67,7 +67,7 @@ counters! {
     dropped_volatile,
     /// Volatile publications dropped because the shard was behind.
     dropped_inbox,
-    /// Entries dropped because the shard was behind; its sessions have to pull.
+    /// Entries dropped because the shard was behind; those they were for have to pull.
     dropped_inbox_durable,
     /// Durable entries that a lagging connection has to pull.
     dropped_lagging,

@@ -38,7 +38,8 @@ fn the_answer_comes_before_everything_else() {
     let stage = Stage::new(1, Limits::default());
     let mut client = adopted(&stage, "alice");
     assert_eq!(first_bytes(&mut client), (ANSWER.to_vec(), 0x81), "then `connected`, a text");
-    assert_eq!(stage.hub.stats().flushes, 1, "both in one write");
+    let stats = stage.wait_for("counted", |stats| stats.flushes > 0);
+    assert_eq!(stats.flushes, 1, "both in one write");
 }
 
 #[test]

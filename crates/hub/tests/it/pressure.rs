@@ -248,3 +248,33 @@ fn a_shard_that_is_behind_drops_entries_and_tells_everybody_to_pull() {
         assert!(stats.dropped_inbox_durable < published as u64, "{stats:?}");
     }
 }
+
+#[test]
+fn a_dropped_redelivery_makes_its_connection_lag_and_no_other() {
+    let stage = Stage::new(1, Limits::default());
+    let (mut alice, conn) = stage.session("alice");
+    let (mut bob, _) = stage.session("bob");
+    let mut stranger = stage.stranger();
+    stranger.auth("hold");
+    stage.script.wait_until_held();
+    // The inbox is filled with what nobody misses.
+    let content = "x".repeat(10_000);
+    for n in 1..=2 * INBOX_BYTES_MAX / content.len() {
+        let mut typing = entry(&[user_topic("nobody")], "g", n as u64, &content);
+        typing.class = DeliveryClass::Volatile;
+        stage.router.post(vec![Effect::Publish(typing)]);
+    }
+    let pushes = (1..=3).map(|seq| Effect::Push { conn, event: entry(&[], "g", seq, "").event });
+    stage.router.post(pushes.collect());
+    stage.reply(conn, "kept");
+    stage.script.let_go();
+    assert_eq!(alice.expect("ack")["id"], "kept");
+    assert_eq!(alice.expect("lag")["payload"], serde_json::json!({}));
+    alice.expect_silence();
+    bob.expect_silence();
+    stranger.expect("connected");
+    stranger.expect("ack");
+    stranger.expect_silence();
+    let stats = stage.hub.stats();
+    assert_eq!((stats.lags, stats.dropped_inbox_durable), (1, 3));
+}
