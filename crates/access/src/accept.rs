@@ -24,13 +24,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tower_service::Service as _;
 
+use crate::io::Io;
 use crate::permit::{Permit, Permits};
 use crate::rejection::Rejection;
+use crate::secured::Security;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -82,7 +84,9 @@ pub struct Acceptor {
     pub data_plane: Arc<dyn DataPlane>,
     /// Places for connections.
     pub permits: Permits,
-    /// From accept to the end of the headers, and from one request to the next.
+    /// TLS, for every connection; `None` for none.
+    pub security: Option<Security>,
+    /// From accept to the end of the headers, TLS included, and from one request to the next.
     pub headers_timeout: Duration,
     /// Counted here.
     pub stats: Arc<AcceptStats>,
@@ -183,21 +187,24 @@ impl Acceptor {
         place: Place,
         stop: watch::Receiver<bool>,
     ) {
+        let accepted = Instant::now();
         // It costs only latency where it fails, and the peer may be gone already.
         let _ = stream.set_nodelay(true);
+        let Some(stream) = self.secure(stream, stop.clone()).await else { return };
         let hand_over = HandOver::default();
-        let (stream, read_too_far) =
-            self.speak_http(stream, peer, matches!(place, Place::Above(_)), &hand_over, stop).await;
+        let (stream, read_too_far) = self
+            .speak_http(stream, peer, accepted, matches!(place, Place::Above(_)), &hand_over, stop)
+            .await;
         match (hand_over.take(), place) {
             (Some(kind), Place::Within(permit)) => {
-                let Ok(stream) = stream.into_std() else { return };
+                let Ok((socket, not_seen)) = stream.into_socket() else { return };
                 self.stats.adopted.fetch_add(1, Ordering::Relaxed);
                 let opening =
                     Opening { kind, answer: Bytes::new(), remote: peer, permit: Box::new(permit) };
                 // A copy, because the original is a view of HTTP's whole read buffer.
-                let already_read = Bytes::copy_from_slice(&read_too_far);
+                let already_read = [&read_too_far[..], &not_seen].concat().into();
                 drop(read_too_far);
-                self.data_plane.adopt(stream.into(), already_read, opening);
+                self.data_plane.adopt(socket, already_read, opening);
             }
             (_, place) => {
                 linger(stream).await;
@@ -206,15 +213,33 @@ impl Acceptor {
         }
     }
 
+    /// Shakes hands, where TLS is spoken. What is left of the time for the headers is theirs.
+    async fn secure(&self, stream: TcpStream, mut stop: watch::Receiver<bool>) -> Option<Io> {
+        let Some(security) = &self.security else { return Some(Io::Plain(stream)) };
+        let deadline = tokio::time::Instant::now() + self.headers_timeout;
+        let shaken = tokio::select! {
+            shaken = security.accept(stream, deadline) => shaken,
+            _ = stop.wait_for(|stop| *stop) => return None,
+        };
+        match shaken {
+            Ok(secured) => Some(Io::Secured(Box::new(secured))),
+            Err(stream) => {
+                linger(stream).await;
+                None
+            }
+        }
+    }
+
     /// Serves requests until the connection ends or is upgraded, and gives the socket back.
     async fn speak_http(
         &self,
-        stream: TcpStream,
+        stream: Io,
         peer: SocketAddr,
+        accepted: Instant,
         turned_away: bool,
         hand_over: &HandOver,
         mut stop: watch::Receiver<bool>,
-    ) -> (TcpStream, Bytes) {
+    ) -> (Io, Bytes) {
         let router = self.router.clone();
         let left_by_handler = hand_over.clone();
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
@@ -231,7 +256,7 @@ impl Acceptor {
         });
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.headers_timeout)
+            .header_read_timeout(self.headers_timeout.saturating_sub(accepted.elapsed()))
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service);
 
@@ -278,7 +303,7 @@ fn close_after(mut response: Response, version: Version) -> Response {
 
 /// Ends a connection so that the peer can read what was answered: closing a socket with unread
 /// input would send a reset, which destroys it.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let _ = stream.shutdown().await;
     let discard = async {
         let mut scratch = [0; 1024];

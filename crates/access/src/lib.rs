@@ -2,6 +2,7 @@
 //! handed to the data plane.
 //!
 //! - [`accept`]: the accept loop, the limits of connections that speak HTTP, the hand-over.
+//! - [`certificate`], [`secured`]: TLS, until the hand-over; `io`: with it or without.
 //! - [`routes`]: what is served at which address; [`dev`]: signing in for development.
 //! - [`handshake`]: what a WebSocket handshake gets, and the five ways to bring a token.
 //! - [`secret`], [`token`]: who may sign in.
@@ -10,23 +11,28 @@
 //! WebSocket frames, and what a session may do.
 
 pub mod accept;
+pub mod certificate;
 mod credentials;
 pub mod descriptors;
 pub mod dev;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod handshake;
+mod io;
 mod origin;
 pub mod permit;
 mod rejection;
 pub mod routes;
 pub mod secret;
+pub mod secured;
 pub mod token;
 
 pub use accept::{AcceptStats, Acceptor, DataPlane, bind};
+pub use certificate::{Certificate, CertificateError, MinVersion};
 pub use dev::DevSignIn;
 pub use handshake::HandshakePolicy;
 pub use permit::Permits;
 pub use routes::{Access, Asset, EchoLimits};
 pub use secret::Secret;
+pub use secured::{Security, TlsStats};
 pub use token::{Grant, Signer, TokenPolicy, Verifier};

@@ -85,6 +85,7 @@ fn start(config: &Config, parts: &Parts) -> anyhow::Result<Started> {
         router: parts.access(config).router(),
         data_plane: parts.hub.clone(),
         permits: parts.permits.clone(),
+        security: None,
         headers_timeout: Duration::from_millis(config.server.headers_timeout_ms.into()),
         stats: stats.clone(),
     };

@@ -21,7 +21,7 @@ fn an_upgraded_socket_is_handed_over_with_what_was_read_too_far() {
         assert!(head.contains("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{head}");
         assert!(!head.contains("sec-websocket-protocol"), "{head}");
 
-        let Adopted { mut stream, already_read, opening } = face.adopted();
+        let Adopted { mut stream, already_read, opening, .. } = face.adopted();
         assert!(matches!(opening.kind, OpeningKind::Session { identity: None, .. }));
         assert_eq!(opening.remote, client.0.local_addr().unwrap());
         assert!(stream.nodelay().unwrap());

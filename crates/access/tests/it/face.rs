@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hubbub_access::{
-    AcceptStats, Acceptor, Access, Asset, DataPlane, HandshakePolicy, Permits, Secret, TokenPolicy,
-    Verifier, bind,
+    AcceptStats, Acceptor, Access, Asset, DataPlane, HandshakePolicy, Permits, Secret, Security,
+    TokenPolicy, Verifier, bind,
 };
+use hubbub_hub::tls::Tls;
 use hubbub_hub::{Opening, Socket};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -23,6 +24,8 @@ pub(crate) const HANDSHAKE: &str = "GET /ws HTTP/1.1\r\nHost: here\r\nConnection
 /// A socket as the data plane got it.
 pub(crate) struct Adopted {
     pub(crate) stream: TcpStream,
+    /// Where TLS is spoken.
+    pub(crate) tls: Option<Box<Tls>>,
     pub(crate) already_read: Bytes,
     pub(crate) opening: Opening,
 }
@@ -31,8 +34,12 @@ struct Keeper(mpsc::Sender<Adopted>);
 
 impl DataPlane for Keeper {
     fn adopt(&self, socket: Socket, already_read: Bytes, opening: Opening) {
-        let Socket::Tcp(stream) = socket else { panic!("a bridge: {socket:?}") };
-        let _ = self.0.send(Adopted { stream, already_read, opening });
+        let (stream, tls) = match socket {
+            Socket::Tcp(stream) => (stream, None),
+            Socket::Tls(stream, tls) => (stream, Some(tls)),
+            Socket::Unix(_) => panic!("a bridge: {socket:?}"),
+        };
+        let _ = self.0.send(Adopted { stream, tls, already_read, opening });
     }
 }
 
@@ -58,6 +65,14 @@ fn asset(path: &str) -> Option<Asset> {
 
 impl Face {
     pub(crate) fn start(connections_max: usize, headers_timeout: Duration) -> Self {
+        Self::start_with(connections_max, headers_timeout, None)
+    }
+
+    pub(crate) fn start_with(
+        connections_max: usize,
+        headers_timeout: Duration,
+        security: Option<Security>,
+    ) -> Self {
         let secret = Secret::from_text("0123456789abcdef0123456789abcdef");
         let policy = TokenPolicy { algorithms: vec!["HS256".into()], ..TokenPolicy::default() };
         let access = Access {
@@ -77,6 +92,7 @@ impl Face {
             router: access.router(),
             data_plane: Arc::new(Keeper(sender)),
             permits: permits.clone(),
+            security,
             headers_timeout,
             stats: stats.clone(),
         };

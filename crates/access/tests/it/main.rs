@@ -5,3 +5,4 @@
 mod accepting;
 mod exhaustion;
 mod face;
+mod tls;
