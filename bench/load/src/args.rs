@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::str::FromStr;
 
 pub(crate) const USAGE: &str = "\
-usage: load conns|fanout|echo|pairs|storm --url ws://127.0.0.1:PORT/ [options]
+usage: load conns|fanout|echo|pairs|memory|slow|storm --url ws://127.0.0.1:PORT/ [options]
 
-common:  --dialect plain|socketio|hubbub|raw-echo   the server's protocol (plain)
+common:  --dialect plain|socketio|hubbub|hubbub-volatile|raw-echo   the server's protocol (plain)
          --pid P | --pids P,Q   the server: its CPU and memory, children included
          --core C               the CPU the server is pinned to, if it is
          --name LABEL           written into the result
@@ -25,7 +25,11 @@ pairs:   --conns N --inflight K --size B --secs S --warmup S --rate R|max
          R is the number of messages per second over all connections
 storm:   --count N --conns E --rate R --size B --settle S --opening K
          N clients connect, K at a time (N: all at once), while E established ones send each
-         other R messages per second";
+         other R messages per second
+memory:  --count N --hold S [--plain]
+         a warm-up of 1,000, then 1,000, 5,000 and N connections, S seconds each; --plain: no channels, no burst
+slow:    --subs N --stopped K --rate R --channel NAME --size B --secs S --warmup S
+         K subscribers more stop reading after half of S";
 
 const OPTIONS: &[&str] = &[
     "channel",
@@ -42,12 +46,14 @@ const OPTIONS: &[&str] = &[
     "opening",
     "pid",
     "pids",
+    "plain",
     "rate",
     "secret-file",
     "secs",
     "settle",
     "size",
     "src",
+    "stopped",
     "subs",
     "url",
     "warmup",

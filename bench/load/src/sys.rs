@@ -32,6 +32,10 @@ fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
+fn interest(write: bool) -> i32 {
+    if write { libc::EPOLLIN | libc::EPOLLOUT } else { libc::EPOLLIN }
+}
+
 impl Epoll {
     /// An instance that reports at most `batch` descriptors per wait.
     pub(crate) fn new(batch: usize) -> io::Result<Self> {
@@ -41,8 +45,7 @@ impl Epoll {
         Ok(Self { fd, events: vec![libc::epoll_event { events: 0, u64: 0 }; batch] })
     }
 
-    fn control(&self, operation: i32, fd: RawFd, token: usize, write: bool) -> io::Result<()> {
-        let interest = if write { libc::EPOLLIN | libc::EPOLLOUT } else { libc::EPOLLIN };
+    fn control(&self, operation: i32, fd: RawFd, token: usize, interest: i32) -> io::Result<()> {
         let mut event = libc::epoll_event { events: interest as u32, u64: token as u64 };
         // SAFETY: `event` outlives the call, which copies it.
         checked(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), operation, fd, &raw mut event) })?;
@@ -51,12 +54,17 @@ impl Epoll {
 
     /// Watches `fd` for input, and for room to write if `write`; closing it ends the watch.
     pub(crate) fn add(&self, fd: &impl AsRawFd, token: usize, write: bool) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, fd.as_raw_fd(), token, write)
+        self.control(libc::EPOLL_CTL_ADD, fd.as_raw_fd(), token, interest(write))
     }
 
     /// Changes whether room to write is of interest.
     pub(crate) fn modify(&self, fd: &impl AsRawFd, token: usize, write: bool) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_MOD, fd.as_raw_fd(), token, write)
+        self.control(libc::EPOLL_CTL_MOD, fd.as_raw_fd(), token, interest(write))
+    }
+
+    /// Reports nothing but failures of `fd` until the next [`modify`](Self::modify).
+    pub(crate) fn ignore(&self, fd: &impl AsRawFd, token: usize) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd.as_raw_fd(), token, 0)
     }
 
     /// Waits at most `timeout_us` microseconds and appends what is ready to `ready`.
@@ -96,11 +104,32 @@ fn socket_address(address: SocketAddrV4) -> libc::sockaddr_in {
     raw
 }
 
-/// Starts a non-blocking connection to `remote`, from `local` if one is given; it is
-/// established (or has failed) once it becomes writable.
+fn set_option(
+    stream: &TcpStream,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: `value` outlives the call, and its size is the one named.
+    checked(unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    })?;
+    Ok(())
+}
+
+/// Starts a non-blocking connection to `remote`, from `local` if one is given and with a receive
+/// buffer of `receive_bytes` instead of the kernel's choice; it is established (or has failed) once
+/// it becomes writable.
 pub(crate) fn start_connecting(
     local: Option<Ipv4Addr>,
     remote: SocketAddrV4,
+    receive_bytes: Option<i32>,
 ) -> io::Result<TcpStream> {
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: no pointers; the descriptor is checked and has no other owner.
@@ -108,21 +137,15 @@ pub(crate) fn start_connecting(
     stream.set_nodelay(true)?;
     let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
     if let Some(local) = local {
-        let on: libc::c_int = 1;
+        // The kernel then chooses the port at connect(2), so that ports are shared between
+        // destinations.
+        set_option(&stream, libc::SOL_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
         let from = socket_address(SocketAddrV4::new(local, 0));
-        // SAFETY: both structures outlive the calls, and their sizes are the ones named. The
-        // option lets the kernel choose the port at connect(2), so that ports are shared
-        // between destinations.
-        unsafe {
-            checked(libc::setsockopt(
-                stream.as_raw_fd(),
-                libc::SOL_IP,
-                libc::IP_BIND_ADDRESS_NO_PORT,
-                (&raw const on).cast(),
-                size_of::<libc::c_int>() as libc::socklen_t,
-            ))?;
-            checked(libc::bind(stream.as_raw_fd(), (&raw const from).cast(), length))?;
-        }
+        // SAFETY: `from` outlives the call, and its size is the one named.
+        checked(unsafe { libc::bind(stream.as_raw_fd(), (&raw const from).cast(), length) })?;
+    }
+    if let Some(bytes) = receive_bytes {
+        set_option(&stream, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes)?;
     }
     let to = socket_address(remote);
     // SAFETY: `to` outlives the call, and its size is the one named.
@@ -147,7 +170,7 @@ pub(crate) fn raise_descriptor_limit() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpListener};
 
     #[test]
@@ -157,7 +180,7 @@ mod tests {
             panic!("bound to IPv4")
         };
         let local = Ipv4Addr::new(127, 0, 0, 9);
-        let stream = start_connecting(Some(local), remote).unwrap();
+        let stream = start_connecting(Some(local), remote, Some(8192)).unwrap();
         let mut epoll = Epoll::new(8).unwrap();
         epoll.add(&stream, 42, true).unwrap();
         let (mut accepted, from) = listener.accept().unwrap();
@@ -172,7 +195,17 @@ mod tests {
         ready.clear();
         epoll.wait(1, &mut ready);
         assert!(ready.is_empty());
+
+        // What is ignored is not reported, and comes up again afterwards.
+        epoll.ignore(&stream, 42).unwrap();
+        accepted.write_all(b"x").unwrap();
+        epoll.wait(1, &mut ready);
+        assert!(ready.is_empty());
+        epoll.modify(&stream, 42, false).unwrap();
+        epoll.wait(5_000_000, &mut ready);
+        assert!(ready[0].readable);
         drop(stream);
-        assert_eq!(accepted.read(&mut [0]).unwrap(), 0);
+        // Closed with a byte unread, so the other end may see a reset instead of an end.
+        assert!(matches!(accepted.read(&mut [0]), Ok(0) | Err(_)));
     }
 }

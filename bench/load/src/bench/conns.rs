@@ -62,6 +62,7 @@ pub(crate) fn run(args: &Args) -> bool {
     let per_connection =
         |from: u64, to: u64, unit: f64| (to as f64 - from as f64) * unit / open.max(1) as f64;
     report.add("open_after_hold", io.counters.ready.saturating_sub(1));
+    report.add("sockets_in_use", procs::tcp_sockets());
     if !pids.is_empty() {
         report.add("server_rss_before_kib", before.server_rss_kib);
         report.add("server_rss_after_kib", after.server_rss_kib);

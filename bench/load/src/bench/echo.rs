@@ -35,7 +35,7 @@ impl Echo {
 
 impl App for Echo {
     fn message(&mut self, io: &mut Io, ci: usize, message: &[u8]) {
-        let now = now_ns();
+        let now = io.read_ns;
         let mut count = 0;
         let any = each(message, |stamp| {
             count += 1;

@@ -25,7 +25,7 @@ struct Fanout {
 
 impl App for Fanout {
     fn message(&mut self, io: &mut Io, ci: usize, message: &[u8]) {
-        let now = now_ns();
+        let now = io.read_ns;
         let any = each(message, |stamp| {
             // A server may send the publisher its own publications; they are not deliveries.
             let Some(seen) = self.seen.get_mut(ci) else { return };

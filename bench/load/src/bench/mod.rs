@@ -4,8 +4,10 @@
 pub(crate) mod conns;
 pub(crate) mod echo;
 pub(crate) mod fanout;
+pub(crate) mod memory;
 pub(crate) mod pairs;
 mod report;
+pub(crate) mod slow;
 pub(crate) mod storm;
 mod usage;
 
@@ -77,17 +79,24 @@ fn open_all(io: &mut Io, args: &Args, count: usize) {
 
 /// Subscribes the first `count` connections to `channel` and waits for the replies.
 fn subscribe_all(io: &mut Io, count: usize, channel: &str) {
+    subscribe_range(io, 0..count, channel);
+}
+
+/// The same for the connections in `range`.
+fn subscribe_range(io: &mut Io, range: std::ops::Range<usize>, channel: &str) {
+    let count = range.len();
+    let before = io.counters.subscribed;
     let mut asked = 0;
     let mut progress = (0, now_ns());
-    while io.counters.subscribed < count {
-        while asked < count && asked < io.counters.subscribed + 500 {
-            io.queue_subscribe(asked, channel);
-            io.flush(asked);
+    while io.counters.subscribed - before < count {
+        while asked < count && asked < progress.0 + 500 {
+            io.queue_subscribe(range.start + asked, channel);
+            io.flush(range.start + asked);
             asked += 1;
         }
         io.poll(&mut Idle, 2 * TURN_US);
-        if io.counters.subscribed != progress.0 {
-            progress = (io.counters.subscribed, now_ns());
+        if io.counters.subscribed - before != progress.0 {
+            progress = (io.counters.subscribed - before, now_ns());
         } else if now_ns() - progress.1 > 10 * SECOND {
             die(&format!(
                 "only {} of {count} subscriptions were confirmed; {:?}",

@@ -80,8 +80,7 @@ impl Pairs {
         io.queue_direct(ci, to as u32, u64::from(seq), data);
     }
 
-    fn handle_deliveries(&mut self, ci: usize, message: &[u8]) -> bool {
-        let now = now_ns();
+    fn handle_deliveries(&mut self, ci: usize, now: u64, message: &[u8]) -> bool {
         let count = self.users.len();
         each(message, |stamp| {
             self.delivered += 1;
@@ -98,7 +97,7 @@ impl Pairs {
     }
 
     fn handle_ack(&mut self, io: &mut Io, ci: usize, number: u64) {
-        let now = now_ns();
+        let now = io.read_ns;
         let pending = &mut self.users[ci].pending;
         let place = pending.iter().position(|(seq, _)| u64::from(*seq) == number);
         let Some((_, sent_ns)) = place.and_then(|place| pending.remove(place)) else {
@@ -118,7 +117,7 @@ impl Pairs {
 
 impl App for Pairs {
     fn message(&mut self, io: &mut Io, ci: usize, message: &[u8]) {
-        if self.handle_deliveries(ci, message) {
+        if self.handle_deliveries(ci, io.read_ns, message) {
             io.delivered(ci, message);
         } else if let Some(number) = io.handle_control(ci, message) {
             self.handle_ack(io, ci, number);
@@ -220,7 +219,7 @@ mod tests {
         pairs.users[0].next = 4;
         let mut deliver = |ci, seq, sender| {
             let message = Writer::new(40).write(Stamp { sent_ns: 0, seq, sender }).to_vec();
-            assert!(pairs.handle_deliveries(ci, &message));
+            assert!(pairs.handle_deliveries(ci, 0, &message));
         };
         // User 1 gets what user 0 sent: number 1 late, number 2 twice, number 3 never.
         for seq in [0, 2, 2, 1] {
@@ -228,7 +227,7 @@ mod tests {
         }
         // User 0 sends to user 1 alone.
         deliver(2, 3, 0);
-        assert!(!pairs.handle_deliveries(1, b"no payload"));
+        assert!(!pairs.handle_deliveries(1, 0, b"no payload"));
         assert_eq!((pairs.sent(), pairs.delivered), (4, 5));
         assert_eq!((pairs.missing(), pairs.misrouted), (1, 1));
         assert_eq!((pairs.faults.duplicates, pairs.faults.out_of_order), (1, 1));

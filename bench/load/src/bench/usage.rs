@@ -4,12 +4,15 @@ use super::report::Report;
 use crate::args::Args;
 use crate::clock::{SECOND, now_ns};
 use crate::procs::{self, CpuTimes};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 pub(super) struct Usage {
     pids: Vec<i32>,
     core: Option<u32>,
     start_ns: u64,
     server_s: f64,
+    threads: BTreeMap<String, f64>,
     own_s: f64,
     kernel_s: f64,
     core_times: CpuTimes,
@@ -23,6 +26,7 @@ impl Usage {
         let core = args.has("core").then(|| args.number("core", 0));
         Self {
             server_s: procs::cpu_s(&pids),
+            threads: pids.first().map(|pid| procs::thread_cpu_s(*pid)).unwrap_or_default(),
             own_s: procs::own_cpu_s(),
             kernel_s: procs::kernel_threads_cpu_s(),
             core_times: procs::cpu_times(core),
@@ -47,6 +51,13 @@ impl Usage {
             report.add_rounded("server_cpu_pct", percent(server_s));
             report.add_rounded(&format!("server_cpu_s_per_million_{unit}"), per_million(server_s));
             report.add("server_rss_mib", procs::rss_kib(&self.pids) / 1024);
+        }
+        if let Some(pid) = self.pids.first() {
+            let busy = procs::thread_cpu_s(*pid).into_iter().filter_map(|(name, seconds)| {
+                let used = seconds - self.threads.get(&name).copied().unwrap_or(0.0);
+                (used > 0.0).then(|| (name, Value::from((percent(used) * 10.0).round() / 10.0)))
+            });
+            report.add("server_threads_cpu_pct", busy.collect::<Map<_, _>>());
         }
         report.add_rounded("generator_cpu_pct", percent(own_s));
         if self.core.is_some() {

@@ -1,7 +1,10 @@
-//! Hubbub's native protocol, version 1, in JSON: durable direct messages between the users
-//! `u0`, `u1` … Each connection brings a token with the upgrade request. Receivers confirm what
-//! they got, once per conversation and read, so that the server sees the confirmations
-//! that real clients send.
+//! Hubbub's native protocol, version 1, in JSON, between the users `u0`, `u1` … Each connection
+//! brings a token with the upgrade request. A direct message is either durable (`send`) or volatile
+//! (`signal`). Receivers of durable ones confirm what they got, once per conversation and read, so
+//! that the server sees the confirmations that real clients send.
+//!
+//! A command's id says what its ack stands for: `s` a subscription, `p` a publication, a number
+//! the direct message of that number.
 //!
 //! Fields are found by their quoted names, in whatever order they come; `"id":` cannot be found
 //! inside `"message_id":`, because of the quotation mark in front.
@@ -11,8 +14,21 @@ use crate::client_id::ClientIds;
 use crate::token::Signer;
 use std::io::Write;
 
+/// Where the channels are; the server's configuration opens it to everyone.
+const NAMESPACE: &str = "bench";
+
+/// Which command a direct message becomes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Direct {
+    /// `send`: on disk before it is acknowledged.
+    Durable,
+    /// `signal`: passed on to whoever is there.
+    Volatile,
+}
+
 pub(super) struct Hubbub {
     signer: Signer,
+    direct: Direct,
     ids: ClientIds,
     /// What each user has received since its last confirmation.
     unconfirmed: Vec<Vec<Head>>,
@@ -26,8 +42,17 @@ struct Head {
 }
 
 impl Hubbub {
-    pub(super) fn new(signer: Signer, ids: ClientIds) -> Self {
-        Self { signer, ids, unconfirmed: vec![] }
+    pub(super) fn new(signer: Signer, ids: ClientIds, direct: Direct) -> Self {
+        Self { signer, direct, ids, unconfirmed: vec![] }
+    }
+
+    fn signal(to: u32, number: u64, data: &[u8], out: &mut Vec<u8>) {
+        let _ = write!(
+            out,
+            r#"{{"type":"signal","id":"{number}","payload":{{"to":"user:u{to}","data":""#
+        );
+        out.extend_from_slice(data);
+        out.extend_from_slice(br#""}}"#);
     }
 }
 
@@ -53,9 +78,11 @@ impl Dialect for Hubbub {
 
     fn event(&self, message: &[u8], _ready: bool) -> Event {
         match string_member(message, br#""type":""#) {
-            Some(b"ack") => after(message, br#""id":"#)
-                .and_then(leading_number)
-                .map_or(Event::Other, Event::Ack),
+            Some(b"ack") => match string_member(message, br#""id":""#) {
+                Some(b"s") => Event::Subscribed,
+                Some(id) => leading_number(id).map_or(Event::Other, Event::Ack),
+                None => Event::Other,
+            },
             Some(b"connected") => Event::Ready,
             Some(b"ping") => Event::Reply(br#"{"type":"pong"}"#),
             Some(b"error") => Event::Refused,
@@ -64,6 +91,9 @@ impl Dialect for Hubbub {
     }
 
     fn delivered(&mut self, user: u32, message: &[u8]) {
+        if self.direct == Direct::Volatile {
+            return;
+        }
         let conversation = string_member(message, br#""conversation":""#);
         let seq = after(message, br#""seq":"#).and_then(leading_number);
         let (Some(conversation), Some(seq)) = (conversation, seq) else { return };
@@ -94,7 +124,26 @@ impl Dialect for Hubbub {
         true
     }
 
+    fn subscribe(&self, channel: &str, out: &mut Vec<u8>) {
+        let _ = write!(
+            out,
+            r#"{{"type":"subscribe","id":"s","payload":{{"channel":"{NAMESPACE}:{channel}"}}}}"#
+        );
+    }
+
+    fn publish(&self, channel: &str, data: &[u8], out: &mut Vec<u8>) {
+        let _ = write!(
+            out,
+            r#"{{"type":"publish","id":"p","payload":{{"channel":"{NAMESPACE}:{channel}","data":""#
+        );
+        out.extend_from_slice(data);
+        out.extend_from_slice(br#""}}"#);
+    }
+
     fn direct(&mut self, to: u32, number: u64, data: &[u8], out: &mut Vec<u8>) {
+        if self.direct == Direct::Volatile {
+            return Self::signal(to, number, data, out);
+        }
         let _ = write!(
             out,
             r#"{{"type":"send","id":"{number}","payload":{{"to":"user:u{to}","kind":"text","content":""#
@@ -112,8 +161,18 @@ mod tests {
     use crate::client_id::Order;
     use serde_json::Value;
 
+    fn dialect_with(direct: Direct) -> Hubbub {
+        Hubbub::new(Signer::new(b"secret"), ClientIds::new(Order::Time), direct)
+    }
+
     fn dialect() -> Hubbub {
-        Hubbub::new(Signer::new(b"secret"), ClientIds::new(Order::Time))
+        dialect_with(Direct::Durable)
+    }
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> Value {
+        let mut out = vec![];
+        write(&mut out);
+        serde_json::from_slice(&out).unwrap()
     }
 
     fn confirmations(dialect: &mut Hubbub, user: u32) -> Vec<Value> {
@@ -139,6 +198,11 @@ mod tests {
             Event::Ack(17),
         );
         check(r#"{"payload":{"message_id":"9"},"id":"17","type":"ack"}"#, Event::Ack(17));
+        check(
+            r#"{"type":"ack","id":"s","payload":{"channel":"bench:room","offset":0,"epoch":"e"}}"#,
+            Event::Subscribed,
+        );
+        check(r#"{"type":"ack","id":"p","payload":{"offset":7,"epoch":"e"}}"#, Event::Other);
         check(r#"{"type":"ping","timestamp":1,"payload":{}}"#, Event::Reply(br#"{"type":"pong"}"#));
         check(
             r#"{"type":"error","id":"3","payload":{"code":429,"reason":"too_fast"}}"#,
@@ -171,14 +235,30 @@ mod tests {
 
     #[test]
     fn a_direct_message_is_the_protocol_s_send() {
-        let mut dialect = dialect();
-        let mut out = vec![];
-        dialect.direct(2, 17, b"@~00", &mut out);
-        let value: Value = serde_json::from_slice(&out).unwrap();
+        let value = written(|out| dialect().direct(2, 17, b"@~00", out));
         assert_eq!(value["type"], "send");
         assert_eq!(value["id"], "17");
         assert_eq!(value["payload"]["to"], "user:u2");
         assert_eq!(value["payload"]["content"], "@~00");
         assert_eq!(value["payload"]["client_id"].as_str().map(str::len), Some(36));
+    }
+    #[test]
+    fn volatile_messages_are_signals_and_are_not_confirmed() {
+        let mut dialect = dialect_with(Direct::Volatile);
+        let value = written(|out| dialect.direct(2, 17, b"@~00", out));
+        assert_eq!((&value["type"], &value["id"]), (&"signal".into(), &"17".into()));
+        assert_eq!(value["payload"], serde_json::json!({"to": "user:u2", "data": "@~00"}));
+        dialect.delivered(2, br#"{"conversation":"direct:u1:u2","seq":1}"#);
+        assert!(confirmations(&mut dialect, 2).is_empty());
+    }
+
+    #[test]
+    fn channels_are_in_the_namespace_of_the_bench() {
+        let value = written(|out| dialect().subscribe("room", out));
+        assert_eq!((&value["type"], &value["id"]), (&"subscribe".into(), &"s".into()));
+        assert_eq!(value["payload"]["channel"], "bench:room");
+        let value = written(|out| dialect().publish("room", b"@~00", out));
+        assert_eq!((&value["type"], &value["id"]), (&"publish".into(), &"p".into()));
+        assert_eq!(value["payload"], serde_json::json!({"channel": "bench:room", "data": "@~00"}));
     }
 }

@@ -94,6 +94,10 @@ pub(crate) struct Io {
     request: Vec<u8>,
     /// What failed before it was ready and was not told yet.
     failures: Vec<(usize, Failure)>,
+    /// Receive buffer that the next connections ask for, in bytes.
+    receive_buffer: Option<i32>,
+    /// When the bytes being handled were read, nanoseconds: one look at the clock for each read.
+    pub(crate) read_ns: u64,
     pub(crate) counters: Counters,
     pub(crate) first_error: Option<String>,
 }
@@ -116,6 +120,8 @@ impl Io {
             read_buffer: vec![0; 1 << 20],
             request: vec![],
             failures: vec![],
+            receive_buffer: None,
+            read_ns: 0,
             counters: Counters::default(),
             first_error: None,
         })
@@ -124,6 +130,25 @@ impl Io {
     /// How many connections were started.
     pub(crate) fn opened(&self) -> usize {
         self.connections.len()
+    }
+
+    /// Connections opened from now on have a receive buffer of about `bytes`, so that one that does
+    /// not read fills its way up to the server soon.
+    pub(crate) fn set_receive_buffer(&mut self, bytes: Option<i32>) {
+        self.receive_buffer = bytes;
+    }
+
+    /// Stops reading from connection `ci`, or begins again.
+    pub(crate) fn set_reading(&mut self, ci: usize, reading: bool) {
+        let Some(stream) = &self.connections[ci].stream else { return };
+        let changed = if reading {
+            self.epoll.modify(stream, ci, false)
+        } else {
+            self.epoll.ignore(stream, ci)
+        };
+        if let Err(error) = changed {
+            self.fail(ci, format!("epoll: {error}"));
+        }
     }
 
     /// Starts a connection for `user`; connections are numbered in this order.
@@ -143,7 +168,8 @@ impl Io {
             + self.first_source
             + (ci / CONNECTIONS_PER_SOURCE) as u32;
         let source = self.target.address.ip().is_loopback().then(|| Ipv4Addr::from(source));
-        let started = start_connecting(source, self.target.address).and_then(|stream| {
+        let started = start_connecting(source, self.target.address, self.receive_buffer);
+        let started = started.and_then(|stream| {
             self.epoll.add(&stream, ci, true)?;
             Ok(stream)
         });
@@ -328,6 +354,7 @@ impl Io {
                 return false;
             }
         };
+        self.read_ns = now_ns();
         connection.unread.clear();
         connection.unread.shrink_to(KEPT_BYTES_MAX);
         let end = torn + count;
