@@ -59,8 +59,9 @@ GROUPS = [
         ("deliveries/s", "deliveries_per_s"), DELIVERY_CPU, *LATENCY, FAULTS_COLUMN, *CPU, ("CPU % of threads", "server_threads_cpu_pct"),
     ], ["hubbub"], DELIVERY_CPU[1]),
     ("Connection storm", ["storm"], [
-        ("opens/s", "open_per_s"), ("CPU s/M opens", "server_cpu_s_per_million_opens"), ("failed", "failed"),
-        ("p50 ms", "p50_us"), ("p99 ms", "p99_us"), *CPU,
+        ("opens/s", "opens_per_s"), ("CPU s/M opens", "server_cpu_s_per_million_opens"), ("open p50 ms", "open_p50_us"),
+        ("open p99 ms", "open_p99_us"), ("told to wait", "refused_clients"), ("told twice", "refused_twice"),
+        ("inside twice", "inside_twice"), ("calm p99 ms", "calm_p99_us"), ("storm p99 ms", "storm_p99_us"), FAULTS_COLUMN, *CPU,
     ], ["bun"], "server_cpu_s_per_million_opens"),
 ]
 
@@ -163,7 +164,7 @@ def brief(path, others_max=OTHERS_PCT_MAX):
     with open(path, encoding="utf-8") as lines:
         run = json.loads(lines.readlines()[-1])
     run.setdefault("others_max_pct", float(others_max))
-    keys = ("deliveries_per_s", "echoes_per_s", "acked_per_s", "open_per_s", "server_cpu_s_per_million_deliveries",
+    keys = ("deliveries_per_s", "echoes_per_s", "acked_per_s", "open_per_s", "opens_per_s", "server_cpu_s_per_million_deliveries",
             "server_cpu_s_per_million_echoes", "p99_us", "p99_ratio", "server_rss_bytes_per_conn", "bytes_per_conn",
             "after_close_ratio", *FAULTS, "wrong_or_reordered", "generator_cpu_pct", "others_cpu_pct", "error", "first_error")
     text = " ".join(f"{key}={run[key]}" for key in keys if run.get(key) is not None)
