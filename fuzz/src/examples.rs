@@ -1,6 +1,7 @@
 //! Well-formed inputs, from which the mutations start.
 
-use hubbub_websocket::fuzz::Seen;
+use hubbub_websocket::deflate::WindowBits;
+use hubbub_websocket::fuzz::{Context, Encoder, Seen};
 
 /// Streams of frames towards a server and towards a client, behind the bytes that choose how they
 /// are decoded.
@@ -29,8 +30,41 @@ pub(crate) fn websocket_streams() -> Vec<Vec<u8>> {
         }
         streams.push(all);
         streams.push(fragmented(choices, mask));
+        streams.extend(compressed(choices, mask));
     }
     streams
+}
+
+/// The same texts compressed, each by itself and with context takeover, as the two highest bits of the
+/// first byte say.
+fn compressed(choices: [u8; 4], mask: Option<[u8; 4]>) -> [Vec<u8>; 2] {
+    let contexts =
+        [(0b1000_0000, Context::Message), (0b1100_0000, Context::Connection(WindowBits::MIN))];
+    contexts.map(|(bits, context)| {
+        let mut stream = choices.to_vec();
+        stream[0] |= bits;
+        let mut encoder = Encoder::new(context);
+        for number in 0..4 {
+            let text = format!("{{\"type\":\"message\",\"number\":{number}}}").repeat(2 + number);
+            encoder.encode(&Seen::Text(text), &mut stream, mask);
+        }
+        encoder.encode(&Seen::Binary(vec![7; 3000]), &mut stream, mask);
+        stream
+    })
+}
+
+/// Offers of permessage-deflate, as browsers and libraries make them, and answers to them.
+pub(crate) fn websocket_extensions() -> Vec<Vec<u8>> {
+    [
+        "permessage-deflate; client_max_window_bits",
+        "permessage-deflate",
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
+         server_max_window_bits=10; client_max_window_bits=\"12\"",
+        "permessage-deflate; server_max_window_bits=8, permessage-deflate; mystery, \
+         x-webkit-deflate-frame; a=b, permessage-deflate; client_max_window_bits=15",
+    ]
+    .map(|line| line.as_bytes().to_vec())
+    .into()
 }
 
 /// A text in three fragments, cut inside a character, with a ping between them.

@@ -27,11 +27,18 @@ pub struct Target {
     examples: fn() -> Vec<Vec<u8>>,
 }
 
-/// The WebSocket decoder: four bytes that choose role, limits and cuts, then a byte stream.
+/// The WebSocket decoder: four bytes that choose role, limits, compression and cuts, then a byte stream.
 pub const WEBSOCKET_DECODER: Target = Target {
     name: "websocket_decoder",
     run: hubbub_websocket::fuzz::decoder,
     examples: examples::websocket_streams,
+};
+
+/// The negotiation of permessage-deflate: one header.
+pub const WEBSOCKET_EXTENSIONS: Target = Target {
+    name: "websocket_extensions",
+    run: hubbub_websocket::fuzz::extensions,
+    examples: examples::websocket_extensions,
 };
 
 /// The codecs of the native protocol: one message.
@@ -49,4 +56,4 @@ pub const HANDSHAKE: Target = Target {
 };
 
 /// All targets.
-pub const TARGETS: &[Target] = &[WEBSOCKET_DECODER, JSON_COMMAND, HANDSHAKE];
+pub const TARGETS: &[Target] = &[WEBSOCKET_DECODER, WEBSOCKET_EXTENSIONS, JSON_COMMAND, HANDSHAKE];

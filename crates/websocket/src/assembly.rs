@@ -59,30 +59,37 @@ pub(crate) struct Assembly {
 enum Content {
     Text(Text),
     Binary(Vec<u8>),
+    /// Of a message of this type, to be inflated when it is complete.
+    Compressed(OpCode, Vec<u8>),
 }
 
 impl Assembly {
     /// A message that begins with a frame of this opcode (text, else binary).
-    pub(crate) fn new(opcode: OpCode) -> Self {
+    pub(crate) fn new(opcode: OpCode, compressed: bool) -> Self {
         let content = match opcode {
+            _ if compressed => Content::Compressed(opcode, Vec::new()),
             OpCode::Text => Content::Text(Text::default()),
             _ => Content::Binary(Vec::new()),
         };
         Self { content, fragments: 0 }
     }
 
+    pub(crate) fn is_compressed(&self) -> bool {
+        matches!(self.content, Content::Compressed(..))
+    }
+
     /// Payload bytes received.
     pub(crate) fn len(&self) -> usize {
         match &self.content {
             Content::Text(text) => text.len(),
-            Content::Binary(bytes) => bytes.len(),
+            Content::Binary(bytes) | Content::Compressed(_, bytes) => bytes.len(),
         }
     }
 
     fn capacity(&self) -> usize {
         match &self.content {
             Content::Text(text) => text.capacity(),
-            Content::Binary(bytes) => bytes.capacity(),
+            Content::Binary(bytes) | Content::Compressed(_, bytes) => bytes.capacity(),
         }
     }
 
@@ -91,7 +98,7 @@ impl Assembly {
     pub(crate) fn push(&mut self, piece: &[u8], bytes_max: usize) -> Result<(), ProtocolError> {
         match &mut self.content {
             Content::Text(text) => text.push(piece, bytes_max),
-            Content::Binary(bytes) => {
+            Content::Binary(bytes) | Content::Compressed(_, bytes) => {
                 let room = utf8::growth(bytes.len(), bytes.capacity(), piece.len(), bytes_max);
                 bytes.reserve_exact(room);
                 bytes.extend_from_slice(piece);
@@ -100,12 +107,20 @@ impl Assembly {
         }
     }
 
-    /// The complete message.
+    /// The complete message; a compressed one is binary, see [`into_compressed`](Self::into_compressed).
     pub(crate) fn complete(&self) -> Result<Complete<'_>, ProtocolError> {
         Ok(match &self.content {
             Content::Text(text) => Complete::Text(text.complete()?),
-            Content::Binary(bytes) => Complete::Binary(bytes),
+            Content::Binary(bytes) | Content::Compressed(_, bytes) => Complete::Binary(bytes),
         })
+    }
+
+    /// The type and the payload of a compressed message.
+    pub(crate) fn into_compressed(self) -> Option<(OpCode, Vec<u8>)> {
+        match self.content {
+            Content::Compressed(opcode, bytes) => Some((opcode, bytes)),
+            Content::Text(_) | Content::Binary(_) => None,
+        }
     }
 }
 

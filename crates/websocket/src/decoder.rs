@@ -1,15 +1,17 @@
-//! The decoder of one connection: bytes in any pieces become messages (RFC 6455 §5–§8).
+//! The decoder of one connection: bytes in any pieces become messages (RFC 6455 §5–§8, RFC 7692 §6).
 //!
 //! Invariant: the sequence of events and the final error depend only on the bytes, not on how they
 //! were cut; limits are checked against a header before anything is allocated for its payload; after a
 //! close frame or an error nothing more comes out. A frame that lies whole in the caller's buffer is
-//! unmasked there and lent out without a copy; an idle connection owns no memory. Deliberately absent:
-//! answering pings and closes, and knowing how long the peer took.
+//! unmasked there and lent out without a copy; an idle connection owns no memory. A compressed message
+//! is inflated when it is complete, and lent out from the inflater. Deliberately absent: answering
+//! pings and closes, and knowing how long the peer took.
 
 use std::ops::Range;
 
 use crate::assembly::{Assembly, Complete, Held, OpenFrame};
 use crate::close;
+use crate::deflate::{Inflate, RSV_COMPRESSED, compressed_bytes_max};
 use crate::error::ProtocolError;
 use crate::frame::{CONTROL_BYTES_MAX, Expect, HEADER_BYTES_MAX, Header, OpCode};
 use crate::mask::Mask;
@@ -27,7 +29,8 @@ pub enum Role {
 /// What one message may cost. Passed with every call, so that connections share it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest data message, in payload bytes over all its frames.
+    /// The longest data message, in payload bytes over all its frames. Of a compressed one, in bytes
+    /// after inflating; before, it may have [`compressed_bytes_max`] of this.
     pub message_bytes_max: usize,
     /// The most frames a data message may have; an unfragmented message has one.
     pub fragments_max: u32,
@@ -108,10 +111,14 @@ enum Found {
     Nothing,
     /// A whole frame at this place of the buffer, unmasked.
     InBuffer(OpCode, Range<usize>),
+    /// A whole compressed message at this place of the buffer, unmasked.
+    Compressed(OpCode, Range<usize>),
     /// The control payload in [`Held::control`].
     HeldControl(OpCode),
     /// The message in [`Held::message`].
     HeldMessage,
+    /// A compressed message that came in pieces.
+    HeldCompressed(OpCode, Vec<u8>),
 }
 
 impl Decoder {
@@ -136,13 +143,40 @@ impl Decoder {
         buf: &'a mut [u8],
         limits: &Limits,
     ) -> Result<Step<'a>, ProtocolError> {
+        self.step(buf, limits, None)
+    }
+
+    /// As [`next`](Self::next), for a connection with an [`Agreement`](crate::deflate::Agreement) on
+    /// permessage-deflate: always call this one there. An event may be lent out from the inflater.
+    ///
+    /// # Errors
+    /// As `next`, and what compressed messages can have wrong.
+    #[inline]
+    pub fn next_inflating<'a>(
+        &'a mut self,
+        buf: &'a mut [u8],
+        limits: &Limits,
+        inflate: Inflate<'a>,
+    ) -> Result<Step<'a>, ProtocolError> {
+        self.step(buf, limits, Some(inflate))
+    }
+
+    #[inline]
+    fn step<'a>(
+        &'a mut self,
+        buf: &'a mut [u8],
+        limits: &Limits,
+        inflate: Option<Inflate<'a>>,
+    ) -> Result<Step<'a>, ProtocolError> {
         if self.held.is_some() {
             self.settle();
         }
         if self.state == State::Ended {
             return Ok(Step { consumed: buf.len(), event: None });
         }
-        let (consumed, found) = match self.advance(buf, limits) {
+        let rsv_data = if inflate.is_some() { RSV_COMPRESSED } else { 0 };
+        let expect = Expect { masked: self.role == Role::Server, rsv_data };
+        let (consumed, found) = match self.advance(buf, limits, expect) {
             Ok(progress) => progress,
             Err(error) => {
                 self.held = None;
@@ -153,6 +187,10 @@ impl Decoder {
         let event = match found {
             Found::Nothing => return Ok(Step { consumed, event: None }),
             Found::InBuffer(opcode, range) => frame_event(opcode, &buf[range]),
+            Found::Compressed(opcode, range) => {
+                inflated_event(inflate, opcode, &buf[range], limits)
+            }
+            Found::HeldCompressed(opcode, bytes) => inflated_event(inflate, opcode, &bytes, limits),
             Found::HeldControl(opcode) => {
                 self.state = State::LentControl;
                 frame_event(opcode, self.held.as_ref().map_or(&[], |held| &held.control))
@@ -180,7 +218,8 @@ impl Decoder {
         self.state == State::Ended
     }
 
-    /// The most that [`held_bytes`](Self::held_bytes) can be beyond [`Limits::message_bytes_max`].
+    /// The most that [`held_bytes`](Self::held_bytes) can be beyond [`Limits::message_bytes_max`], or
+    /// beyond [`compressed_bytes_max`] of it with permessage-deflate.
     pub const HELD_BYTES_OVERHEAD: usize = size_of::<Held>() + CONTROL_BYTES_MAX;
 
     /// Heap bytes held for this connection; 0 when idle between messages.
@@ -212,6 +251,7 @@ impl Decoder {
         &mut self,
         buf: &mut [u8],
         limits: &Limits,
+        expect: Expect,
     ) -> Result<(usize, Found), ProtocolError> {
         let mut at = 0;
         loop {
@@ -226,7 +266,7 @@ impl Decoder {
                     None => continue,
                 }
             }
-            let Some((header, header_len)) = self.take_header(&buf[at..])? else {
+            let Some((header, header_len)) = self.take_header(&buf[at..], expect)? else {
                 return Ok((buf.len(), Found::Nothing));
             };
             at += header_len;
@@ -248,16 +288,21 @@ impl Decoder {
                 return Ok((at, Found::InBuffer(header.opcode, range)));
             }
             if header.fin && header.opcode != OpCode::Continuation {
-                return Ok((at, Found::InBuffer(header.opcode, range)));
+                return Ok((
+                    at,
+                    if header.rsv == 0 {
+                        Found::InBuffer(header.opcode, range)
+                    } else {
+                        Found::Compressed(header.opcode, range)
+                    },
+                ));
             }
-            let message = self.message(header.opcode);
+            let message = self.message(&header);
             message.fragments += 1;
             let bytes_max = message_room(message, header.fin, len, limits);
             message.push(&buf[range], bytes_max)?;
             if header.fin {
-                // Looked at here already, so that a refused message is freed with the error.
-                message.complete()?;
-                return Ok((at, Found::HeldMessage));
+                return Ok((at, self.held.get_or_insert_default().finish_message()?));
             }
         }
     }
@@ -265,8 +310,11 @@ impl Decoder {
     /// Reads a header, of which the first bytes may have come earlier; `None` after putting aside the
     /// bytes of one that is not complete. The count is of bytes taken from `buf`.
     #[inline]
-    fn take_header(&mut self, buf: &[u8]) -> Result<Option<(Header, usize)>, ProtocolError> {
-        let expect = Expect { masked: self.role == Role::Server, rsv_data: 0 };
+    fn take_header(
+        &mut self,
+        buf: &[u8],
+        expect: Expect,
+    ) -> Result<Option<(Header, usize)>, ProtocolError> {
         let earlier = self.held.as_ref().map_or(0, |held| usize::from(held.head_len));
         if earlier == 0 {
             let parsed = Header::parse(buf, expect)?;
@@ -293,20 +341,20 @@ impl Decoder {
             return Ok(header.len as usize);
         }
         let message = self.held.as_ref().and_then(|held| held.message.as_ref());
-        let (received, fragments) = match message {
+        let (received, fragments, compressed) = match message {
             Some(_) if header.opcode != OpCode::Continuation => {
                 return Err(ProtocolError::ContinuationMissing);
             }
-            Some(message) => (message.len(), message.fragments),
+            Some(message) => (message.len(), message.fragments, message.is_compressed()),
             None if header.opcode == OpCode::Continuation => {
                 return Err(ProtocolError::ContinuationUnexpected);
             }
-            None => (0, 0),
+            None => (0, 0, header.rsv != 0),
         };
         if fragments >= limits.fragments_max {
             return Err(ProtocolError::TooManyFragments);
         }
-        let room = limits.message_bytes_max.saturating_sub(received);
+        let room = payload_bytes_max(compressed, limits).saturating_sub(received);
         match usize::try_from(header.len) {
             Ok(len) if len <= room => Ok(len),
             _ => Err(ProtocolError::MessageTooBig),
@@ -316,7 +364,7 @@ impl Decoder {
     /// Notes a frame whose payload is not here completely.
     fn open_frame(&mut self, header: &Header, len: usize) {
         if !header.opcode.is_control() {
-            self.message(header.opcode).fragments += 1;
+            self.message(header).fragments += 1;
         }
         let held = self.held.get_or_insert_default();
         if header.opcode.is_control() {
@@ -330,10 +378,10 @@ impl Decoder {
         });
     }
 
-    /// The message in progress, begun with this opcode if there is none.
-    fn message(&mut self, opcode: OpCode) -> &mut Assembly {
+    /// The message in progress, begun with this frame if there is none.
+    fn message(&mut self, first: &Header) -> &mut Assembly {
         let held = self.held.get_or_insert_default();
-        held.message.get_or_insert_with(|| Assembly::new(opcode))
+        held.message.get_or_insert_with(|| Assembly::new(first.opcode, first.rsv != 0))
     }
 }
 
@@ -370,17 +418,42 @@ impl Held {
         };
         let bytes_max = message_room(message, fin, left_before, limits);
         message.push(piece, bytes_max)?;
-        if done && fin {
-            message.complete()?;
-            return Ok((taken, Some(Found::HeldMessage)));
+        let found = if done && fin { Some(self.finish_message()?) } else { None };
+        Ok((taken, found))
+    }
+
+    /// The last piece of the message has come.
+    fn finish_message(&mut self) -> Result<Found, ProtocolError> {
+        if let Some((opcode, bytes)) =
+            self.message.take_if(|m| m.is_compressed()).and_then(Assembly::into_compressed)
+        {
+            return Ok(Found::HeldCompressed(opcode, bytes));
         }
-        Ok((taken, None))
+        // Looked at here already, so that a refused message is freed with the error.
+        if let Some(message) = &self.message {
+            message.complete()?;
+        }
+        Ok(Found::HeldMessage)
     }
 }
 
 /// How large a message's memory may become: exactly its length once that is known.
 fn message_room(message: &Assembly, fin: bool, frame_left: usize, limits: &Limits) -> usize {
-    if fin { message.len() + frame_left } else { limits.message_bytes_max }
+    if fin {
+        message.len() + frame_left
+    } else {
+        payload_bytes_max(message.is_compressed(), limits)
+    }
+}
+
+/// How many payload bytes a message may have on the wire.
+#[inline]
+fn payload_bytes_max(compressed: bool, limits: &Limits) -> usize {
+    if compressed {
+        compressed_bytes_max(limits.message_bytes_max)
+    } else {
+        limits.message_bytes_max
+    }
 }
 
 /// The event of a whole frame (a continuation never is one).
@@ -396,4 +469,18 @@ fn frame_event(opcode: OpCode, payload: &[u8]) -> Result<Event<'_>, ProtocolErro
             Event::Close { code, reason }
         }
     })
+}
+
+/// The event of a whole compressed message.
+fn inflated_event<'a>(
+    inflate: Option<Inflate<'a>>,
+    opcode: OpCode,
+    payload: &[u8],
+    limits: &Limits,
+) -> Result<Event<'a>, ProtocolError> {
+    // Begun when compression was agreed on; it cannot be taken back.
+    let Some(Inflate { inflater, history }) = inflate else {
+        return Err(ProtocolError::ReservedBits);
+    };
+    frame_event(opcode, inflater.inflate(payload, limits.message_bytes_max, history)?)
 }

@@ -40,11 +40,13 @@ pub enum ProtocolError {
     MessageTooBig,
     /// The message has more frames than [`Limits::fragments_max`](crate::Limits::fragments_max).
     TooManyFragments,
+    /// A compressed message that is not deflate data, or stops in the middle of a block (RFC 7692 §7.2.2).
+    DeflateInvalid,
 }
 
 impl ProtocolError {
     /// Every variant, for tables and metrics.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ReservedBits,
         Self::ReservedOpcode,
         Self::MaskMissing,
@@ -60,13 +62,14 @@ impl ProtocolError {
         Self::InvalidUtf8,
         Self::MessageTooBig,
         Self::TooManyFragments,
+        Self::DeflateInvalid,
     ];
 
     /// The code for our close frame: 1002, 1007 or 1009 (RFC 6455 §7.4.1).
     #[must_use]
     pub const fn close_code(self) -> u16 {
         match self {
-            Self::InvalidUtf8 => 1007,
+            Self::InvalidUtf8 | Self::DeflateInvalid => 1007,
             Self::MessageTooBig | Self::TooManyFragments => 1009,
             _ => 1002,
         }
@@ -91,6 +94,7 @@ impl ProtocolError {
             Self::InvalidUtf8 => "invalid-utf8",
             Self::MessageTooBig => "message-too-big",
             Self::TooManyFragments => "too-many-fragments",
+            Self::DeflateInvalid => "deflate-invalid",
         }
     }
 }

@@ -62,7 +62,7 @@ pub struct Expect {
     /// Frames must be masked (we are the server), or must not be (we are the client).
     pub masked: bool,
     /// Reserved bits admitted on the first frame of a data message, as in [`Header::rsv`]. Zero while
-    /// no extension is negotiated; permessage-deflate would admit RSV1 (`0b100`).
+    /// no extension is negotiated; [`RSV_COMPRESSED`](crate::deflate::RSV_COMPRESSED) with deflate.
     pub rsv_data: u8,
 }
 
@@ -223,7 +223,20 @@ pub fn write_frame(
     mask: Option<[u8; 4]>,
     payload: &[u8],
 ) {
-    let header = Header { fin, rsv: 0, opcode, mask, len: payload.len() as u64 }.encode();
+    write_frame_rsv(out, fin, 0, opcode, mask, payload);
+}
+
+/// As [`write_frame`], with reserved bits in the notation of [`Header::rsv`]: on the first frame of a
+/// message that an extension has changed.
+pub fn write_frame_rsv(
+    out: &mut Vec<u8>,
+    fin: bool,
+    rsv: u8,
+    opcode: OpCode,
+    mask: Option<[u8; 4]>,
+    payload: &[u8],
+) {
+    let header = Header { fin, rsv, opcode, mask, len: payload.len() as u64 }.encode();
     out.reserve(header.len() + payload.len());
     out.extend_from_slice(&header);
     let start = out.len();

@@ -1,5 +1,6 @@
 //! The fuzz entry point on seeded input: stable, quick, and biased towards streams that get far.
 
+use hubbub_websocket::deflate::WindowBits;
 use hubbub_websocket::frame::write_frame;
 use hubbub_websocket::{Limits, OpCode, Role, fuzz};
 
@@ -140,4 +141,60 @@ fn the_generator_reaches_events_and_errors() {
     }
     assert!(events > 3000, "{events}");
     assert!(errors.len() >= 14, "{errors:?}");
+}
+
+/// Most of them legal, with the same message compressed more than once, and some bytes spoiled.
+#[test]
+fn seeded_compressed_streams_keep_the_invariants() {
+    for seed in 0..3000 {
+        let mut random = Random::new(seed ^ 0xdef1);
+        let context = [0b1000_0000, 0b1100_0000][random.below(2)];
+        let mut data = vec![context | 0b1010, 20, random.byte(), random.byte()];
+        let mut encoder = fuzz::Encoder::new(if context == 0b1000_0000 {
+            fuzz::Context::Message
+        } else {
+            fuzz::Context::Connection(WindowBits::MIN)
+        });
+        let start = data.len();
+        for _ in 0..random.below(8) {
+            let text = characters(&mut random, Vec::new()).repeat(1 + random.below(4));
+            let event = fuzz::Seen::Text(String::from_utf8(text).unwrap());
+            encoder.encode(&event, &mut data, Some([1, 2, 3, 4]));
+        }
+        for _ in 0..random.below(3).min(data.len() - start) {
+            let at = start + random.below(data.len() - start);
+            data[at] ^= 1 << random.below(8);
+        }
+        let outcome = std::panic::catch_unwind(|| fuzz::decoder(&data));
+        assert!(outcome.is_ok(), "seed {seed}: {data:x?}");
+    }
+}
+
+#[test]
+fn seeded_offers_keep_the_invariants() {
+    const WORDS: [&str; 14] = [
+        "permessage-deflate",
+        "; ",
+        ";",
+        ", ",
+        "server_no_context_takeover",
+        "client_no_context_takeover",
+        "server_max_window_bits=10",
+        "server_max_window_bits=8",
+        "client_max_window_bits",
+        "=\"12\"",
+        "=15",
+        "=",
+        "\"",
+        "é",
+    ];
+    for seed in 0..20_000 {
+        let mut random = Random::new(seed ^ 0x0ffe);
+        let mut line = "permessage-deflate; ".to_owned();
+        for _ in 0..random.below(9) {
+            line += WORDS[random.below(WORDS.len())];
+        }
+        let outcome = std::panic::catch_unwind(|| fuzz::extensions(line.as_bytes()));
+        assert!(outcome.is_ok(), "seed {seed}: {line}");
+    }
 }

@@ -6,6 +6,8 @@
 mod wire;
 
 mod closing;
+mod compression;
+mod contexts;
 mod differential;
 mod fragmentation;
 mod framing;

@@ -1,7 +1,8 @@
 //! Client frames for the tests, and one way to decode them under many cuts.
 
-use hubbub_websocket::frame::write_frame;
-use hubbub_websocket::fuzz::{Seen, run};
+use hubbub_websocket::deflate::RSV_COMPRESSED;
+use hubbub_websocket::frame::{write_frame, write_frame_rsv};
+use hubbub_websocket::fuzz::{Context, Seen, run_with};
 use hubbub_websocket::{Limits, OpCode, ProtocolError, Role};
 
 pub(crate) const KEY: [u8; 4] = [0x9a, 0x00, 0xff, 0x31];
@@ -59,6 +60,17 @@ impl Wire {
         self
     }
 
+    /// A frame with RSV1: a compressed message, or its first fragment.
+    pub(crate) fn compressed(
+        mut self,
+        fin: bool,
+        opcode: OpCode,
+        payload: impl AsRef<[u8]>,
+    ) -> Self {
+        write_frame_rsv(&mut self.0, fin, RSV_COMPRESSED, opcode, Some(KEY), payload.as_ref());
+        self
+    }
+
     pub(crate) fn raw(mut self, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(bytes);
         self
@@ -91,9 +103,21 @@ pub(crate) fn check_with(
     events: &[Seen],
     error: Option<ProtocolError>,
 ) {
+    check_in(Context::Absent, wire, limits, events, error);
+}
+
+/// As [`check`], where compression was agreed on.
+#[track_caller]
+pub(crate) fn check_in(
+    context: Context,
+    wire: &Wire,
+    limits: &Limits,
+    events: &[Seen],
+    error: Option<ProtocolError>,
+) {
     for read in [usize::MAX, 1, 2, 7, 997] {
         for pause in [usize::MAX, 1] {
-            let (seen, refused) = run(Role::Server, &wire.0, limits, read, pause);
+            let (seen, refused) = run_with(Role::Server, &wire.0, limits, read, pause, context);
             assert_eq!(refused, error, "reads of {read}, pause after {pause}");
             assert!(seen == events, "reads of {read}: {}", brief(&seen));
         }
