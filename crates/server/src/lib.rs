@@ -8,6 +8,7 @@
 //! right at binding, in one line, and leaves the data as it was. Absent: rules of any kind.
 
 mod assets;
+mod certificates;
 pub mod cli;
 mod clock;
 pub mod config;

@@ -11,10 +11,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use hubbub_access::{AcceptStats, Acceptor, bind};
+use hubbub_access::{AcceptStats, Acceptor, Certificate, Security, bind};
 use hubbub_chat::{Chat, Health};
 use tokio::sync::watch;
 
+use crate::certificates::{self, Watch};
 use crate::config::Config;
 use crate::wiring::{Parts, assemble};
 
@@ -22,6 +23,9 @@ use crate::wiring::{Parts, assemble};
 const RETRY_AFTER_MS: u64 = 1_000;
 /// How often the store's health is looked at.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What is spoken over TLS, the best first (ALPN).
+const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
 
 const DEV_WARNING: &str = "\
 ************************************************************************
@@ -37,8 +41,13 @@ const DEV_WARNING: &str = "\
 /// # Errors
 /// When the server cannot start; the text is one line that says what to do.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    // Before anything else is touched: it is the likeliest to be wrong.
+    let certificate = certificates::load(&config)?.map(Arc::new);
+    let interval = Duration::from_millis(config.tls.reload_interval_ms.into());
+    let watch = certificate.clone().map(|certificate| Watch::new(certificate, interval));
+    let watch = watch.transpose().context("SIGHUP cannot be handled")?;
     let parts = assemble(&config)?;
-    let started = start(&config, &parts).and_then(|started| {
+    let started = start(&config, &parts, certificate.as_deref()).and_then(|started| {
         announce(&config, started.address)?;
         Ok(started)
     });
@@ -50,10 +59,13 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
             return Err(error);
         }
     };
-    let upkeep = [
+    let mut upkeep = vec![
         tokio::spawn(watch_health(parts.chat.clone())),
         tokio::spawn(crate::memory::give_back(stats)),
     ];
+    if let Some(watch) = watch {
+        upkeep.push(tokio::spawn(watch.run()));
+    }
     shutdown.await;
 
     tracing::info!("stopping");
@@ -76,16 +88,30 @@ struct Started {
     stats: Arc<AcceptStats>,
 }
 
-fn start(config: &Config, parts: &Parts) -> anyhow::Result<Started> {
+fn start(
+    config: &Config,
+    parts: &Parts,
+    certificate: Option<&Certificate>,
+) -> anyhow::Result<Started> {
     let wanted = config.server.address().context("server.bind")?;
     let listener = bind(wanted).map_err(|error| cannot_bind(wanted, &error))?;
     let address = listener.local_addr()?;
     let stats = Arc::<AcceptStats>::default();
+    let security = match certificate {
+        Some(certificate) => {
+            if let Some(warning) = certificates::warning(certificate) {
+                tracing::warn!("{warning}");
+            }
+            let config = certificate.config((&config.tls).into(), PROTOCOLS)?;
+            Some(Security { config, stats: Arc::default() })
+        }
+        None => None,
+    };
     let acceptor = Acceptor {
         router: parts.access(config).router(),
         data_plane: parts.hub.clone(),
         permits: parts.permits.clone(),
-        security: None,
+        security,
         headers_timeout: Duration::from_millis(config.server.headers_timeout_ms.into()),
         stats: stats.clone(),
     };
@@ -94,6 +120,7 @@ fn start(config: &Config, parts: &Parts) -> anyhow::Result<Started> {
     tracing::info!(
         %address,
         version = env!("CARGO_PKG_VERSION"),
+        tls = certificate.is_some(),
         data_dir = %config.server.data_dir,
         connections_max = parts.permits.max(),
         "started"
@@ -123,8 +150,9 @@ fn announce(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
+    let scheme = if config.tls.certificate_file.is_empty() { "http" } else { "https" };
     let mut out = io::stdout().lock();
-    writeln!(out, "listening on {address}\nopen http://{page}/ to chat")
+    writeln!(out, "listening on {address}\nopen {scheme}://{page}/ to chat")
         .and_then(|()| out.flush())
         .context("standard output cannot be written")
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{Failure, Place, print};
-use crate::config;
+use crate::{certificates, config};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,7 +20,7 @@ pub(super) struct ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Check file, environment and flags; prints `ok`, or what is wrong
+    /// Check file, environment, flags and certificate; prints `ok`, or what is wrong
     Check(Place),
     /// Print a file with every key, its default and its meaning
     Default,
@@ -32,7 +32,12 @@ impl ConfigCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.what {
             What::Check(place) => {
-                place.load(Vec::new())?;
+                let config = place.load(Vec::new())?;
+                let certificate = certificates::load(&config);
+                let certificate = certificate.map_err(|error| Failure::Usage(error.to_string()))?;
+                if let Some(warning) = certificate.as_ref().and_then(certificates::warning) {
+                    eprintln!("hubbub: {warning}");
+                }
                 print("ok\n")
             }
             What::Default => print(&config::as_toml()),

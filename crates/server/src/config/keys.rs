@@ -11,7 +11,7 @@ sections! {
     /// The listener, the data directory, and the process.
     server: Server {
         /// Where to listen. Port 0 picks a free one and prints it. The default answers only this
-        /// machine; put a TLS proxy in front before answering others.
+        /// machine; set `[tls]`, or put a TLS proxy in front, before answering others.
         bind: String = "127.0.0.1:8080".into(), Address;
         /// The directory that holds everything the server keeps: the store and the signing secret.
         /// It is made, for its owner only, where it is missing.
@@ -35,6 +35,24 @@ sections! {
         /// Origins of pages that may connect besides the server's own, as browsers write them:
         /// `["https://chat.example.com"]`. `"*"` allows every page, but not to use the cookie.
         allowed_origins: Vec<String> = Vec::new(), Origins;
+    }
+
+    /// TLS, for everything on `server.bind`: with a certificate and its key, the server speaks
+    /// `https` and `wss` there and nothing else. Both files are read again on SIGHUP, and some
+    /// seconds after they have changed; open connections go on, and files that cannot be used are
+    /// logged and change nothing.
+    tls: Tls {
+        /// The file with the server's certificate and those that lead to its authority, as PEM.
+        /// Empty for no TLS.
+        certificate_file: String = String::new(), Any;
+        /// The file with the certificate's private key, as PEM, not encrypted; it should be
+        /// readable by its owner only.
+        key_file: String = String::new(), Any;
+        /// The oldest version of TLS that is spoken.
+        min_version: String = "1.2".into(), OneOf(&["1.2", "1.3"]);
+        /// Milliseconds between two looks at the files. What has changed is read once it stood
+        /// still from one look to the next.
+        reload_interval_ms: u32 = 5_000, Range(50, 86_400_000);
     }
 
     /// Who may sign in. Tokens are JSON Web Tokens signed with the secret in `secret_file`.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 pub use document::{as_markdown, as_toml};
-pub use keys::{Auth, Chat, Config, Echo, LimitsSection, Log, SECTIONS, Server, Store};
+pub use keys::{Auth, Chat, Config, Echo, LimitsSection, Log, SECTIONS, Server, Store, Tls};
 pub use table::{Key, Rule, Section};
 
 /// A configuration that cannot be used, in one line.
@@ -143,7 +143,7 @@ impl Found {
 
 /// Rules over more than one key.
 fn check_together(config: &Config) -> Result<(), ConfigError> {
-    let Config { server, limits, chat, .. } = config;
+    let Config { server, tls, limits, chat, .. } = config;
     let say = |said: String| Err(ConfigError(said));
     if server.dev && !server.address().is_some_and(|address| address.ip().is_loopback()) {
         return say(format!(
@@ -151,6 +151,14 @@ fn check_together(config: &Config) -> Result<(), ConfigError> {
              {}; bind 127.0.0.1:PORT, or do without --dev",
             server.bind
         ));
+    }
+    for (set, name, missing, wanted) in [
+        (&tls.certificate_file, "tls.certificate_file", &tls.key_file, "tls.key_file"),
+        (&tls.key_file, "tls.key_file", &tls.certificate_file, "tls.certificate_file"),
+    ] {
+        if !set.is_empty() && missing.is_empty() {
+            return say(format!("{name}: it is of no use alone; set {wanted} too"));
+        }
     }
     // A message or an answer must fit where it waits, or its receiver could never get it.
     for (name, bytes, holder, capacity) in [

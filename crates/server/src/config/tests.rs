@@ -135,7 +135,7 @@ fn errors_name_the_key_and_the_fix() {
         &[],
         "limits.message_byte_max: there is no such key; did you mean message_bytes_max?",
     );
-    refused("[limit]\n", &[], "[limit]: there is no such section; there are [server], [auth]");
+    refused("[limit]\n", &[], "[limit]: there is no such section; there are [server], [tls]");
     refused("bind = \"x\"", &[], "a key needs a section");
     refused(
         "[server]\nbind = \"localhost\"",
@@ -174,6 +174,14 @@ fn keys_that_must_agree() {
         "limits.outbox_bytes_max: 1048576 is too small; use at least 2097152",
     );
     refused("[limits]\noutbox_bytes_max = 262144", &[], "twice chat.sync_bytes_max");
+}
+
+#[test]
+fn a_certificate_comes_with_its_key() {
+    refused("[tls]\ncertificate_file = \"c\"", &[], "tls.certificate_file: it is of no use alone");
+    refused("[tls]\nkey_file = \"k\"", &[], "set tls.certificate_file too");
+    assert!(load("[tls]\ncertificate_file = \"c\"\nkey_file = \"k\"", &[]).is_ok());
+    refused("[tls]\nmin_version = \"1.1\"", &[], "tls.min_version: \"1.1\" is not known");
 }
 
 #[test]

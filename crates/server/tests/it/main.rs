@@ -20,5 +20,6 @@ mod sessions;
 mod shutdown;
 mod starting;
 mod talk;
+mod tls;
 mod tokens;
 mod wire;
