@@ -17,7 +17,7 @@ use crate::slab::At;
 impl Desk {
     /// Takes a connection out of the tables; nothing is delivered to it any more.
     fn leave(&mut self, at: At, connection: &mut Connection) {
-        self.topics.unsubscribe_all(at.slot, &mut connection.topics);
+        self.topics.unsubscribe_all(at.slot);
         let Kind::Session { session, .. } = &mut connection.kind else { return };
         if session.is_open() {
             self.stats.sessions.set(self.stats.sessions.get().saturating_sub(1));

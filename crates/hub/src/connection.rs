@@ -9,15 +9,12 @@ use hubbub_proto::{DeviceId, Timestamp};
 use hubbub_websocket::{Decoder, Limits};
 
 use crate::outbox::Outbox;
-use crate::topics::Rows;
 use crate::transport::Transport;
 
 pub(crate) struct Connection {
     pub(crate) transport: Transport,
     pub(crate) decoder: Decoder,
     pub(crate) kind: Kind,
-    /// The topics it is subscribed to, besides its user's.
-    pub(crate) topics: Rows,
     /// What waits to be written.
     pub(crate) outbox: Option<Box<Outbox>>,
     pub(crate) rare: Option<Box<Rare>>,

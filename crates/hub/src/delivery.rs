@@ -151,6 +151,11 @@ impl Desk {
     /// Something was added to the outbox: see that it does not grow beyond its bounds.
     pub(crate) fn sent(&mut self, at: At, connection: &mut Connection) {
         self.stats.frames_out.add(1);
+        self.bound(at, connection);
+    }
+
+    /// Sees that an outbox does not grow beyond its bounds.
+    pub(crate) fn bound(&mut self, at: At, connection: &mut Connection) {
         if self.load(connection) < Load::High {
             return;
         }
@@ -164,7 +169,7 @@ impl Desk {
 }
 
 /// How an open session speaks.
-fn codec_of(connection: &Connection) -> Option<Codec> {
+pub(crate) fn codec_of(connection: &Connection) -> Option<Codec> {
     match connection.kind {
         Kind::Session { codec, .. } if connection.phase == Phase::Open => Some(codec),
         _ => None,

@@ -11,13 +11,16 @@ use std::sync::atomic::AtomicU64;
 use hubbub_proto::event::Lag;
 use hubbub_proto::limits::Limits;
 use hubbub_proto::session::Due;
-use hubbub_proto::{ConnId, Event, Request, Timestamp};
+use hubbub_proto::{ConnId, Event, Request, Timestamp, UserId};
 
+use crate::batch::ChunkLimits;
+use crate::channels::{Channels, Keeping};
 use crate::client_id::ClientIds;
 use crate::connection::{Connection, Kind, Parked, Phase};
 use crate::hub::{Announce, Clock};
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Post};
 use crate::outbox::{Flushed, Outbox};
+use crate::rules::Rules;
 use crate::slab::At;
 use crate::stats::ShardStats;
 use crate::topics::Topics;
@@ -32,6 +35,9 @@ pub(crate) const BATCH_MAX: usize = 512;
 /// Bytes waiting on an echo connection above which nothing is read from it.
 const ECHO_OUTBOX_BYTES: usize = 512 * 1024;
 
+/// Bytes of a channel's batch that are written at once.
+const CHUNK_BYTES_MAX: usize = 64 * 1024;
+
 /// What all shards of a hub share.
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
@@ -40,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) inboxes: Arc<[Inbox]>,
     /// How many sessions were opened.
     pub(crate) opened: AtomicU64,
+    pub(crate) rules: Rules,
+    pub(crate) keeping: Keeping,
 }
 
 pub(crate) struct Desk {
@@ -50,6 +58,14 @@ pub(crate) struct Desk {
     pub(crate) stats: Arc<ShardStats>,
     pub(crate) now: Timestamp,
     pub(crate) topics: Topics,
+    pub(crate) channels: Channels,
+    /// Records of channels that have a batch in this tick.
+    pub(crate) batches: Vec<u32>,
+    pub(crate) chunk_limits: ChunkLimits,
+    /// Signals of this tick and their receivers.
+    pub(crate) signals: Vec<(UserId, Event)>,
+    /// For the other shards at the end of the tick.
+    pub(crate) outgoing: Vec<Vec<Post>>,
     pub(crate) wheel: Wheel,
     pub(crate) ids: ClientIds,
     #[expect(clippy::vec_box, reason = "the boxes themselves go to the connections and come back")]
@@ -99,6 +115,14 @@ impl Desk {
         Self {
             shard,
             limits: settings.limits,
+            channels: Channels::new(settings.keeping),
+            batches: Vec::new(),
+            chunk_limits: ChunkLimits {
+                bytes: CHUNK_BYTES_MAX.min(settings.limits.outbox_bytes_max as usize / 4),
+                frames: (settings.limits.outbox_frames_max / 4).max(1),
+            },
+            signals: Vec::new(),
+            outgoing: settings.inboxes.iter().map(|_| Vec::new()).collect(),
             settings,
             upstream,
             stats,

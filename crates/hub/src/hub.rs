@@ -14,9 +14,11 @@ use hubbub_proto::{Effect, Timestamp};
 use mio::{Poll, Waker};
 
 use crate::bus::{Bus, Local};
+use crate::channels::Keeping;
 use crate::desk::Settings;
 use crate::inbox::{Inbox, Post};
 use crate::opening::{Adoption, Opening};
+use crate::rules::{LiveConfig, Rules};
 use crate::shard::{Seed, Shard, WAKER};
 use crate::stats::{HubStats, ShardStats};
 use crate::transport::Socket;
@@ -25,12 +27,15 @@ use crate::upstream::Upstream;
 /// How long [`Hub::stop_parsing`] waits for the shards.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Most threads of a hub.
+const SHARDS_MAX: u16 = 256;
+
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What a hub needs to know.
 pub struct HubConfig {
-    /// Threads; at least 1.
+    /// Threads; at least 1, at most 256.
     pub shards: u16,
     /// The limits of every connection.
     pub limits: Limits,
@@ -42,6 +47,8 @@ pub struct HubConfig {
     pub clock: Clock,
     /// What `connected` says besides the limits.
     pub announce: Announce,
+    /// Channels and signals.
+    pub live: LiveConfig,
 }
 
 /// What `connected` says besides the limits.
@@ -88,7 +95,7 @@ impl Hub {
     pub fn new(config: HubConfig) -> Result<Self, HubError> {
         let mut inboxes = Vec::new();
         let mut seeds = Vec::new();
-        for shard in 0..config.shards.max(1) {
+        for shard in 0..config.shards.clamp(1, SHARDS_MAX) {
             let poll = Poll::new().map_err(HubError::Poll)?;
             let waker = Waker::new(poll.registry(), WAKER).map_err(HubError::Poll)?;
             inboxes.push(Inbox::new(waker, config.inbox_bytes_max));
@@ -100,6 +107,11 @@ impl Hub {
             clock: config.clock,
             inboxes: inboxes.into(),
             opened: AtomicU64::new(0),
+            rules: Rules::new(&config.live),
+            keeping: Keeping {
+                channels_max: config.live.channels_max as usize,
+                idle_ms: config.live.channel_idle_ms.into(),
+            },
         });
         let bus = Bus::Local(Local::new(settings.inboxes.clone()));
         Ok(Self {
@@ -182,6 +194,12 @@ impl Hub {
             // A shard that panics aborts the process, so there is no other outcome.
             let _ = thread.join();
         }
+    }
+
+    /// The counters of each shard.
+    #[must_use]
+    pub fn shard_stats(&self) -> Vec<HubStats> {
+        self.stats.iter().map(|shard| HubStats::sum(std::iter::once(shard.as_ref()))).collect()
     }
 
     /// The counters.

@@ -3,19 +3,21 @@
 //! Order, wake-up and bound are those of `mailbox`. Above `bytes_max` all publications and pushes
 //! are dropped and counted, volatile or not, until the shard takes what is there. Where entries were
 //! published among them, the shard tells its sessions to pull; where a redelivery was, it tells that
-//! one connection. What is never dropped is bounded elsewhere: replies and attachments by the
+//! one connection; where parcels of channels were, those who are subscribed to any; drafts are
+//! refused. What is never dropped is bounded elsewhere: replies, subscriptions and attachments by the
 //! windows of the connections, sockets and what signing in brings by the number of connections,
 //! lags by that of redeliveries, changes of membership by the commands that the writer has queued.
 
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use hubbub_proto::event::Ack;
+use hubbub_proto::event::{Ack, Position, SignalEvent};
 use hubbub_proto::route::DeliveryClass;
-use hubbub_proto::{CommandId, ConnId, DeviceId, Event, Refusal, Topic, UserId};
+use hubbub_proto::{Channel, CommandId, ConnId, DeviceId, Event, Reason, Refusal, Topic, UserId};
 use mio::Waker;
 
 use crate::frame::Broadcast;
+use crate::live::{Draft, Parcel};
 use crate::mailbox::{Letter, Mailbox};
 use crate::opening::Adoption;
 
@@ -56,6 +58,37 @@ pub(crate) enum Post {
         device: DeviceId,
         opened: u64,
     },
+    /// To a channel's home: this connection of another shard subscribes.
+    Subscribe {
+        conn: ConnId,
+        id: Option<CommandId>,
+        channel: Channel,
+    },
+    /// From a channel's home: where the channel stands.
+    Subscribed {
+        conn: ConnId,
+        id: Option<CommandId>,
+        channel: Channel,
+        outcome: Result<Position, Reason>,
+    },
+    /// To a channel's home: this shard has no subscribers any more.
+    Unsubscribe {
+        shard: u16,
+        channel: Channel,
+    },
+    /// To a channel's home: to be published.
+    Draft(Box<Draft>),
+    /// In place of a draft for which there was no room.
+    RefuseDraft {
+        conn: ConnId,
+        id: Option<CommandId>,
+    },
+    /// From a channel's home: what was published.
+    Parcel(Box<Parcel>),
+    Signal {
+        to: UserId,
+        event: SignalEvent,
+    },
     Resume,
     StopParsing(Sender<()>),
     Drain {
@@ -86,6 +119,19 @@ impl Letter for Post {
                 let told = losses.told.replace(conn) == Some(conn);
                 (!told).then_some(Self::Lag { conn })
             }
+            Self::Signal { .. } => {
+                losses.volatile += 1;
+                None
+            }
+            Self::Parcel(_) => {
+                losses.parcels += 1;
+                None
+            }
+            // Its window bounds how many of these a connection has.
+            Self::Draft(draft) => {
+                losses.drafts += 1;
+                Some(Self::RefuseDraft { conn: draft.conn, id: draft.id })
+            }
             post => Some(post),
         }
     }
@@ -100,6 +146,10 @@ pub(crate) struct Losses {
     pub(crate) durable: u64,
     /// Pushed entries; a [`Post::Lag`] has the place of those.
     pub(crate) redelivered: u64,
+    /// Parcels of publications, later than everything that was taken and was posted before them.
+    pub(crate) parcels: u64,
+    /// Publications of other shards; a [`Post::RefuseDraft`] has the place of each.
+    pub(crate) drafts: u64,
     /// The last connection that such a lag is for.
     told: Option<ConnId>,
 }

@@ -10,26 +10,33 @@
 //! - `shard`: the loop. `desk`: what it works with. The life of a connection: `signing_in`;
 //!   `reading`, from the socket to the session; `delivery`, from the hub to the socket, and what is
 //!   dropped; `deadlines`; `closing`.
+//! - `channels`, what a shard knows of them; `live`, the commands on them; `rules`, who may; `batch`
+//!   and `fanout`, the way of publications to sockets.
 //! - `transport`: the socket under a connection; [`tls`]: what may be in between. `connection`, `slab`, `outbox`, `topics`, `wheel`, `frame`, `client_id`: the parts.
 //!
 //! Invariants: a slow or broken connection costs the others nothing; everything that waits is
 //! bounded in count and bytes; an idle connection has no buffer, task, channel or timer. The rules
 //! of the protocol are in `hubbub_proto::session`. Deliberately absent: chat rules, HTTP.
 
+mod batch;
 mod bus;
+mod channels;
 mod client_id;
 mod closing;
 mod connection;
 mod deadlines;
 mod delivery;
 mod desk;
+mod fanout;
 mod frame;
 mod hub;
 mod inbox;
+mod live;
 mod mailbox;
 mod opening;
 mod outbox;
 mod reading;
+mod rules;
 mod shard;
 mod signing_in;
 mod slab;
@@ -48,6 +55,7 @@ mod sync {
 
 pub use hub::{Announce, Clock, Hub, HubConfig, HubError, Router};
 pub use opening::{Opening, OpeningKind};
+pub use rules::{LiveConfig, Namespace};
 pub use stats::HubStats;
 pub use transport::Socket;
 pub use upstream::Upstream;

@@ -24,8 +24,8 @@ const COMPACT_BYTES: usize = 64 * 1024;
 
 #[derive(Debug)]
 enum Segment {
-    /// A frame that other connections get as well.
-    Shared(Bytes),
+    /// Frames that other connections get as well.
+    Shared(Bytes, u32),
     /// Frames of this connection alone, in `own`.
     Own { len: usize, frames: usize },
 }
@@ -76,9 +76,22 @@ impl Outbox {
 
     /// Appends a frame that is shared with other connections.
     pub(crate) fn push_shared(&mut self, frame: Bytes) {
-        self.bytes += frame.len();
-        self.frames += 1;
-        self.segments.push_back(Segment::Shared(frame));
+        self.push_frames(frame, 1);
+    }
+
+    /// Appends frames that stand one behind the other and are shared with other connections.
+    pub(crate) fn push_frames(&mut self, bytes: Bytes, frames: u32) {
+        self.bytes += bytes.len();
+        self.frames += frames as usize;
+        self.segments.push_back(Segment::Shared(bytes, frames));
+    }
+
+    /// Takes, into an outbox that is empty, frames of which the first `written` bytes are out.
+    pub(crate) fn push_rest(&mut self, bytes: Bytes, written: usize, frames: u32) {
+        debug_assert!(self.segments.is_empty() && written < bytes.len());
+        self.push_frames(bytes, frames);
+        self.head_at = written;
+        self.bytes -= written;
     }
 
     /// Appends a frame whose payload `write` appends to the buffer. Answers the frame's length.
@@ -118,9 +131,9 @@ impl Outbox {
         let keep = usize::from(self.head_at > 0);
         for segment in self.segments.drain(keep..) {
             match segment {
-                Segment::Shared(frame) => {
-                    self.bytes -= frame.len();
-                    self.frames -= 1;
+                Segment::Shared(bytes, frames) => {
+                    self.bytes -= bytes.len();
+                    self.frames -= frames as usize;
                 }
                 Segment::Own { len, frames } => {
                     self.bytes -= len;
@@ -175,7 +188,7 @@ impl Outbox {
         let mut skip = self.head_at;
         for segment in self.segments.iter().take(SLICES_MAX) {
             let bytes = match segment {
-                Segment::Shared(frame) => &frame[skip..],
+                Segment::Shared(bytes, _) => &bytes[skip..],
                 Segment::Own { len, .. } => {
                     // `own_at` already stands behind the written part of the first segment.
                     let start = own_at;
@@ -197,7 +210,7 @@ impl Outbox {
         while written > 0 {
             let Some(head) = self.segments.front() else { break };
             let (len, frames, is_own) = match head {
-                Segment::Shared(frame) => (frame.len(), 1, false),
+                Segment::Shared(bytes, frames) => (bytes.len(), *frames as usize, false),
                 Segment::Own { len, frames } => (*len, *frames, true),
             };
             let taken = written.min(len - self.head_at);

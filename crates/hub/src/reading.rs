@@ -268,6 +268,7 @@ impl Desk {
                     self.submit();
                 }
             }
+            Action::Live { id, command } => self.live(at, connection, id.as_ref(), command),
             Action::Authenticate { id, token, device } => {
                 let device = device
                     .or_else(|| connection.rare.as_ref().and_then(|rare| rare.device.clone()));

@@ -14,10 +14,10 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use hubbub_proto::event::Bye;
+use hubbub_proto::event::{Bye, Position};
 use hubbub_proto::route::Work;
 use hubbub_proto::session::Session;
-use hubbub_proto::{CloseCode, ConnId, DeviceId, Event, Reason, Topic, UserId};
+use hubbub_proto::{Channel, CloseCode, CommandId, ConnId, DeviceId, Event, Reason, Topic, UserId};
 use hubbub_websocket::{Decoder, Limits as FrameLimits, Role};
 use mio::{Events, Poll, Token};
 
@@ -25,10 +25,10 @@ use crate::connection::{Connection, Kind, Parked, Phase, Rare};
 use crate::desk::{Desk, Settings};
 use crate::frame::Broadcast;
 use crate::inbox::Post;
+use crate::live::Parcel;
 use crate::opening::{Adoption, OpeningKind};
 use crate::slab::{At, Slab};
 use crate::stats::ShardStats;
-use crate::topics::{self, Rows};
 use crate::transport::{Socket, Transport};
 use crate::upstream::Upstream;
 
@@ -54,13 +54,13 @@ pub(crate) struct Seed {
 
 pub(crate) struct Shard {
     poll: Poll,
-    slab: Slab,
-    desk: Desk,
+    pub(crate) slab: Slab,
+    pub(crate) desk: Desk,
     load: Arc<AtomicUsize>,
     posts: Vec<Post>,
     /// Sockets that wait for their turn, first come first; bounded by the number of connections.
     adopting: VecDeque<Box<Adoption>>,
-    targets: Vec<u32>,
+    pub(crate) targets: Vec<u32>,
     drain: Option<Drain>,
 }
 
@@ -125,6 +125,8 @@ impl Shard {
             self.handle_ready();
             self.handle_deadlines();
             self.desk.submit();
+            self.fan_out();
+            self.send_mail();
             self.flush_dirty();
             self.remove_gone();
             if self.drain_step() {
@@ -144,7 +146,8 @@ impl Shard {
         }
         // Deadlines are looked at once a second.
         let into_second = self.desk.now.0 % 1000;
-        (self.slab.len() > 0).then(|| Duration::from_millis(1000 - into_second))
+        let waits = self.slab.len() > 0 || self.desk.channels.homes() > 0;
+        waits.then(|| Duration::from_millis(1000 - into_second))
     }
 
     /// Does something to one connection, if it is still there, and confines a panic to it.
@@ -178,6 +181,11 @@ impl Shard {
             self.on_post(post);
         }
         self.posts = posts;
+        self.desk.stats.dropped_inbox_channels.add(losses.parcels);
+        self.desk.stats.refused_inbox.add(losses.drafts);
+        if losses.parcels > 0 {
+            self.mark_subscribers_lagging();
+        }
         if losses.durable > 0 {
             self.mark_lagging();
         }
@@ -192,6 +200,48 @@ impl Shard {
             let Some((at, connection)) = self.slab.tenant(slot) else { continue };
             self.desk.lag(at, connection);
         }
+    }
+
+    /// The same for parcels: those who are subscribed to channels are told.
+    fn mark_subscribers_lagging(&mut self) {
+        tracing::warn!(shard = self.desk.shard, "a shard is behind: it lost publications");
+        for slot in 0..self.slab.places() {
+            if self.desk.topics.channels(slot) > 0
+                && let Some((at, connection)) = self.slab.tenant(slot)
+            {
+                self.desk.lag(at, connection);
+            }
+        }
+    }
+
+    /// Hands over what is for other shards.
+    fn send_mail(&mut self) {
+        for (posts, inbox) in self.desk.outgoing.iter_mut().zip(&*self.desk.settings.inboxes) {
+            if !posts.is_empty() {
+                inbox.post_all(std::mem::take(posts));
+            }
+        }
+    }
+
+    fn on_parcel(&mut self, parcel: Parcel) {
+        let Some(row) = self.desk.on_parcel(parcel) else { return };
+        for slot in self.desk.topics.subscribers(row).to_vec() {
+            if let Some((at, connection)) = self.slab.tenant(slot) {
+                self.desk.lag(at, connection);
+            }
+        }
+    }
+
+    fn on_subscribed(
+        &mut self,
+        conn: ConnId,
+        id: Option<&CommandId>,
+        channel: &Channel,
+        outcome: Result<Position, Reason>,
+    ) {
+        let at = at(conn);
+        let asked = self.slab.get(at).map(|connection| (at, connection));
+        self.desk.on_subscribed(asked, id, channel, outcome);
     }
 
     fn on_post(&mut self, post: Post) {
@@ -212,6 +262,18 @@ impl Shard {
             Post::Leave { user, topic } => self.part(&user, &topic),
             Post::End { topic } => self.end(&topic),
             Post::Replace { user, device, opened } => self.replace(&user, &device, opened),
+            Post::Subscribe { conn, id, channel } => self.desk.on_subscribe(conn, id, channel),
+            Post::Subscribed { conn, id, channel, outcome } => {
+                self.on_subscribed(conn, id.as_ref(), &channel, outcome);
+            }
+            Post::Unsubscribe { shard, channel } => self.desk.on_unsubscribe(shard, &channel),
+            Post::Draft(draft) => self.desk.on_draft(*draft),
+            Post::RefuseDraft { conn, id } => {
+                let outcome = Err(Reason::Overloaded.into());
+                self.desk.mail(conn.shard, Post::Reply { conn, id, outcome });
+            }
+            Post::Parcel(parcel) => self.on_parcel(*parcel),
+            Post::Signal { to, event } => self.desk.signals.push((to, Event::Signal(event))),
             Post::Resume => self.resume(),
             Post::StopParsing(done) => {
                 self.stop();
@@ -273,7 +335,6 @@ impl Shard {
             transport,
             decoder: Decoder::new(Role::Server),
             kind,
-            topics: Rows::new(),
             outbox: None,
             rare,
             opened: 0,
@@ -368,7 +429,7 @@ impl Shard {
                 Topic::Conversation(conversation) => Some(conversation),
                 Topic::User(_) => None,
             });
-            desk.topics.subscribe_exactly(conversations, at.slot, &mut connection.topics);
+            desk.topics.subscribe_exactly(conversations, at.slot);
         });
     }
 
@@ -379,7 +440,7 @@ impl Shard {
                 && connection.synced
             {
                 let row = self.desk.topics.row(conversation);
-                self.desk.topics.subscribe(row, slot, &mut connection.topics);
+                self.desk.topics.subscribe(row, slot);
             }
         }
     }
@@ -388,20 +449,13 @@ impl Shard {
         let Topic::Conversation(conversation) = topic else { return };
         for slot in self.desk.topics.connections(user).to_vec() {
             let Some(row) = self.desk.topics.find(conversation) else { return };
-            if let Some((_, connection)) = self.slab.tenant(slot) {
-                self.desk.topics.unsubscribe(row, slot, &mut connection.topics);
-            }
+            self.desk.topics.unsubscribe(row, slot);
         }
     }
 
     fn end(&mut self, topic: &Topic) {
         let Topic::Conversation(conversation) = topic else { return };
-        let Some((row, slots)) = self.desk.topics.end(conversation) else { return };
-        for slot in slots {
-            if let Some((_, connection)) = self.slab.tenant(slot) {
-                topics::forget(row, &mut connection.topics);
-            }
-        }
+        self.desk.topics.end(conversation);
     }
 
     /// The upstream has room again.
@@ -442,6 +496,9 @@ impl Shard {
             }
             self.desk.wheel.recycle(second, list);
         }
+        let expired = self.desk.channels.expire(self.desk.now);
+        self.desk.stats.channels_expired.add(expired);
+        self.desk.stats.channels.set(self.desk.channels.homes() as u64);
     }
 
     fn flush_dirty(&mut self) {
@@ -503,7 +560,7 @@ impl Shard {
 }
 
 /// See [`Shard::with`].
-fn guard(
+pub(crate) fn guard(
     desk: &mut Desk,
     at: At,
     connection: &mut Connection,
@@ -511,11 +568,18 @@ fn guard(
 ) {
     let outcome = catch_unwind(AssertUnwindSafe(|| work(desk, at, connection)));
     if outcome.is_err() {
-        desk.stats.panics.add(1);
+        desk.on_panic(at, connection);
+    }
+}
+
+impl Desk {
+    /// The handling of this connection panicked: it ends, and nothing else does.
+    pub(crate) fn on_panic(&mut self, at: At, connection: &mut Connection) {
+        self.stats.panics.add(1);
         if connection.phase == Phase::Open {
-            desk.close(at, connection, CloseCode::Internal);
+            self.close(at, connection, CloseCode::Internal);
         } else {
-            desk.drop_connection(at, connection);
+            self.drop_connection(at, connection);
         }
     }
 }

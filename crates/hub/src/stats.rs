@@ -63,6 +63,22 @@ counters! {
     publications,
     /// Frames that went from publications to connections.
     deliveries,
+    /// Publications on channels that were given their offset, at the channels' homes.
+    sequenced,
+    /// Signals sent.
+    signals,
+    /// Posts about channels and signals from one shard to another.
+    crossings,
+    /// Channels that the shards are home to, at the moment.
+    channels,
+    /// Channels forgotten because nobody used them.
+    channels_expired,
+    /// Publications on channels dropped because a subscriber was behind; it is told.
+    dropped_publications,
+    /// Batches of publications dropped because a shard was behind; its subscribers are told.
+    dropped_inbox_channels,
+    /// Publications refused because the channel's home was behind.
+    refused_inbox,
     /// Volatile events dropped because the connection was behind.
     dropped_volatile,
     /// Volatile publications dropped because the shard was behind.

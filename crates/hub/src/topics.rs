@@ -1,32 +1,82 @@
-//! Who gets what in one shard: users' connections, and the subscribers of conversations.
+//! Who gets what in one shard: users' connections, and the subscribers of conversations and
+//! channels.
 //!
 //! Invariants: a connection stands at most once under its user and under each topic; a row without
-//! subscribers goes away. The reverse direction (the topics of one connection) is kept in the
-//! connection, as row numbers in ascending order, because there may be a thousand of them.
+//! subscribers goes away. The reverse direction is kept as well: what each place is subscribed to
+//! and where it stands there, in ascending order of rows, because there may be a thousand of them.
+//! So a subscription ends without a search through the topic's subscribers, however many they are.
 //! Deliberately absent: who may subscribe to what.
 
 use hubbub_proto::{ConversationId, Topic, UserId};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-/// The number of a conversation's row in one shard.
+/// The number of a topic's row in one shard.
 pub(crate) type Row = u32;
-/// The rows that one connection is subscribed to, ascending.
-pub(crate) type Rows = SmallVec<[Row; 4]>;
 /// The places of connections.
 pub(crate) type Slots = SmallVec<[u32; 4]>;
 
+/// Set in the number of a channel's row, so that they stand behind those of conversations.
+const CHANNEL: Row = 1 << 31;
+/// Places whose subscriptions are kept together.
+const CHUNK: usize = 256;
+/// Room for subscribers below which none is given back.
+const KEPT_ROOM: usize = 64;
+
+/// One subscription of one place.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    row: Row,
+    /// The place's index among the row's subscribers.
+    index: u32,
+}
+
+/// The subscriptions of one place, by row.
+type Holding = SmallVec<[Held; 2]>;
+
+enum Name {
+    Conversation(ConversationId),
+    /// The number of the channel's record.
+    Channel(u32),
+}
+
 struct Subscribers {
-    conversation: ConversationId,
+    name: Name,
     slots: Slots,
+}
+
+/// Rows of one kind.
+#[derive(Default)]
+struct Rows {
+    rows: Vec<Option<Subscribers>>,
+    free: Vec<Row>,
+}
+
+impl Rows {
+    fn insert(&mut self, name: Name) -> Row {
+        let subscribers = Some(Subscribers { name, slots: Slots::new() });
+        match self.free.pop() {
+            Some(row) => {
+                self.rows[row as usize] = subscribers;
+                row
+            }
+            None => {
+                self.rows.push(subscribers);
+                (self.rows.len() - 1) as Row
+            }
+        }
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct Topics {
     users: FxHashMap<UserId, Slots>,
     rows_by_name: FxHashMap<ConversationId, Row>,
-    rows: Vec<Option<Subscribers>>,
-    free: Vec<Row>,
+    conversations: Rows,
+    channels: Rows,
+    held: Vec<Box<[Holding; CHUNK]>>,
+    /// Records of channels whose last subscriber here has gone, until somebody takes note.
+    pub(crate) emptied: Vec<u32>,
 }
 
 impl Topics {
@@ -56,19 +106,14 @@ impl Topics {
         if let Some(row) = self.rows_by_name.get(conversation) {
             return *row;
         }
-        let subscribers = Subscribers { conversation: conversation.clone(), slots: Slots::new() };
-        let row = match self.free.pop() {
-            Some(row) => {
-                self.rows[row as usize] = Some(subscribers);
-                row
-            }
-            None => {
-                self.rows.push(Some(subscribers));
-                (self.rows.len() - 1) as Row
-            }
-        };
+        let row = self.conversations.insert(Name::Conversation(conversation.clone()));
         self.rows_by_name.insert(conversation.clone(), row);
         row
+    }
+
+    /// A new row for the channel with this record; the caller subscribes somebody to it.
+    pub(crate) fn channel_row(&mut self, record: u32) -> Row {
+        self.channels.insert(Name::Channel(record)) | CHANNEL
     }
 
     /// The row of a conversation that somebody is subscribed to.
@@ -76,73 +121,129 @@ impl Topics {
         self.rows_by_name.get(conversation).copied()
     }
 
-    pub(crate) fn subscribe(&mut self, row: Row, slot: u32, held: &mut Rows) {
-        if let Err(place) = held.binary_search(&row) {
-            held.insert(place, row);
-            self.add(row, slot);
+    /// The subscribers of a row.
+    pub(crate) fn subscribers(&self, row: Row) -> &[u32] {
+        let rows = if row & CHANNEL == 0 { &self.conversations } else { &self.channels };
+        let subscribers = rows.rows.get((row & !CHANNEL) as usize).and_then(Option::as_ref);
+        subscribers.map_or(&[], |subscribers| &subscribers.slots)
+    }
+
+    fn rows_of(&mut self, row: Row) -> &mut Rows {
+        if row & CHANNEL == 0 { &mut self.conversations } else { &mut self.channels }
+    }
+
+    fn slots(&mut self, row: Row) -> Option<&mut Slots> {
+        let subscribers = self.rows_of(row).rows.get_mut((row & !CHANNEL) as usize)?.as_mut();
+        subscribers.map(|subscribers| &mut subscribers.slots)
+    }
+
+    fn holding(&self, slot: u32) -> &[Held] {
+        let chunk = self.held.get(slot as usize / CHUNK);
+        chunk.map_or(&[], |chunk| &chunk[slot as usize % CHUNK])
+    }
+
+    fn holding_mut(&mut self, slot: u32) -> &mut Holding {
+        let chunk = slot as usize / CHUNK;
+        while self.held.len() <= chunk {
+            self.held.push(Box::new(std::array::from_fn(|_| Holding::new())));
+        }
+        &mut self.held[chunk][slot as usize % CHUNK]
+    }
+
+    pub(crate) fn is_subscribed(&self, row: Row, slot: u32) -> bool {
+        self.holding(slot).binary_search_by_key(&row, |held| held.row).is_ok()
+    }
+
+    /// How many channels this place is subscribed to.
+    pub(crate) fn channels(&self, slot: u32) -> usize {
+        let holding = self.holding(slot);
+        holding.len() - holding.partition_point(|held| held.row & CHANNEL == 0)
+    }
+
+    pub(crate) fn subscribe(&mut self, row: Row, slot: u32) {
+        if let Err(place) = self.holding(slot).binary_search_by_key(&row, |held| held.row)
+            && let Some(slots) = self.slots(row)
+        {
+            slots.push(slot);
+            let index = (slots.len() - 1) as u32;
+            self.holding_mut(slot).insert(place, Held { row, index });
         }
     }
 
-    /// Subscribes one connection to these conversations and ends all its other subscriptions.
+    /// Subscribes one connection to these conversations and to no others.
     pub(crate) fn subscribe_exactly<'c>(
         &mut self,
         conversations: impl Iterator<Item = &'c ConversationId>,
         slot: u32,
-        held: &mut Rows,
     ) {
-        let mut wanted: Rows = conversations.map(|conversation| self.row(conversation)).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
+        let mut wanted: Vec<Row> =
+            conversations.map(|conversation| self.row(conversation)).collect();
         for row in &wanted {
-            if held.binary_search(row).is_err() {
-                self.add(*row, slot);
-            }
+            self.subscribe(*row, slot);
         }
-        for row in std::mem::replace(held, wanted) {
-            if held.binary_search(&row).is_err() {
-                self.remove(row, slot);
-            }
-        }
-    }
-
-    pub(crate) fn unsubscribe(&mut self, row: Row, slot: u32, held: &mut Rows) {
-        if forget(row, held) {
-            self.remove(row, slot);
+        wanted.sort_unstable();
+        let others =
+            self.holding(slot).iter().map(|held| held.row).filter(|row| row & CHANNEL == 0);
+        let others: Vec<Row> = others.filter(|row| wanted.binary_search(row).is_err()).collect();
+        for row in others {
+            self.unsubscribe(row, slot);
         }
     }
 
-    /// Drops the row of a conversation. Answers its number and its subscribers, each of whom must
-    /// [`forget`] it before the number is used again.
-    pub(crate) fn end(&mut self, conversation: &ConversationId) -> Option<(Row, Slots)> {
-        let row = self.rows_by_name.remove(conversation)?;
-        let subscribers = self.rows.get_mut(row as usize)?.take()?;
-        self.free.push(row);
-        Some((row, subscribers.slots))
+    /// Ends a subscription; false when there was none.
+    pub(crate) fn unsubscribe(&mut self, row: Row, slot: u32) -> bool {
+        let Ok(place) = self.holding(slot).binary_search_by_key(&row, |held| held.row) else {
+            return false;
+        };
+        let held = self.holding_mut(slot).remove(place);
+        self.remove(held);
+        true
     }
 
     /// Ends all subscriptions of one connection.
-    pub(crate) fn unsubscribe_all(&mut self, slot: u32, held: &mut Rows) {
-        for row in std::mem::take(held) {
-            self.remove(row, slot);
+    pub(crate) fn unsubscribe_all(&mut self, slot: u32) {
+        if !self.holding(slot).is_empty() {
+            for held in std::mem::take(self.holding_mut(slot)) {
+                self.remove(held);
+            }
         }
     }
 
-    fn add(&mut self, row: Row, slot: u32) {
-        if let Some(Some(subscribers)) = self.rows.get_mut(row as usize) {
-            subscribers.slots.push(slot);
+    /// Drops the row of a conversation and all its subscriptions.
+    pub(crate) fn end(&mut self, conversation: &ConversationId) {
+        let Some(row) = self.find(conversation) else { return };
+        for slot in self.subscribers(row).to_vec() {
+            self.unsubscribe(row, slot);
         }
     }
 
-    fn remove(&mut self, row: Row, slot: u32) {
-        let Some(entry) = self.rows.get_mut(row as usize) else { return };
-        let Some(subscribers) = entry else { return };
-        if let Some(place) = subscribers.slots.iter().position(|other| *other == slot) {
-            subscribers.slots.swap_remove(place);
+    /// Takes one place out of a row: the last one moves to where it stood.
+    fn remove(&mut self, held: Held) {
+        let Some(slots) = self.slots(held.row) else { return };
+        slots.swap_remove(held.index as usize);
+        if slots.capacity() > KEPT_ROOM && slots.len() < slots.capacity() / 4 {
+            slots.shrink_to_fit();
         }
-        if subscribers.slots.is_empty() {
-            self.rows_by_name.remove(&subscribers.conversation);
-            *entry = None;
-            self.free.push(row);
+        let moved = slots.get(held.index as usize).copied();
+        let empty = slots.is_empty();
+        if let Some(moved) = moved {
+            let holding = self.holding_mut(moved);
+            if let Ok(place) = holding.binary_search_by_key(&held.row, |other| other.row) {
+                holding[place].index = held.index;
+            }
+        }
+        if empty {
+            let row = held.row & !CHANNEL;
+            let rows = self.rows_of(held.row);
+            let gone = rows.rows.get_mut(row as usize).and_then(Option::take);
+            rows.free.push(row);
+            match gone.map(|subscribers| subscribers.name) {
+                Some(Name::Conversation(conversation)) => {
+                    self.rows_by_name.remove(&conversation);
+                }
+                Some(Name::Channel(record)) => self.emptied.push(record),
+                None => {}
+            }
         }
     }
 
@@ -153,10 +254,8 @@ impl Topics {
             match topic {
                 Topic::User(user) => targets.extend_from_slice(self.connections(user)),
                 Topic::Conversation(conversation) => {
-                    if let Some(row) = self.find(conversation)
-                        && let Some(Some(subscribers)) = self.rows.get(row as usize)
-                    {
-                        targets.extend_from_slice(&subscribers.slots);
+                    if let Some(row) = self.find(conversation) {
+                        targets.extend_from_slice(self.subscribers(row));
                     }
                 }
             }
@@ -166,15 +265,6 @@ impl Topics {
             targets.dedup();
         }
     }
-}
-
-/// Takes a row off a connection's list; false when it is not there.
-pub(crate) fn forget(row: Row, held: &mut Rows) -> bool {
-    let place = held.binary_search(&row);
-    if let Ok(place) = place {
-        held.remove(place);
-    }
-    place.is_ok()
 }
 
 #[cfg(test)]
@@ -189,51 +279,78 @@ mod tests {
         ConversationId::new(&format!("group:g{n}")).unwrap()
     }
 
+    #[test]
+    fn a_subscription_is_small() {
+        assert!(size_of::<Holding>() <= 24, "{}", size_of::<Holding>());
+        // One entry here and one there, each in a list that may be half empty.
+        assert!(2 * (size_of::<Held>() + size_of::<u32>()) <= 24);
+    }
+
     proptest! {
         #[test]
         fn targets_are_the_subscribers_each_once(
-            steps in proptest::collection::vec((0_u8..6, 0_u32..6, 0_u8..5), 0..200),
+            steps in proptest::collection::vec((0_u8..8, 0_u32..6, 0_u8..5), 0..200),
         ) {
             let mut topics = Topics::default();
-            let mut held: BTreeMap<u32, Rows> = BTreeMap::new();
+            let mut channel_rows: BTreeMap<u8, Row> = BTreeMap::new();
             let mut model: BTreeSet<(u8, u32)> = BTreeSet::new();
+            let mut channels: BTreeSet<(u8, u32)> = BTreeSet::new();
             for (step, slot, n) in steps {
-                let rows = held.entry(slot).or_default();
                 match step {
                     0 | 1 => {
                         let row = topics.row(&conversation(n));
-                        topics.subscribe(row, slot, rows);
+                        topics.subscribe(row, slot);
                         model.insert((n, slot));
                     }
                     2 => {
                         if let Some(row) = topics.find(&conversation(n)) {
-                            topics.unsubscribe(row, slot, rows);
+                            prop_assert_eq!(topics.unsubscribe(row, slot), model.contains(&(n, slot)));
                         }
                         model.remove(&(n, slot));
                     }
                     3 => {
                         let wanted = [conversation(n), conversation((n + 2) % 5), conversation(n)];
-                        topics.subscribe_exactly(wanted.iter(), slot, rows);
+                        topics.subscribe_exactly(wanted.iter(), slot);
                         model.retain(|(_, other)| *other != slot);
                         model.extend([(n, slot), ((n + 2) % 5, slot)]);
                     }
                     4 => {
-                        if let Some((row, slots)) = topics.end(&conversation(n)) {
-                            for slot in slots {
-                                prop_assert!(forget(row, held.entry(slot).or_default()));
-                            }
-                        }
+                        topics.end(&conversation(n));
                         model.retain(|(m, _)| *m != n);
                     }
+                    5 => {
+                        let row = *channel_rows
+                            .entry(n)
+                            .or_insert_with(|| topics.channel_row(n.into()));
+                        topics.subscribe(row, slot);
+                        channels.insert((n, slot));
+                    }
+                    6 => {
+                        if let Some(row) = channel_rows.get(&n) {
+                            topics.unsubscribe(*row, slot);
+                        }
+                        channels.remove(&(n, slot));
+                    }
                     _ => {
-                        topics.unsubscribe_all(slot, rows);
+                        topics.unsubscribe_all(slot);
                         model.retain(|(_, other)| *other != slot);
+                        channels.retain(|(_, other)| *other != slot);
                     }
                 }
-                for (slot, rows) in &held {
-                    prop_assert!(rows.is_sorted());
-                    let subscribed = model.iter().filter(|(_, other)| other == slot).count();
-                    prop_assert_eq!(rows.len(), subscribed);
+                for record in std::mem::take(&mut topics.emptied) {
+                    prop_assert!(channel_rows.remove(&(record as u8)).is_some(), "told once");
+                }
+                for slot in 0..6 {
+                    let holding = topics.holding(slot);
+                    prop_assert!(holding.is_sorted_by_key(|held| held.row));
+                    for held in holding {
+                        prop_assert_eq!(topics.subscribers(held.row)[held.index as usize], slot);
+                    }
+                    let of = |model: &BTreeSet<(u8, u32)>| {
+                        model.iter().filter(|(_, other)| *other == slot).count()
+                    };
+                    prop_assert_eq!(holding.len(), of(&model) + of(&channels));
+                    prop_assert_eq!(topics.channels(slot), of(&channels));
                 }
                 let mut targets = Vec::new();
                 let mut all = Vec::new();
@@ -242,10 +359,15 @@ mod tests {
                     topics.targets(std::slice::from_ref(&topic), &mut targets);
                     all.push(topic);
                     targets.sort_unstable();
-                    let expected: Vec<u32> =
-                        model.iter().filter(|(m, _)| *m == n).map(|(_, slot)| *slot).collect();
-                    prop_assert_eq!(&targets, &expected);
-                    prop_assert_eq!(topics.find(&conversation(n)).is_some(), !expected.is_empty());
+                    let of = |model: &BTreeSet<(u8, u32)>| -> Vec<u32> {
+                        model.iter().filter(|(m, _)| *m == n).map(|(_, slot)| *slot).collect()
+                    };
+                    prop_assert_eq!(&targets, &of(&model));
+                    prop_assert_eq!(topics.find(&conversation(n)).is_some(), !targets.is_empty());
+                    let row = channel_rows.get(&n);
+                    let mut on_channel = row.map_or(Vec::new(), |row| topics.subscribers(*row).to_vec());
+                    on_channel.sort_unstable();
+                    prop_assert_eq!(on_channel, of(&channels));
                 }
                 topics.targets(&all, &mut targets);
                 let expected: BTreeSet<u32> = model.iter().map(|(_, slot)| *slot).collect();

@@ -23,6 +23,10 @@ impl Post {
                 Self::Push { event: pushed, .. } => event(pushed),
                 Self::Reply { outcome: Ok(ack), .. } => of_ack(ack),
                 Self::Reply { outcome: Err(refusal), .. } => of_refusal(refusal),
+                Self::Draft(draft) => size_of_val(&**draft) + NAMES + draft.data.get().len(),
+                // The frames are shared with other shards; each of them holds them for itself.
+                Self::Parcel(parcel) => size_of_val(&**parcel) + NAMES + parcel.bytes(),
+                Self::Signal { event, .. } => NAMES + event.data.get().len(),
                 Self::Attach { topics, .. } => topics.len() * (size_of::<Topic>() + NAMES),
                 _ => NAMES,
             }
@@ -50,7 +54,7 @@ fn items(items: &[LogItem]) -> usize {
 
 fn of_ack(ack: &Ack) -> usize {
     match ack {
-        Ack::Done | Ack::Written(_) => NAMES,
+        Ack::Done | Ack::Written(_) | Ack::Channel(_) => NAMES,
         Ack::History(page) => {
             size_of_val(&*page.entries) + page.entries.iter().map(content).sum::<usize>()
         }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::id::{InvalidName, Text};
-use crate::{ClientId, ConversationId, DeviceId, GroupId, Timestamp, UserId};
+use crate::{Channel, ClientId, ConversationId, DeviceId, GroupId, Timestamp, UserId};
 
 /// JSON text, checked once and passed on as it came.
 pub type Content = Arc<RawValue>;
@@ -62,6 +62,14 @@ pub enum Command {
     GroupDissolve(GroupTarget),
     /// `group_members`
     GroupMembers(GroupMembers),
+    /// `subscribe`
+    Subscribe(ChannelTarget),
+    /// `unsubscribe`
+    Unsubscribe(ChannelTarget),
+    /// `publish`
+    Publish(Publish),
+    /// `signal`
+    Signal(Signal),
 }
 
 /// How a command travels behind the session.
@@ -79,11 +87,13 @@ pub enum Class {
     Read,
     /// Reads after a step in the writer that turns on live delivery (`sync`).
     Attach,
+    /// Answered within the data plane: channels and signals, of which nothing is stored.
+    Live,
 }
 
 impl Command {
     /// Every command's `type`, in the order of `docs/protocol.md`.
-    pub const TYPES: [&'static str; 21] = [
+    pub const TYPES: [&'static str; 25] = [
         "auth",
         "refresh",
         "ping",
@@ -105,6 +115,10 @@ impl Command {
         "group_role",
         "group_dissolve",
         "group_members",
+        "subscribe",
+        "unsubscribe",
+        "publish",
+        "signal",
     ];
 
     /// The `type` on the wire.
@@ -132,6 +146,10 @@ impl Command {
             Self::GroupRole(_) => "group_role",
             Self::GroupDissolve(_) => "group_dissolve",
             Self::GroupMembers(_) => "group_members",
+            Self::Subscribe(_) => "subscribe",
+            Self::Unsubscribe(_) => "unsubscribe",
+            Self::Publish(_) => "publish",
+            Self::Signal(_) => "signal",
         }
     }
 
@@ -143,6 +161,9 @@ impl Command {
             Self::Received(_) => Class::Soft,
             Self::Typing(_) => Class::Volatile,
             Self::Sync(_) => Class::Attach,
+            Self::Subscribe(_) | Self::Unsubscribe(_) | Self::Publish(_) | Self::Signal(_) => {
+                Class::Live
+            }
             Self::History(_) | Self::Pull(_) | Self::Conversations(_) | Self::GroupMembers(_) => {
                 Class::Read
             }
@@ -165,6 +186,8 @@ impl Command {
         let own = size_of::<Self>();
         own + match self {
             Self::Send(send) => send.content.get().len(),
+            Self::Publish(publish) => publish.data.get().len(),
+            Self::Signal(signal) => signal.data.get().len(),
             Self::Sync(sync) => sync.cursors.len() * 96,
             Self::GroupCreate(create) => create.members.len() * 48,
             Self::GroupInvite(invite) => invite.members.len() * 48,
@@ -617,6 +640,53 @@ pub struct GroupMembers {
     /// How many at most; 100 by default, at most 200.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+}
+
+/// `subscribe` and `unsubscribe {channel}`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ChannelTarget {
+    /// Which channel.
+    #[serde(deserialize_with = "channel")]
+    pub channel: Channel,
+}
+
+/// `publish {channel, data}`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Publish {
+    /// Which channel.
+    #[serde(deserialize_with = "channel")]
+    pub channel: Channel,
+    /// Any JSON, passed on as it came.
+    pub data: Data,
+}
+
+/// `signal {to, data}`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Signal {
+    /// Whom it is for, as `user:ID`.
+    #[serde(deserialize_with = "user_address", serialize_with = "address_of")]
+    pub to: UserId,
+    /// Any JSON, passed on as it came.
+    pub data: Data,
+}
+
+/// JSON text on its way through the data plane: it has one owner, unlike [`Content`].
+pub type Data = Box<RawValue>;
+
+fn channel<'de, D: Deserializer<'de>>(d: D) -> Result<Channel, D::Error> {
+    d.deserialize_str(Text { expecting: "a channel: NAMESPACE:NAME", parse: Channel::new })
+}
+
+fn user_address<'de, D: Deserializer<'de>>(d: D) -> Result<UserId, D::Error> {
+    const INVALID: InvalidName = InvalidName { what: "address", rule: "user:ID" };
+    d.deserialize_str(Text {
+        expecting: "user:ID",
+        parse: |s| s.strip_prefix("user:").ok_or(INVALID).and_then(UserId::new),
+    })
+}
+
+fn address_of<S: Serializer>(user: &UserId, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(&format_args!("user:{user}"))
 }
 
 /// Takes `ID` and `group:ID`.

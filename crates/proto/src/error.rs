@@ -53,6 +53,7 @@ reasons! {
     NotAMember = 403, "not_a_member", false, "You are not a member of this conversation.";
     NotAllowed = 403, "not_allowed", false, "Your role does not allow this.";
     NotFound = 404, "not_found", false, "There is no such thing, or you may not see it.";
+    ChannelUnknown = 404, "channel_unknown", false, "There is no such namespace of channels.";
     Conflict = 409, "conflict", false, "This client id was used for another command.";
     OutOfOrder = 409, "out_of_order", true, "The command named in `after` is not committed yet.";
     AlreadyMember = 409, "already_member", false, "This user is a member already.";
@@ -61,9 +62,11 @@ reasons! {
     BadRange = 422, "bad_range", false, "The range is empty or outside the conversation.";
     TooManyGroups = 422, "too_many_groups", false, "A user would be in too many groups.";
     GroupFull = 422, "group_full", false, "The group has reached its size limit.";
+    TooManySubscriptions = 422, "too_many_subscriptions", false, "The connection is subscribed to too many channels.";
     RateLimited = 429, "rate_limited", true, "Too many commands; slow down.";
     Internal = 500, "internal", true, "The server failed at this command.";
     Overloaded = 503, "overloaded", true, "The server is busy; try again.";
+    TooManyChannels = 503, "too_many_channels", true, "The server keeps too many channels already.";
     StoreFailed = 503, "store_failed", true, "The store cannot write at the moment.";
     ShuttingDown = 503, "shutting_down", true, "The server is shutting down.";
 }

@@ -6,8 +6,8 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::command::{Content, JoinPolicy, Kind, Role};
-use crate::{ClientId, ConversationId, GroupId, Refusal, Timestamp, UserId};
+use crate::command::{Content, Data, JoinPolicy, Kind, Role};
+use crate::{Channel, ClientId, ConversationId, GroupId, Refusal, Timestamp, UserId};
 
 /// A server event of the native protocol. The payload struct is the JSON payload.
 #[derive(Clone, Debug)]
@@ -30,6 +30,10 @@ pub enum Event {
     Lag(Lag),
     /// `token_expiring`
     TokenExpiring(TokenExpiring),
+    /// `publication`
+    Publication(Publication),
+    /// `signal`
+    Signal(SignalEvent),
     /// `bye`
     Bye(Bye),
     /// `error` that answers no command
@@ -38,7 +42,7 @@ pub enum Event {
 
 impl Event {
     /// Every event's `type`, in the order of `docs/protocol.md`.
-    pub const TYPES: [&'static str; 12] = [
+    pub const TYPES: [&'static str; 14] = [
         "connected",
         "message",
         "group_changed",
@@ -49,6 +53,8 @@ impl Event {
         "pong",
         "lag",
         "token_expiring",
+        "publication",
+        "signal",
         "bye",
         "error",
     ];
@@ -67,6 +73,8 @@ impl Event {
             Self::Pong => "pong",
             Self::Lag(_) => "lag",
             Self::TokenExpiring(_) => "token_expiring",
+            Self::Publication(_) => "publication",
+            Self::Signal(_) => "signal",
             Self::Bye(_) => "bye",
             Self::Error(_) => "error",
         }
@@ -305,6 +313,28 @@ pub struct TokenExpiring {
     pub expires_at: Timestamp,
 }
 
+/// `publication`: what somebody published on a channel.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// Where.
+    pub channel: Channel,
+    /// Its place in the channel's epoch: 1, 2, 3 …
+    pub offset: u64,
+    /// Who published it.
+    pub from: UserId,
+    /// As it came.
+    pub data: Data,
+}
+
+/// `signal` as the receiver sees it.
+#[derive(Clone, Debug)]
+pub struct SignalEvent {
+    /// Who sent it.
+    pub from: UserId,
+    /// As it came.
+    pub data: Data,
+}
+
 /// `bye`: the server is about to close on purpose.
 #[derive(Clone, Debug, Serialize)]
 pub struct Bye {
@@ -331,6 +361,8 @@ pub enum Ack {
     Conversations(ConversationPage),
     /// To `group_members`.
     Members(MemberPage),
+    /// To `subscribe` and `publish`.
+    Channel(Position),
 }
 
 impl Serialize for Ack {
@@ -343,6 +375,7 @@ impl Serialize for Ack {
             Self::Sync(page) => page.serialize(s),
             Self::Conversations(page) => page.serialize(s),
             Self::Members(page) => page.serialize(s),
+            Self::Channel(position) => position.serialize(s),
         }
     }
 }
@@ -369,6 +402,29 @@ pub struct Written {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn decimal<S: Serializer>(n: &u64, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(n)
+}
+
+/// A place in a channel: the last publication that there was, or the one just made.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Position {
+    /// Which channel, for `subscribe`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
+    /// How many publications there were in this epoch.
+    pub offset: u64,
+    /// Which life of the channel.
+    pub epoch: Epoch,
+}
+
+/// One life of a channel: when a channel that was forgotten is used again, offsets begin anew
+/// under another epoch. Eight hexadecimal digits on the wire.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Epoch(pub u32);
+
+impl Serialize for Epoch {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&format_args!("{:08x}", self.0))
+    }
 }
 
 /// `history`: visible messages and group changes in ascending order of `seq`.

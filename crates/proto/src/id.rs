@@ -1,4 +1,4 @@
-//! Names: of users, groups, conversations, devices, client ids and commands.
+//! Names: of users, groups, conversations, channels, devices, client ids and commands.
 //!
 //! Invariant: a value of one of these types satisfies its rule, so nothing behind the wire checks
 //! it again. JSON numbers are accepted where a name is meant and become their decimal text.
@@ -182,6 +182,44 @@ impl<'a> ConversationName<'a> {
             "group" => is_name(rest).then_some(Self::Group(rest)),
             _ => None,
         }
+    }
+}
+
+name!(
+    /// A channel, `NAMESPACE:REST`. It needs no escapes in JSON.
+    Channel, "channel", is_channel, CHANNEL_RULE
+);
+
+/// Longest name of a channel, in bytes.
+pub const CHANNEL_BYTES_MAX: usize = 128;
+const CHANNEL_RULE: &str = "NAMESPACE:NAME, at most 128 printable ASCII characters without spaces, \
+                            quotes and backslashes, the namespace out of a-z 0-9 _ - and none of \
+                            the server's own";
+/// What the server names itself; no application's channel begins with one of these.
+const RESERVED_NAMESPACES: [&str; 7] = ["all", "conv", "direct", "group", "role", "room", "user"];
+
+fn is_channel(s: &str) -> bool {
+    let Some((namespace, rest)) = s.split_once(':') else { return false };
+    s.len() <= CHANNEL_BYTES_MAX
+        && is_namespace(namespace)
+        && !rest.is_empty()
+        && rest.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+}
+
+/// Whether channels may begin with `s` and a colon.
+#[must_use]
+pub fn is_namespace(s: &str) -> bool {
+    !s.is_empty()
+        && s.len() < CHANNEL_BYTES_MAX - 1
+        && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))
+        && !RESERVED_NAMESPACES.contains(&s)
+}
+
+impl Channel {
+    /// What comes before the colon.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.0.split_once(':').map_or("", |(namespace, _)| namespace)
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`command`], [`event`], [`error`], [`close`]: the wire, independent of any codec.
 //! - [`codec`]: text and binary forms of the wire; a dialect is one more codec.
 //! - [`session`]: what one connection may do and when, as a pure state machine.
+//! - [`who`]: who may do something that a rule of the configuration decides.
 //! - [`route`]: topics, requests and effects, spoken between the data plane and the chat services.
 //!
 //! Invariant: nothing here reads a clock, a socket or a random source; time comes in as an argument.
@@ -20,11 +21,15 @@ pub mod limits;
 pub mod route;
 pub mod session;
 pub mod time;
+pub mod who;
 
 pub use close::CloseCode;
 pub use command::Command;
 pub use error::{Reason, Refusal};
 pub use event::{Ack, Event};
-pub use id::{ClientId, CommandId, ConversationId, ConversationName, DeviceId, GroupId, UserId};
+pub use id::{
+    Channel, ClientId, CommandId, ConversationId, ConversationName, DeviceId, GroupId, UserId,
+};
 pub use route::{ConnId, Effect, Identity, Request, Topic};
 pub use time::Timestamp;
+pub use who::Who;

@@ -23,6 +23,8 @@ pub struct Limits {
     pub outbox_frames_max: u32,
     /// Unconfirmed conversations tracked for one connection; above it a ping says `resync`.
     pub unconfirmed_max: u16,
+    /// Channels that one connection may be subscribed to; above it `too_many_subscriptions`.
+    pub subscriptions_max: u16,
     /// Milliseconds between the server's pings.
     pub ping_interval_ms: u32,
     /// Milliseconds without any sign of life after a ping before 4002.
@@ -52,6 +54,7 @@ impl Default for Limits {
             outbox_bytes_max: 1024 * 1024,
             outbox_frames_max: 4096,
             unconfirmed_max: 256,
+            subscriptions_max: 128,
             ping_interval_ms: 30_000,
             pong_timeout_ms: 10_000,
             auth_timeout_ms: 10_000,

@@ -44,7 +44,8 @@ pub struct Session {
     in_flight: u16,
     refusals: u16,
     phase: Phase,
-    /// The last command forwarded was a read, and its answer is awaited.
+    /// The last command forwarded was a read, or one that holds up what follows, and its answer is
+    /// awaited.
     reading: bool,
     warned: bool,
     resync: bool,
@@ -85,6 +86,14 @@ pub enum Action {
     },
     /// Hand the command up; its place in the window is taken.
     Forward {
+        /// The client's correlation id.
+        id: Option<CommandId>,
+        /// What to do.
+        command: Command,
+    },
+    /// Answer it within the data plane; its place in the window is taken until
+    /// [`Session::replied`].
+    Live {
         /// The client's correlation id.
         id: Option<CommandId>,
         /// What to do.
@@ -212,6 +221,12 @@ impl Session {
         self.in_flight
     }
 
+    /// The command handed out last changes what later ones mean: none of them is decoded before its
+    /// reply came.
+    pub const fn hold(&mut self) {
+        self.reading = true;
+    }
+
     /// The reply to a forwarded command came: its place is free. A read is answered after all
     /// that was forwarded before it.
     pub const fn replied(&mut self) {
@@ -281,8 +296,13 @@ impl Session {
             command => {
                 self.observe(&command, now);
                 self.in_flight += 1;
-                self.reading = matches!(command.class(), Class::Read | Class::Attach);
-                Action::Forward { id, command }
+                match command.class() {
+                    Class::Live => Action::Live { id, command },
+                    class => {
+                        self.reading = matches!(class, Class::Read | Class::Attach);
+                        Action::Forward { id, command }
+                    }
+                }
             }
         }
     }

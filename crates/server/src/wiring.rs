@@ -65,6 +65,7 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
             server: SERVER,
             dedupe_window_ms: config.chat.dedupe_window_ms,
         },
+        live: config.live()?,
     })?;
     let chat = Arc::new(Chat::start(
         store.clone(),

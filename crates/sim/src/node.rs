@@ -15,7 +15,8 @@ use hubbub_proto::event::{AnnouncedLimits, Connected};
 use hubbub_proto::route::Work;
 use hubbub_proto::session::{Action, Due, Session};
 use hubbub_proto::{
-    Ack, CloseCode, CommandId, ConnId, Effect, Event, Identity, Refusal, Request, Timestamp, Topic,
+    Ack, CloseCode, CommandId, ConnId, Effect, Event, Identity, Reason, Refusal, Request,
+    Timestamp, Topic,
 };
 
 use crate::link::Frame;
@@ -291,7 +292,7 @@ impl Node {
                 }
             }
             Action::Authenticate { id, .. } => {
-                let refusal = Err(hubbub_proto::Reason::BadToken.into());
+                let refusal = Err(Reason::BadToken.into());
                 self.reply(stage, link, id.as_ref(), &refusal);
             }
             Action::Forward { id, command } => {
@@ -306,6 +307,13 @@ impl Node {
                 );
                 drop(journal);
                 self.submit(stage, link, Work::Command { id, command });
+            }
+            // There are no channels here.
+            Action::Live { id, .. } => {
+                if let Some(seat) = self.seats.get_mut(&link) {
+                    seat.session.replied();
+                }
+                self.reply(stage, link, id.as_ref(), &Err(Reason::ChannelUnknown.into()));
             }
             Action::Close { code, id, refusal } => {
                 self.reply(stage, link, id.as_ref(), &Err(refusal));

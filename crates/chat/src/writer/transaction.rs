@@ -95,8 +95,16 @@ impl Transaction<'_> {
             | Command::Pull(_)
             | Command::Conversations(_)
             | Command::GroupMembers(_) => return Ok(()),
-            // The session answers these itself; one that came here anyway gets a reply all the same.
-            Command::Auth(_) | Command::Refresh(_) | Command::Ping | Command::Pong => Ok(Ack::Done),
+            // The session and the hub answer these themselves; one that came here anyway gets a reply
+            // all the same.
+            Command::Auth(_)
+            | Command::Refresh(_)
+            | Command::Ping
+            | Command::Pong
+            | Command::Subscribe(_)
+            | Command::Unsubscribe(_)
+            | Command::Publish(_)
+            | Command::Signal(_) => Ok(Ack::Done),
         };
         let outcome = match outcome {
             Ok(ack) => Ok(ack),

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod adopting;
+mod channels;
 mod closing;
 mod echo;
 mod pressure;

@@ -8,7 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use hubbub_hub::{Announce, Hub, HubConfig, HubStats, Opening, OpeningKind, Router, Upstream};
+use hubbub_hub::{
+    Announce, Hub, HubConfig, HubStats, LiveConfig, Opening, OpeningKind, Router, Upstream,
+};
 use hubbub_proto::codec::Codec;
 use hubbub_proto::command::Kind;
 use hubbub_proto::event::{Ack, Delivered, Entry};
@@ -63,7 +65,7 @@ impl Upstream for Script {
         self.changed.notify_all();
     }
 
-    /// `USER`, `USER/DEVICE`, `USER/DEVICE/EXPIRY`; `bad` and `panic` do as they say, and `hold`
+    /// `USER`, `USER/DEVICE`, `USER/DEVICE/EXPIRY`, `USER/DEVICE/EXPIRY/ROLE`; `bad` and `panic` do as they say, and `hold`
     /// holds up the shard until it is let go.
     fn authenticate(&self, token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal> {
         match token {
@@ -90,10 +92,13 @@ pub(crate) fn identity(text: &str, asked: Option<&DeviceId>) -> Identity {
     Identity {
         user,
         name: None,
-        roles: Vec::new(),
         device_named: named.is_some(),
         device: named.unwrap_or_else(|| DeviceId::new("made-up").unwrap()),
-        expires_at: parts.next().map(|at| Timestamp(at.parse().unwrap())),
+        expires_at: parts
+            .next()
+            .filter(|at| !at.is_empty())
+            .map(|at| Timestamp(at.parse().unwrap())),
+        roles: parts.map(Into::into).collect(),
     }
 }
 
@@ -149,6 +154,10 @@ pub(crate) fn now() -> u64 {
 
 impl Stage {
     pub(crate) fn new(shards: u16, limits: Limits) -> Self {
+        Self::with_live(shards, limits, LiveConfig::default())
+    }
+
+    pub(crate) fn with_live(shards: u16, limits: Limits, live: LiveConfig) -> Self {
         let ahead_ms = Arc::new(AtomicU64::new(0));
         let ahead = ahead_ms.clone();
         let hub = Hub::new(HubConfig {
@@ -161,6 +170,7 @@ impl Stage {
                 server: "hubbub/test",
                 dedupe_window_ms: 1000,
             },
+            live,
         })
         .unwrap();
         let state = State { room: usize::MAX, taken: VecDeque::new(), refused: 0, held: false };

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::command::{Auth, Conversations, Cursor, GroupInvite, Refresh, Sync};
-use crate::{Ack, GroupId, UserId};
+use crate::command::{Auth, ChannelTarget, Conversations, Cursor, GroupInvite, Refresh, Sync};
+use crate::{Ack, Channel, GroupId, UserId};
 
 const START: Timestamp = Timestamp(1_000_000_000);
 
@@ -424,7 +424,7 @@ enum Input {
 
 fn input() -> impl Strategy<Value = Input> {
     prop_oneof![
-        6 => (0_u8..8, any::<bool>()).prop_map(|(what, id)| Input::Say(what, id)),
+        6 => (0_u8..9, any::<bool>()).prop_map(|(what, id)| Input::Say(what, id)),
         1 => any::<bool>().prop_map(Input::Garbage),
         4 => Just(Input::Reply),
         3 => (0_u8..4, 1_u64..30).prop_map(|(n, seq)| Input::Deliver(n, seq)),
@@ -442,6 +442,7 @@ fn command(what: u8) -> Command {
         4 => Command::Sync(Sync::default()),
         5 => received(1, 12),
         6 => received(2, 3),
+        7 => Command::Subscribe(ChannelTarget { channel: Channel::new("news:a").unwrap() }),
         _ => some(),
     }
 }
@@ -531,7 +532,7 @@ proptest! {
                     answer(&id);
                 }
                 Action::Pong { id } | Action::Authenticate { id, .. } => answer(&id),
-                Action::Forward { id, .. } => upstream.push_back(id),
+                Action::Forward { id, .. } | Action::Live { id, .. } => upstream.push_back(id),
                 Action::Close { id, .. } => {
                     answer(&id);
                     session.close();

@@ -6,7 +6,8 @@ use hubbub_proto::codec::Codec;
 use hubbub_proto::command::Kind;
 use hubbub_proto::limits::Limits;
 use hubbub_proto::{
-    ClientId, Command, CommandId, ConversationId, ConversationName, DeviceId, GroupId, UserId, fuzz,
+    Channel, ClientId, Command, CommandId, ConversationId, ConversationName, DeviceId, GroupId,
+    UserId, fuzz,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -17,6 +18,8 @@ use crate::samples::{COMMANDS, message};
 
 const NAME: &str = "[A-Za-z0-9._@+=~|-]{1,128}";
 const TOKEN: &str = "[!-~]{1,64}";
+/// No word of the server's own has a `c` in front of a digit.
+const CHANNEL: &str = "c[0-9][a-z0-9_-]{0,20}:[!#-\\[\\]-~]{1,100}";
 
 fn conversation() -> impl Strategy<Value = String> {
     let direct = (NAME, NAME).prop_map(|(a, b)| {
@@ -58,10 +61,10 @@ fn maybe<T: Into<Value> + std::fmt::Debug>(
     option::of(strategy).prop_map(|value| value.map_or(Value::Null, Into::into))
 }
 
-/// Leaves out the fields that are null, save `content`.
+/// Leaves out the fields that are null, save `content` and `data`.
 fn object(mut payload: Value) -> Value {
     if let Value::Object(fields) = &mut payload {
-        fields.retain(|name, value| name == "content" || !value.is_null());
+        fields.retain(|name, value| matches!(&**name, "content" | "data") || !value.is_null());
     }
     payload
 }
@@ -141,7 +144,15 @@ fn command() -> impl Strategy<Value = (&'static str, Value)> {
             ]
         },
     );
-    prop_oneof![send, session, cursor, sync, list, create, group]
+    let live = (CHANNEL, NAME, content()).prop_flat_map(|(channel, user, data)| {
+        prop_oneof![
+            Just(("subscribe", json!({"channel": channel}))),
+            Just(("unsubscribe", json!({"channel": channel}))),
+            Just(("publish", json!({"channel": channel, "data": data}))),
+            Just(("signal", json!({"to": format!("user:{user}"), "data": data}))),
+        ]
+    });
+    prop_oneof![send, session, cursor, sync, list, create, group, live]
         .prop_map(|(name, payload)| (name, object(payload)))
 }
 
@@ -193,7 +204,7 @@ proptest! {
     }
 
     #[test]
-    fn names_keep_their_rule(text in prop_oneof![any::<String>(), NAME, TOKEN, conversation()]) {
+    fn names_keep_their_rule(text in prop_oneof![any::<String>(), NAME, TOKEN, CHANNEL, conversation()]) {
         let json = serde_json::to_string(&text).unwrap();
         let name = regex(&text, 128, |c| c.is_ascii_alphanumeric() || "._@+=~|-".contains(c));
         let token = regex(&text, 64, |c| c.is_ascii_graphic());
@@ -203,6 +214,12 @@ proptest! {
         prop_assert_eq!(ClientId::new(&text).is_ok(), token);
         prop_assert_eq!(serde_json::from_str::<UserId>(&json).is_ok(), name);
         prop_assert_eq!(serde_json::from_str::<ClientId>(&json).is_ok(), token);
+        if let Ok(channel) = Channel::new(&text) {
+            prop_assert_eq!(&serde_json::to_string(&channel).unwrap(), &json);
+            let namespace = format!("{}:", channel.namespace());
+            prop_assert!(text.len() <= 128 && text.starts_with(&namespace));
+            prop_assert!(ConversationId::new(&text).is_err(), "one name, one meaning");
+        }
         if let Ok(id) = ConversationId::new(&text) {
             prop_assert_eq!(serde_json::to_string(&id).unwrap(), json);
             match id.name() {

@@ -84,6 +84,7 @@ fn limits() -> String {
         outbox_bytes_max,
         outbox_frames_max,
         unconfirmed_max,
+        subscriptions_max,
         ping_interval_ms,
         pong_timeout_ms,
         auth_timeout_ms,
@@ -92,7 +93,7 @@ fn limits() -> String {
         redelivery_rounds_max,
         linger_ms,
     } = Limits::default();
-    let rows: [(&str, u64, &str); 17] = [
+    let rows: [(&str, u64, &str); 18] = [
         ("message_bytes_max", message_bytes_max.into(), "a larger message: close 1009"),
         ("fragments_max", fragments_max.into(), "a message in more fragments: close 1009"),
         ("content_depth_max", content_depth_max.into(), "`content` nested deeper: `too_deep`"),
@@ -123,6 +124,11 @@ fn limits() -> String {
             "unconfirmed_max",
             unconfirmed_max.into(),
             "conversations with unconfirmed entries that the server tracks: above it, `resync`",
+        ),
+        (
+            "subscriptions_max",
+            subscriptions_max.into(),
+            "channels that one connection is subscribed to: `too_many_subscriptions`",
         ),
         ("ping_interval_ms", ping_interval_ms.into(), "time between the server's pings"),
         ("pong_timeout_ms", pong_timeout_ms.into(), "silence after a ping: close 4002"),

@@ -4,8 +4,8 @@ use hubbub_proto::codec::Codec;
 use hubbub_proto::command::{JoinPolicy, Kind, Role};
 use hubbub_proto::event::*;
 use hubbub_proto::{
-    Ack, ClientId, CommandId, ConversationId, DeviceId, Event, GroupId, Reason, Refusal, Timestamp,
-    UserId,
+    Ack, Channel, ClientId, CommandId, ConversationId, DeviceId, Event, GroupId, Reason, Refusal,
+    Timestamp, UserId,
 };
 use serde_json::value::RawValue;
 
@@ -13,7 +13,7 @@ pub(crate) const NOW: Timestamp = Timestamp(1_763_596_800_123);
 const EPOCH: &str = "4f0c2a9e";
 
 /// A command's `type`, its shortest payload and its fullest one.
-pub(crate) const COMMANDS: [(&str, &str, &str); 21] = [
+pub(crate) const COMMANDS: [(&str, &str, &str); 25] = [
     ("auth", r#"{"token":"eyJ.eyJ.sig"}"#, r#"{"token":"eyJ.eyJ.sig","device":{"id":"laptop-1"}}"#),
     ("refresh", r#"{"token":"eyJ.eyJ.sig"}"#, r#"{"token":"eyJ.eyJ.sig"}"#),
     ("ping", "{}", "{}"),
@@ -83,6 +83,14 @@ pub(crate) const COMMANDS: [(&str, &str, &str); 21] = [
     ),
     ("group_dissolve", r#"{"group":"team"}"#, r#"{"group":"team","client_id":"g-8"}"#),
     ("group_members", r#"{"group":"team"}"#, r#"{"group":"team","after":"bob","limit":50}"#),
+    ("subscribe", r#"{"channel":"news:sports"}"#, r#"{"channel":"news:sports"}"#),
+    ("unsubscribe", r#"{"channel":"news:sports"}"#, r#"{"channel":"news:sports"}"#),
+    (
+        "publish",
+        r#"{"channel":"news:sports","data":null}"#,
+        r#"{"channel":"news:sports","data":{"score":[2,1]}}"#,
+    ),
+    ("signal", r#"{"to":"user:bob","data":"hi"}"#, r#"{"to":"user:bob","data":{"offer":"v=0"}}"#),
 ];
 
 /// A command's message as a client sends it.
@@ -96,6 +104,10 @@ pub(crate) fn user(id: &str) -> UserId {
 
 fn direct() -> ConversationId {
     ConversationId::new("direct:alice:bob").unwrap()
+}
+
+fn channel() -> Channel {
+    Channel::new("news:sports").unwrap()
 }
 
 fn team() -> ConversationId {
@@ -188,6 +200,22 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         (
             "token_expiring",
             Event::TokenExpiring(TokenExpiring { expires_at: Timestamp(1_763_600_400_000) }),
+        ),
+        (
+            "publication",
+            Event::Publication(Publication {
+                channel: channel(),
+                offset: 18,
+                from: user("alice"),
+                data: RawValue::from_string(r#"{"score":[2,1]}"#.to_owned()).unwrap(),
+            }),
+        ),
+        (
+            "signal",
+            Event::Signal(SignalEvent {
+                from: user("alice"),
+                data: RawValue::from_string(r#"{"offer":"v=0"}"#.to_owned()).unwrap(),
+            }),
         ),
         ("bye", Event::Bye(Bye { reconnect: true, retry_after_ms: 1_500 })),
         ("error", Event::Error(Refusal::with(Reason::Unauthorized, "Authenticate first."))),
@@ -315,6 +343,18 @@ pub(crate) fn acks() -> Vec<(&'static str, Ack)> {
                 count: 3,
                 next: Some(user("bob")),
             }),
+        ),
+        (
+            "subscribe",
+            Ack::Channel(Position {
+                channel: Some(channel()),
+                offset: 17,
+                epoch: Epoch(0x00c0_ffee),
+            }),
+        ),
+        (
+            "publish",
+            Ack::Channel(Position { channel: None, offset: 18, epoch: Epoch(0x00c0_ffee) }),
         ),
     ]
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::table::{Key, Rule, Section};
-use super::{SECTIONS, default_value};
+use super::{FAMILY, SECTIONS, default_value, family_default};
 
 const WIDTH: usize = 96;
 
@@ -22,6 +22,13 @@ pub fn as_toml() -> String {
             let _ = write!(out, "\n# {}\n{} = {value}\n", lines(key.about, "\n# "), key.name);
         }
     }
+    // There is none by default, so it stands here as an example.
+    let about = lines(FAMILY.about, "\n# ");
+    let _ = write!(out, "\n# {about}\n# [{}.NAME]\n", FAMILY.name);
+    for key in FAMILY.keys {
+        let value = family_default(key);
+        let _ = write!(out, "#\n# {}\n# {} = {value}\n", lines(key.about, "\n# "), key.name);
+    }
     out
 }
 
@@ -35,6 +42,13 @@ pub fn as_markdown() -> String {
         for key in section.keys {
             write_key(&mut out, section, key);
         }
+    }
+    let about = lines(FAMILY.about, "\n");
+    let _ = write!(out, "\n## [{}.NAME]\n\n{about}\n", FAMILY.name);
+    for key in FAMILY.keys {
+        let about = lines(key.about, "\n");
+        let _ = write!(out, "\n### `{}.NAME.{}`\n\n{about}\n", FAMILY.name, key.name);
+        let _ = write!(out, "\n- default `{}`, {}\n", family_default(key), key.rule.describe());
     }
     out
 }

@@ -1,13 +1,27 @@
 //! Every key there is.
 
 use hubbub_chat::ChatConfig;
+use hubbub_hub::LiveConfig;
+use hubbub_proto::Who;
 use hubbub_proto::limits::Limits;
 use hubbub_store::SqliteOptions;
 
-use super::table::Rule::{Address, Any, OneOf, Origins, Range, SomeOf, Text};
+use super::table::Rule::{Address, Any, OneOf, Origins, Range, SomeOf, Text, Whose};
 use super::table::{U16, U32, mirrors, sections};
 
 sections! {
+    families {
+        /// A namespace of channels, `[namespaces.NAME]`: the channels whose names begin with `NAME:`.
+        /// What no namespace allows nobody may do. Names are out of `a-z 0-9 _ -`. There is no
+        /// environment variable for these.
+        namespaces: Namespace {
+            /// Who may subscribe. `everyone` is everyone who has signed in; roles come from the token.
+            subscribe: Vec<String> = vec!["nobody".into()], Whose;
+            /// Who may publish; they need not be subscribed.
+            publish: Vec<String> = vec!["nobody".into()], Whose;
+        }
+    }
+
     /// The listener, the data directory, and the process.
     server: Server {
         /// Where to listen. Port 0 picks a free one and prints it. The default answers only this
@@ -97,6 +111,8 @@ sections! {
         /// Conversations with unconfirmed messages that are tracked for one connection; above it
         /// the client is told to sync.
         unconfirmed_max: u16 = Limits::default().unconfirmed_max, Range(1, U16);
+        /// Most channels that a connection may be subscribed to; above it `too_many_subscriptions`.
+        subscriptions_max: u16 = Limits::default().subscriptions_max, Range(0, U16);
         /// Milliseconds between the server's pings.
         ping_interval_ms: u32 = Limits::default().ping_interval_ms, Range(1000, 3_600_000);
         /// Milliseconds without any sign of life after a ping before the connection is closed
@@ -113,6 +129,22 @@ sections! {
         redelivery_rounds_max: u8 = Limits::default().redelivery_rounds_max, Range(0, 100);
         /// Milliseconds that a closed connection may take to read its close frame.
         linger_ms: u32 = Limits::default().linger_ms, Range(0, 60_000);
+    }
+
+    /// Channels, whatever their namespace. Nothing that is published on them is stored.
+    channels: ChannelsSection {
+        /// Most channels that one thread keeps, with or without subscribers; above it
+        /// `too_many_channels`.
+        channels_max: u32 = LiveConfig::default().channels_max, Range(1, U32);
+        /// Milliseconds after which a channel that nobody uses is forgotten (5 minutes; it may take
+        /// twice as long). Used again, its offsets begin anew under another epoch.
+        channel_idle_ms: u32 = LiveConfig::default().channel_idle_ms, Range(1000, U32);
+    }
+
+    /// Signals: messages to a user's connections that are never stored.
+    signals: Signals {
+        /// Who may send them, to anybody.
+        send: Vec<String> = vec!["nobody".into()], Whose;
     }
 
     /// Messages, groups, and the services behind them.
@@ -183,7 +215,7 @@ sections! {
 mirrors!(LimitsSection => Limits {
     message_bytes_max, fragments_max, content_depth_max, commands_in_flight_max,
     commands_per_second, commands_burst, rate_refusals_max, outbox_bytes_max, outbox_frames_max,
-    unconfirmed_max, ping_interval_ms, pong_timeout_ms, auth_timeout_ms, expiry_warning_ms,
+    unconfirmed_max, subscriptions_max, ping_interval_ms, pong_timeout_ms, auth_timeout_ms, expiry_warning_ms,
     redelivery_after_ms, redelivery_rounds_max, linger_ms,
 });
 
@@ -196,3 +228,26 @@ mirrors!(Chat => ChatConfig {
 mirrors!(Store => SqliteOptions {
     writer_cache_bytes, reader_cache_bytes, wal_bytes, check_bytes_max,
 });
+
+impl Config {
+    /// What the hub needs to know of channels and signals.
+    ///
+    /// # Errors
+    /// The first rule that says something unknown; none in a configuration that was loaded.
+    pub fn live(&self) -> Result<LiveConfig, hubbub_proto::who::UnknownWho> {
+        let who = |words: &[String]| Who::compile(words.iter().map(String::as_str));
+        let namespaces = self.namespaces.iter().map(|(name, rules)| {
+            let rules = hubbub_hub::Namespace {
+                subscribe: who(&rules.subscribe)?,
+                publish: who(&rules.publish)?,
+            };
+            Ok((name.as_str().into(), rules))
+        });
+        Ok(LiveConfig {
+            namespaces: namespaces.collect::<Result<_, _>>()?,
+            signal: who(&self.signals.send)?,
+            channels_max: self.channels.channels_max,
+            channel_idle_ms: self.channels.channel_idle_ms,
+        })
+    }
+}

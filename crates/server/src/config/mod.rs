@@ -15,7 +15,10 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 pub use document::{as_markdown, as_toml};
-pub use keys::{Auth, Chat, Config, Echo, LimitsSection, Log, SECTIONS, Server, Store, Tls};
+pub use keys::{
+    Auth, ChannelsSection, Chat, Config, Echo, FAMILY, LimitsSection, Log, Namespace, SECTIONS,
+    Server, Signals, Store, Tls,
+};
 pub use table::{Key, Rule, Section};
 
 /// A configuration that cannot be used, in one line.
@@ -38,6 +41,8 @@ pub struct Sources {
 #[derive(Default)]
 struct Found {
     sections: BTreeMap<&'static str, BTreeMap<&'static str, (Value, String)>>,
+    /// Of [`FAMILY`], by the name of its member.
+    members: BTreeMap<String, Table>,
 }
 
 impl Sources {
@@ -84,6 +89,13 @@ impl Found {
                     format!("{shown}: {section}: a key needs a section; put it under one");
                 return Err(ConfigError(format!("{message} of [{}]", section_names("], ["))));
             };
+            if section == FAMILY.name {
+                for (member, keys) in keys {
+                    self.read_member(member, keys)
+                        .map_err(|said| ConfigError(format!("{shown}: {said}")))?;
+                }
+                continue;
+            }
             if keys.is_empty() {
                 lookup_section(&section).map_err(|said| ConfigError(format!("{shown}: {said}")))?;
             }
@@ -92,6 +104,36 @@ impl Found {
                     .map_err(|said| ConfigError(format!("{shown}: {said}")))?;
                 self.put(section, key, value, shown.to_string())?;
             }
+        }
+        Ok(())
+    }
+
+    /// Reads `[namespaces.MEMBER]`.
+    fn read_member(&mut self, member: String, keys: Value) -> Result<(), String> {
+        let name = format!("{}.{member}", FAMILY.name);
+        let Value::Table(keys) = keys else {
+            return Err(format!("{name}: it is a section of its own; write [{name}]"));
+        };
+        if !hubbub_proto::id::is_namespace(&member) {
+            return Err(format!(
+                "[{name}]: this cannot be the name of a namespace; use a-z 0-9 _ - and no word of \
+                 the server's own, such as user or group"
+            ));
+        }
+        let table = self.members.entry(member).or_default();
+        for (key, value) in keys {
+            let Some(known) = FAMILY.keys.iter().find(|known| known.name == key) else {
+                let names: Vec<_> = FAMILY.keys.iter().map(|known| known.name).collect();
+                return Err(format!(
+                    "{name}.{key}: there is no such key; there are {}",
+                    names.join(", ")
+                ));
+            };
+            let value = one_or_list(known, value);
+            check_type(&family_default(known), &value)
+                .and_then(|()| known.rule.check(&value))
+                .map_err(|said| format!("{name}.{key}: {said}"))?;
+            table.insert(key, value);
         }
         Ok(())
     }
@@ -118,6 +160,7 @@ impl Found {
         value: Value,
         from: String,
     ) -> Result<(), ConfigError> {
+        let value = one_or_list(key, value);
         let checked =
             check_type(&default_value(section, key), &value).and_then(|()| key.rule.check(&value));
         if let Err(said) = checked {
@@ -129,6 +172,8 @@ impl Found {
     }
 
     fn into_config(self) -> Result<Config, ConfigError> {
+        let members = self.members.into_iter().map(|(name, keys)| (name, Value::Table(keys)));
+        let family = (FAMILY.name.to_owned(), Value::Table(members.collect()));
         let table: Table = self
             .sections
             .into_iter()
@@ -136,6 +181,7 @@ impl Found {
                 let keys = keys.into_iter().map(|(key, (value, _))| (key.to_owned(), value));
                 (section.to_owned(), Value::Table(keys.collect()))
             })
+            .chain([family])
             .collect();
         table.try_into().map_err(|error: toml::de::Error| ConfigError(error.message().to_owned()))
     }
@@ -234,6 +280,20 @@ fn default_value(section: &Section, key: &Key) -> Value {
     let defaults = Value::try_from(Config::default()).unwrap_or(Value::Boolean(false));
     let value = defaults.get(section.name).and_then(|keys| keys.get(key.name));
     value.cloned().unwrap_or(Value::Boolean(false))
+}
+
+/// The default of a key of [`FAMILY`].
+fn family_default(key: &Key) -> Value {
+    let defaults = Value::try_from(Namespace::default()).unwrap_or(Value::Boolean(false));
+    defaults.get(key.name).cloned().unwrap_or(Value::Boolean(false))
+}
+
+/// A rule about people may be written as one word.
+fn one_or_list(key: &Key, value: Value) -> Value {
+    match value {
+        Value::String(_) if matches!(key.rule, Rule::Whose) => Value::Array(vec![value]),
+        value => value,
+    }
 }
 
 /// The text of an environment variable as a value of the kind that `default` has; text that is no

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use hubbub_proto::Who;
 use toml::Value;
 
 /// A section of the file.
@@ -44,6 +45,8 @@ pub enum Rule {
     Origins,
     /// Not empty.
     Text,
+    /// Who may do something: one or several of `nobody`, `everyone` and `role:NAME`.
+    Whose,
 }
 
 /// The largest value of a 32-bit key, and of a 16-bit one.
@@ -91,6 +94,11 @@ impl Rule {
             (Self::Text, Value::String(text)) if text.trim().is_empty() => {
                 Err("it is empty; leave the key out for the default".into())
             }
+            (Self::Whose, Value::Array(list)) => {
+                Who::compile(list.iter().filter_map(Value::as_str))
+                    .map(drop)
+                    .map_err(|error| error.to_string())
+            }
             _ => Ok(()),
         }
     }
@@ -107,6 +115,7 @@ impl Rule {
             Self::Address => "`ADDRESS:PORT`".into(),
             Self::Origins => "origins".into(),
             Self::Text => "not empty".into(),
+            Self::Whose => "`nobody`, `everyone`, `role:NAME`, or a list of these".into(),
         }
     }
 }
@@ -134,7 +143,14 @@ fn is_origin(text: &str) -> bool {
 }
 
 macro_rules! sections {
-    ($(
+    (
+        families {
+            $(#[doc = $family_about:literal])*
+            $family:ident: $Family:ident {
+                $($(#[doc = $family_doc:literal])* $family_key:ident: $family_type:ty = $family_default:expr, $family_rule:expr;)*
+            }
+        }
+    $(
         $(#[doc = $about:literal])*
         $section:ident: $Struct:ident {
             $($(#[doc = $doc:literal])* $key:ident: $type:ty = $default:expr, $rule:expr;)*
@@ -153,10 +169,38 @@ macro_rules! sections {
             }
         )*
 
+        $(#[doc = $family_about])*
+        #[derive(Clone, Debug, serde::Deserialize, PartialEq, serde::Serialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $Family { $($(#[doc = $family_doc])* pub $family_key: $family_type,)* }
+
+        impl Default for $Family {
+            fn default() -> Self {
+                Self { $($family_key: $family_default,)* }
+            }
+        }
+
         /// Everything that can be configured.
         #[derive(Clone, Debug, Default, serde::Deserialize, PartialEq, serde::Serialize)]
         #[serde(default, deny_unknown_fields)]
-        pub struct Config { $($(#[doc = $about])* pub $section: $Struct,)* }
+        pub struct Config {
+            $($(#[doc = $about])* pub $section: $Struct,)*
+            $(#[doc = $family_about])*
+            pub $family: std::collections::BTreeMap<String, $Family>,
+        }
+
+        /// The sections of which there may be any number, each with a name.
+        pub static FAMILY: $crate::config::table::Section = $crate::config::table::Section {
+            name: stringify!($family),
+            about: concat!($($family_about, "\n"),*),
+            keys: &[$(
+                $crate::config::table::Key {
+                    name: stringify!($family_key),
+                    about: concat!($($family_doc, "\n"),*),
+                    rule: $family_rule,
+                },
+            )*],
+        };
 
         /// The table of all keys.
         pub static SECTIONS: &[$crate::config::table::Section] = &[$(

@@ -1,3 +1,5 @@
+use hubbub_proto::Who;
+
 use super::*;
 
 fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
@@ -189,4 +191,38 @@ fn a_missing_file_is_named() {
     let sources = Sources { file: Some("/nowhere/hubbub.toml".into()), ..Sources::default() };
     let said = sources.load().unwrap_err().to_string();
     assert!(said.starts_with("/nowhere/hubbub.toml: ") && said.contains("--config"), "{said}");
+}
+
+#[test]
+fn namespaces_are_sections_with_names() {
+    let config = load(
+        "[signals]\nsend = \"role:staff\"\n[namespaces.news]\nsubscribe = \"everyone\"\n\
+         publish = [\"role:editor\", \"role:staff\"]\n[namespaces.chat-2]\n",
+        &[("HUBBUB_SIGNALS_SEND", "role:a, role:b")],
+    )
+    .unwrap();
+    let live = config.live().unwrap();
+    assert_eq!(live.signal, Who::Roles(["a".into(), "b".into()].into()));
+    let [(closed, none), (name, news)] = &live.namespaces[..] else { panic!("{live:?}") };
+    assert_eq!((&**closed, &**name), ("chat-2", "news"));
+    assert_eq!((&none.subscribe, &none.publish), (&Who::Nobody, &Who::Nobody));
+    assert_eq!(news.subscribe, Who::Everyone);
+    assert_eq!(news.publish, Who::Roles(["editor".into(), "staff".into()].into()));
+    assert!(Config::default().live().unwrap().namespaces.is_empty());
+    assert_eq!(Config::default().live().unwrap().signal, Who::Nobody);
+}
+
+#[test]
+fn errors_in_namespaces_name_the_key() {
+    for (file, expected) in [
+        ("[namespaces.News]", "[namespaces.News]: this cannot be the name of a namespace"),
+        ("[namespaces.user]", "no word of the server's own"),
+        ("[namespaces]\nnews = 1", "namespaces.news: it is a section of its own"),
+        ("[namespaces.news]\nread = 1", "namespaces.news.read: there is no such key; there are s"),
+        ("[namespaces.news]\npublish = 1", "namespaces.news.publish: 1 is not a list of texts"),
+        ("[namespaces.news]\npublish = \"all\"", "news.publish: \"all\" is not known; use "),
+        ("[signals]\nsend = [\"all\"]", "signals.send: \"all\" is not known; use "),
+    ] {
+        refused(file, &[], expected);
+    }
 }

@@ -43,16 +43,9 @@ fn fast(text: &str) -> Result<Incoming, serde_json::Error> {
 /// What holds for a command beyond the types of its fields.
 fn check(command: &Command, limits: &Limits) -> Result<(), Refusal> {
     match command {
-        Command::Send(send) if is_deeper(send.content.get(), limits.content_depth_max) => {
-            let most = limits.content_depth_max;
-            let detail = format!("`content` must not be nested deeper than {most} levels.");
-            Err(Refusal::with(Reason::TooDeep, detail))
-        }
-        Command::Send(send) if !is_portable(send.content.get()) => {
-            let detail =
-                "`content` must not hold half of a surrogate pair or a number out of range.";
-            Err(Refusal::with(Reason::BadField, detail))
-        }
+        Command::Send(send) => passed_on("content", send.content.get(), limits),
+        Command::Publish(publish) => passed_on("data", publish.data.get(), limits),
+        Command::Signal(signal) => passed_on("data", signal.data.get(), limits),
         Command::History(history) if history.before.is_some() && history.after.is_some() => {
             Err(Refusal::with(Reason::BadField, "Give `before` or `after`, not both."))
         }
@@ -61,6 +54,21 @@ fn check(command: &Command, limits: &Limits) -> Result<(), Refusal> {
         }
         _ => Ok(()),
     }
+}
+
+/// What holds for JSON that is passed on as it came.
+fn passed_on(field: &str, json: &str, limits: &Limits) -> Result<(), Refusal> {
+    if is_deeper(json, limits.content_depth_max) {
+        let most = limits.content_depth_max;
+        let detail = format!("`{field}` must not be nested deeper than {most} levels.");
+        return Err(Refusal::with(Reason::TooDeep, detail));
+    }
+    if !is_portable(json) {
+        let detail =
+            format!("`{field}` must not hold half of a surrogate pair or a number out of range.");
+        return Err(Refusal::with(Reason::BadField, detail));
+    }
+    Ok(())
 }
 
 /// Whether valid JSON nests arrays and objects more than `most` deep.
@@ -228,6 +236,10 @@ pub(super) fn command<'de, A: MapAccess<'de>>(name: &str, map: A) -> Result<Comm
         "group_role" => Command::GroupRole(payload(map)?),
         "group_dissolve" => Command::GroupDissolve(payload(map)?),
         "group_members" => Command::GroupMembers(payload(map)?),
+        "subscribe" => Command::Subscribe(payload(map)?),
+        "unsubscribe" => Command::Unsubscribe(payload(map)?),
+        "publish" => Command::Publish(payload(map)?),
+        "signal" => Command::Signal(payload(map)?),
         _ => return Err(A::Error::custom("unknown type")),
     })
 }

@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use crate::event::Ack;
-use crate::{Command, CommandId, Event, Reason, Refusal, Timestamp};
+use crate::event::{Ack, Publication};
+use crate::{Command, CommandId, Event, Reason, Refusal, Timestamp, UserId};
 
 /// Appends a server event; see [`crate::codec::Codec::encode_event`].
 pub(in super::super) fn encode_event(event: &Event, now: Timestamp, out: &mut Vec<u8>) {
@@ -24,6 +24,8 @@ pub(in super::super) fn encode_event(event: &Event, now: Timestamp, out: &mut Ve
         Event::Pong => out.extend_from_slice(b"{}"),
         Event::Lag(payload) => json(payload, out),
         Event::TokenExpiring(payload) => json(payload, out),
+        Event::Publication(publication) => write_publication(publication, out),
+        Event::Signal(signal) => write_signal(&signal.from, signal.data.get(), out),
         Event::Bye(payload) => json(payload, out),
         Event::Error(refusal) => json(&Failure::from(refusal), out),
     }
@@ -76,7 +78,30 @@ pub(in super::super) fn encode_command(
         Command::GroupKick(payload) => json(payload, out),
         Command::GroupRole(payload) => json(payload, out),
         Command::GroupMembers(payload) => json(payload, out),
+        Command::Subscribe(payload) | Command::Unsubscribe(payload) => json(payload, out),
+        Command::Publish(payload) => json(payload, out),
+        Command::Signal(payload) => json(payload, out),
     }
+    out.push(b'}');
+}
+
+/// The payload of `publication`, without the detour over serde: it is written for each one.
+/// Channels and user ids need no escapes.
+fn write_publication(publication: &Publication, out: &mut Vec<u8>) {
+    let Publication { channel, offset, from, data } = publication;
+    write(
+        out,
+        format_args!(
+            "{{\"channel\":\"{channel}\",\"offset\":{offset},\"from\":\"{from}\",\"data\":"
+        ),
+    );
+    out.extend_from_slice(data.get().as_bytes());
+    out.push(b'}');
+}
+
+fn write_signal(from: &UserId, data: &str, out: &mut Vec<u8>) {
+    write(out, format_args!("{{\"from\":\"{from}\",\"data\":"));
+    out.extend_from_slice(data.as_bytes());
     out.push(b'}');
 }
 

@@ -1,0 +1,322 @@
+//! The channels that a shard knows: those it is home to, and those it has subscribers of.
+//!
+//! A channel's home is found by its name. The home allots the offsets and knows which other shards
+//! have subscribers; those know where they stand. Invariants: a record is there as long as somebody
+//! here is subscribed or about to be, and at its home until it has been unused for a while; an
+//! epoch names one life of a record at its home, and within it no offset is given out twice.
+//!
+//! Deliberately absent: connections, and the frames' way to them (see `live` and `fanout`).
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use hubbub_proto::event::{Epoch, Position};
+use hubbub_proto::{Channel, Reason, Timestamp};
+use rustc_hash::{FxHashMap, FxHasher};
+
+use crate::batch::{Mark, Pending};
+use crate::topics::Row;
+
+/// Which of `shards` a channel is at home in.
+pub(crate) fn home_of(channel: &Channel, shards: usize) -> u16 {
+    if shards < 2 {
+        return 0;
+    }
+    let mut hasher = FxHasher::default();
+    hasher.write(channel.as_str().as_bytes());
+    (hasher.finish() % shards as u64) as u16
+}
+
+/// A set of shards.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct ShardSet([u64; 4]);
+
+impl ShardSet {
+    pub(crate) fn set(&mut self, shard: u16, present: bool) {
+        let bit = 1 << (shard % 64);
+        let word = &mut self.0[usize::from(shard / 64) % 4];
+        *word = if present { *word | bit } else { *word & !bit };
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = u16> {
+        (0..256_u16).filter(move |shard| self.0[usize::from(shard / 64)] >> (shard % 64) & 1 == 1)
+    }
+}
+
+/// What only the home knows.
+#[derive(Debug, Default)]
+pub(crate) struct Home {
+    /// The other shards with subscribers.
+    pub(crate) shards: ShardSet,
+    pub(crate) used_at: Timestamp,
+    /// What of the batch the other shards have been sent already.
+    pub(crate) posted: Mark,
+}
+
+/// A channel as one shard sees it.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) channel: Channel,
+    pub(crate) epoch: Epoch,
+    /// The last offset given out, or the last one that came from the home.
+    pub(crate) offset: u64,
+    /// Where its subscribers here stand in the topics.
+    pub(crate) row: Option<Row>,
+    /// Subscriptions for which the home was asked.
+    pub(crate) subscribing: u32,
+    pub(crate) home: Option<Home>,
+    /// The batch of this tick.
+    pub(crate) pending: Pending,
+    /// Who joined in the middle of it.
+    pub(crate) late: Vec<(u32, Mark)>,
+    /// On the list of channels with a batch.
+    pub(crate) listed: bool,
+}
+
+impl Record {
+    fn new(channel: Channel, epoch: Epoch, home: Option<Home>) -> Self {
+        Self {
+            channel,
+            epoch,
+            offset: 0,
+            row: None,
+            subscribing: 0,
+            home,
+            pending: Pending::default(),
+            late: Vec::new(),
+            listed: false,
+        }
+    }
+
+    pub(crate) fn position(&self, channel: Option<Channel>) -> Position {
+        Position { channel, offset: self.offset, epoch: self.epoch }
+    }
+
+    /// Whether anybody would get what is published now.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.row.is_some() || self.home.as_ref().is_some_and(|home| !home.shards.is_empty())
+    }
+
+    fn is_used(&self) -> bool {
+        self.is_heard() || self.subscribing > 0 || self.listed
+    }
+}
+
+/// How many channels a home keeps, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keeping {
+    pub(crate) channels_max: usize,
+    pub(crate) idle_ms: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Channels {
+    keeping: Keeping,
+    by_name: FxHashMap<Channel, u32>,
+    records: Vec<Option<Record>>,
+    free: Vec<u32>,
+    /// Records that are at home here.
+    homes: usize,
+    /// Each of them, with the moment at which to look whether it is still used.
+    looks: VecDeque<(Timestamp, u32)>,
+    epochs: RandomState,
+    made: u64,
+}
+
+impl Channels {
+    pub(crate) fn new(keeping: Keeping) -> Self {
+        Self {
+            keeping,
+            by_name: FxHashMap::default(),
+            records: Vec::new(),
+            free: Vec::new(),
+            homes: 0,
+            looks: VecDeque::new(),
+            epochs: RandomState::new(),
+            made: 0,
+        }
+    }
+
+    pub(crate) fn find(&self, channel: &Channel) -> Option<u32> {
+        self.by_name.get(channel).copied()
+    }
+
+    pub(crate) fn get(&self, record: u32) -> Option<&Record> {
+        self.records.get(record as usize)?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, record: u32) -> Option<&mut Record> {
+        self.records.get_mut(record as usize)?.as_mut()
+    }
+
+    /// The record of a channel that is at home here; used now.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub(crate) fn at_home(&mut self, channel: &Channel, now: Timestamp) -> Result<u32, Reason> {
+        if let Some(index) = self.find(channel) {
+            if let Some(home) = self.get_mut(index).and_then(|record| record.home.as_mut()) {
+                home.used_at = now;
+            }
+            return Ok(index);
+        }
+        if self.homes >= self.keeping.channels_max {
+            return Err(Reason::TooManyChannels);
+        }
+        self.made += 1;
+        let epoch = Epoch(self.epochs.hash_one(self.made) as u32);
+        let home = Home { used_at: now, ..Home::default() };
+        let index = self.insert(Record::new(channel.clone(), epoch, Some(home)));
+        self.homes += 1;
+        self.looks.push_back((now.plus_ms(self.keeping.idle_ms), index));
+        Ok(index)
+    }
+
+    /// The record of a channel that is at home elsewhere.
+    pub(crate) fn abroad(&mut self, channel: &Channel) -> u32 {
+        match self.find(channel) {
+            Some(index) => index,
+            None => self.insert(Record::new(channel.clone(), Epoch(0), None)),
+        }
+    }
+
+    fn insert(&mut self, record: Record) -> u32 {
+        let channel = record.channel.clone();
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.records[index as usize] = Some(record);
+                index
+            }
+            None => {
+                self.records.push(Some(record));
+                (self.records.len() - 1) as u32
+            }
+        };
+        self.by_name.insert(channel, index);
+        index
+    }
+
+    /// Forgets a record that is not at home here once nobody needs it; answers its channel, whose
+    /// home is to be told.
+    pub(crate) fn release(&mut self, index: u32) -> Option<Channel> {
+        let record = self.get(index)?;
+        if record.home.is_some() || record.row.is_some() || record.subscribing > 0 {
+            return None;
+        }
+        self.remove(index)
+    }
+
+    fn remove(&mut self, index: u32) -> Option<Channel> {
+        let record = self.records.get_mut(index as usize)?.take()?;
+        self.by_name.remove(&record.channel);
+        self.homes -= usize::from(record.home.is_some());
+        self.free.push(index);
+        Some(record.channel)
+    }
+
+    /// Forgets what has been unused for `idle_ms`; it is noticed within another `idle_ms`.
+    pub(crate) fn expire(&mut self, now: Timestamp) -> u64 {
+        let mut expired = 0;
+        while let Some((at, index)) = self.looks.front().copied()
+            && at <= now
+        {
+            self.looks.pop_front();
+            let idle_ms = self.keeping.idle_ms;
+            let Some(record) = self.get(index) else { continue };
+            let Some(home) = &record.home else { continue };
+            if !record.is_used() && now.since(home.used_at) >= idle_ms {
+                self.remove(index);
+                expired += 1;
+            } else {
+                self.looks.push_back((now.plus_ms(idle_ms.max(1)), index));
+            }
+        }
+        expired
+    }
+
+    /// Records that are at home here.
+    pub(crate) fn homes(&self) -> usize {
+        self.homes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(n: u32) -> Channel {
+        Channel::new(&format!("news:{n}")).unwrap()
+    }
+
+    fn channels(channels_max: usize) -> Channels {
+        Channels::new(Keeping { channels_max, idle_ms: 1000 })
+    }
+
+    #[test]
+    fn shards_are_found_again() {
+        let mut set = ShardSet::default();
+        for shard in [0, 63, 64, 200, 255] {
+            set.set(shard, true);
+        }
+        set.set(64, false);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [0, 63, 200, 255]);
+        assert!(!set.is_empty());
+    }
+
+    #[test]
+    fn homes_are_spread_and_stay() {
+        let mut counts = [0; 3];
+        for n in 0..3000 {
+            let home = home_of(&channel(n), 3);
+            assert_eq!(home, home_of(&channel(n), 3));
+            counts[usize::from(home)] += 1;
+        }
+        assert!(counts.iter().all(|count| (700..1300).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn no_more_channels_than_the_limit_and_room_again_after_a_while() {
+        let mut channels = channels(3);
+        for n in 0..3 {
+            channels.at_home(&channel(n), Timestamp(10)).unwrap();
+        }
+        assert_eq!(channels.at_home(&channel(3), Timestamp(10)), Err(Reason::TooManyChannels));
+        assert!(channels.at_home(&channel(0), Timestamp(900)).is_ok(), "it is there");
+        let elsewhere = channels.abroad(&channel(9));
+        assert_eq!(channels.expire(Timestamp(1009)), 0);
+        assert_eq!(channels.expire(Timestamp(1010)), 2);
+        assert_eq!(channels.homes(), 1);
+        assert!(channels.find(&channel(0)).is_some(), "it was used since");
+        assert!(channels.at_home(&channel(3), Timestamp(1010)).is_ok());
+        assert_eq!(channels.expire(Timestamp(2010)), 2);
+        assert_eq!(channels.release(elsewhere), Some(channel(9)));
+    }
+
+    #[test]
+    fn what_is_subscribed_to_stays_and_a_new_life_has_a_new_epoch() {
+        let mut channels = channels(10);
+        let mut now = Timestamp(0);
+        let mut epochs = Vec::new();
+        for _ in 0..3 {
+            let index = channels.at_home(&channel(1), now).unwrap();
+            let record = channels.get_mut(index).unwrap();
+            assert_eq!(record.offset, 0);
+            record.offset = 7;
+            record.row = Some(1);
+            epochs.push(record.epoch);
+            now = now.plus_ms(5000);
+            assert_eq!(channels.expire(now), 0);
+            channels.get_mut(index).unwrap().row = None;
+            now = now.plus_ms(1000);
+            assert_eq!(channels.expire(now), 1);
+        }
+        epochs.sort_by_key(|epoch| epoch.0);
+        epochs.dedup();
+        assert_eq!(epochs.len(), 3);
+    }
+}
