@@ -1,64 +1,55 @@
-//! The accept loop, and the life of a connection as long as it speaks HTTP.
+//! The accept loop: who comes in, who is told to come back, and the short way to the data plane.
 //!
 //! A connection takes a place before anything is read from it and keeps it to its end, also on the
-//! data plane. Above the limit a few more are accepted, only to be told so (503). Invariants: no
-//! connection is held by HTTP without a deadline; a full descriptor table pauses accepting and
-//! never spins; what the data plane gets is a bare socket and the bytes that were read too far,
-//! nothing that pins a buffer of HTTP's.
+//! data plane. One whose whole handshake is there already is upgraded at once, without a task; the
+//! others become one (see [`crate::speaking`]), and there is a limit to those. Invariants: nobody
+//! is held without a deadline; a full descriptor table pauses accepting and never spins; whoever is
+//! not let in is told when to come back, at less cost than letting them in.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Body;
-use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Version};
-use hubbub_hub::{Opening, OpeningKind};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use http::request::Parts;
+use hubbub_hub::{Opening, Socket as HubSocket};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tower_service::Service as _;
 
-use crate::io::Io;
+use crate::admission::Pace;
+use crate::handshake::Upgrade;
+use crate::head::{self, Head};
+use crate::leaving::Leaving;
 use crate::permit::{Permit, Permits};
 use crate::rejection::Rejection;
+use crate::routes::Access;
 use crate::secured::Security;
+use crate::speaking::Place;
 
-/// Connections that may wait to be accepted.
-const BACKLOG: i32 = 4096;
+/// Connections that may wait to be accepted, where the system allows as many.
+const BACKLOG: i32 = 16 * 1024;
 /// How long accepting pauses when there is no descriptor left.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Connections above the limit that are told so at a time.
+/// Connections accepted before the other tasks of the thread get their turn.
+const ACCEPTS_PER_TURN: usize = 32;
+/// Connections that are not let in and whose request is waited for, at a time.
 const TURNED_AWAY_MAX: usize = 64;
+/// How long somebody waits who comes when all places are taken.
+const RETURN_WHEN_FULL: Duration = Duration::from_secs(5);
 /// Bytes of a request's head, and of everything HTTP buffers for one connection.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
-/// How long one connection may go on speaking HTTP; then it ends after the answer under way.
-const HTTP_LIFETIME: Duration = Duration::from_secs(60);
-/// How long the answer under way may take after that.
-const HTTP_GRACE: Duration = Duration::from_secs(5);
-/// How long a connection that was answered may take to close.
-const LINGER: Duration = Duration::from_secs(1);
-/// How much it may send meanwhile, in bytes.
-const LINGER_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// Where upgraded sockets go.
 pub trait DataPlane: Send + Sync {
-    /// Takes a nonblocking socket on which the 101 has been written, and the bytes already read.
-    fn adopt(&self, socket: hubbub_hub::Socket, already_read: Bytes, opening: Opening);
+    /// Takes a nonblocking socket and the bytes already read from it.
+    fn adopt(&self, socket: HubSocket, already_read: Bytes, opening: Opening);
 }
 
 impl DataPlane for hubbub_hub::Hub {
-    fn adopt(&self, socket: hubbub_hub::Socket, already_read: Bytes, opening: Opening) {
+    fn adopt(&self, socket: HubSocket, already_read: Bytes, opening: Opening) {
         Self::adopt(self, socket, already_read, opening);
     }
 }
@@ -70,45 +61,47 @@ pub struct AcceptStats {
     pub accepted: AtomicU64,
     /// Connections handed to the data plane.
     pub adopted: AtomicU64,
-    /// Connections above the limit.
+    /// Connections above [`Acceptor::permits`], told to come back.
     pub turned_away: AtomicU64,
+    /// Connections above [`AcceptLimits::opens_per_second_max`], told to come back.
+    pub paced: AtomicU64,
+    /// Connections above [`AcceptLimits::handshakes_max`], told to come back.
+    pub crowded: AtomicU64,
+    /// Connections that were closed because no request came in time.
+    pub late: AtomicU64,
     /// How often accepting paused because there was no descriptor left.
     pub pauses: AtomicU64,
 }
 
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many connections come in.
+#[derive(Clone, Copy, Debug)]
+pub struct AcceptLimits {
+    /// Connections let in per second, and at once; 0 for any number.
+    pub opens_per_second_max: u32,
+    /// Connections that speak HTTP, or have said nothing yet, at a time.
+    pub handshakes_max: u32,
+    /// From accept to the end of the headers, TLS included, and from one request to the next.
+    pub headers_timeout: Duration,
+}
+
 /// How connections are accepted.
 pub struct Acceptor {
-    /// The routes.
-    pub router: Router,
+    /// What is behind the addresses.
+    pub access: Arc<Access>,
     /// Where upgraded sockets go.
     pub data_plane: Arc<dyn DataPlane>,
     /// Places for connections.
     pub permits: Permits,
     /// TLS, for every connection; `None` for none.
     pub security: Option<Security>,
-    /// From accept to the end of the headers, TLS included, and from one request to the next.
-    pub headers_timeout: Duration,
+    /// How many come in.
+    pub limits: AcceptLimits,
     /// Counted here.
     pub stats: Arc<AcceptStats>,
-}
-
-/// The peer of a connection; an extension of each request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
-
-/// Where a handler leaves what is to become of the connection after a 101; an extension of each
-/// request.
-#[derive(Clone, Default)]
-pub(crate) struct HandOver(Arc<Mutex<Option<OpeningKind>>>);
-
-impl HandOver {
-    pub(crate) fn put(&self, kind: OpeningKind) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(kind);
-    }
-
-    fn take(&self) -> Option<OpeningKind> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
 }
 
 /// Binds `address`; a server that was just stopped does not keep it.
@@ -124,33 +117,38 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// What the first bytes of a connection come to.
+pub(crate) enum First {
+    /// More has to come.
+    Waits,
+    /// A handshake that succeeds, and the length of its head.
+    Upgrade(Upgrade, usize),
+    /// For the HTTP library.
+    Http,
+}
+
 impl Acceptor {
     /// Accepts until `stop` says so, and returns when the listener is closed and every connection
     /// that still spoke HTTP has ended; that takes at most the time of an answer and a few seconds.
     pub async fn run(self, listener: TcpListener, mut stop: watch::Receiver<bool>) {
-        let acceptor = Arc::new(self);
-        let turned_away = Permits::new(TURNED_AWAY_MAX);
         let (alive, mut all_ended) = mpsc::channel::<()>(1);
+        let mut door = Door::new(self, stop.clone(), alive);
         let mut last_warning: Option<Instant> = None;
         loop {
-            let accepted = tokio::select! {
+            let leave = door.leaving.next_end().map(tokio::time::Instant::from_std);
+            let first = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    acceptor.stats.accepted.fetch_add(1, Ordering::Relaxed);
-                    let Some(place) = acceptor.place(&turned_away) else { continue };
-                    let connection = acceptor.clone().connection(stream, peer, place, stop.clone());
-                    let alive = alive.clone();
-                    tokio::spawn(async move {
-                        connection.await;
-                        drop(alive);
-                    });
+                first = listener.accept() => first,
+                () = sleep_until(leave), if leave.is_some() => {
+                    door.leaving.end(Instant::now());
+                    continue;
                 }
-                Err(error) if is_exhaustion(&error) => {
-                    acceptor.stats.pauses.fetch_add(1, Ordering::Relaxed);
+            };
+            match door.accept(first, &listener) {
+                Ok(()) => {}
+                Err(error) => {
+                    count(&door.acceptor.stats.pauses);
                     if last_warning.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
                         tracing::warn!(%error, "accepting paused: lower server.connections_max or raise the descriptor limit");
                         last_warning = Some(Instant::now());
@@ -160,162 +158,201 @@ impl Acceptor {
                         () = tokio::time::sleep(PAUSE) => {}
                     }
                 }
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(listener);
+        drop(door);
+        all_ended.recv().await;
+    }
+
+    /// What the bytes come to; `seen` of them came to nothing before.
+    pub(crate) fn first(&self, bytes: &[u8], seen: usize) -> First {
+        match head::look(bytes, seen) {
+            Head::Partial if bytes.len() < HEAD_BYTES_MAX => First::Waits,
+            Head::Upgrade(parts, len) => match self.upgrade(&parts) {
+                Some(upgrade) => First::Upgrade(upgrade, len),
+                None => First::Http,
+            },
+            Head::Partial | Head::Http2 | Head::Other => First::Http,
+        }
+    }
+
+    /// A handshake that succeeds; what is refused is refused by the routes.
+    fn upgrade(&self, parts: &Parts) -> Option<Upgrade> {
+        self.access.upgrade(parts)?.ok()
+    }
+
+    /// Hands a socket over whose handshake has not been answered yet.
+    pub(crate) fn hand_over(
+        &self,
+        socket: HubSocket,
+        rest: &[u8],
+        upgrade: Upgrade,
+        remote: SocketAddr,
+        permit: Permit,
+    ) {
+        count(&self.stats.adopted);
+        let answer = upgrade.answer();
+        let opening = Opening { kind: upgrade.kind, answer, remote, permit: Box::new(permit) };
+        self.data_plane.adopt(socket, Bytes::copy_from_slice(rest), opening);
+    }
+}
+
+async fn sleep_until(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn accept_one(listener: &TcpListener) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+    let (socket, peer) = SockRef::from(listener).accept()?;
+    let stream = std::net::TcpStream::from(socket);
+    stream.set_nonblocking(true)?;
+    Ok((stream, peer.as_socket().ok_or(io::ErrorKind::Unsupported)?))
+}
+
+/// What the loop keeps between two connections.
+struct Door {
+    acceptor: Arc<Acceptor>,
+    pace: Pace,
+    opened_at: Instant,
+    handshakes: Permits,
+    turned_away: Permits,
+    leaving: Leaving,
+    /// Read into by connections that leave nothing in it.
+    buffer: Vec<u8>,
+    stop: watch::Receiver<bool>,
+    alive: mpsc::Sender<()>,
+}
+
+impl Door {
+    fn new(acceptor: Acceptor, stop: watch::Receiver<bool>, alive: mpsc::Sender<()>) -> Self {
+        let limits = acceptor.limits;
+        Self {
+            acceptor: Arc::new(acceptor),
+            pace: Pace::new(limits.opens_per_second_max),
+            opened_at: Instant::now(),
+            handshakes: Permits::new(limits.handshakes_max as usize),
+            turned_away: Permits::new(TURNED_AWAY_MAX),
+            leaving: Leaving::default(),
+            buffer: vec![0; HEAD_BYTES_MAX],
+            stop,
+            alive,
+        }
+    }
+
+    /// Accepts one turn's connections, of which the first was accepted; the runtime never hears of
+    /// the others. An error is one of exhaustion.
+    fn accept(
+        &mut self,
+        first: io::Result<(TcpStream, SocketAddr)>,
+        listener: &TcpListener,
+    ) -> io::Result<()> {
+        let first = first.and_then(|(stream, peer)| Ok((stream.into_std()?, peer)));
+        let others = (1..ACCEPTS_PER_TURN).map(|_| accept_one(listener));
+        for next in std::iter::once(first).chain(others) {
+            match next {
+                Ok((stream, peer)) => self.meet(stream, peer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if is_exhaustion(&error) => return Err(error),
                 // The peer gave up before it was accepted.
                 Err(_) => {}
             }
         }
-        drop(listener);
-        drop(alive);
-        all_ended.recv().await;
+        Ok(())
     }
 
-    fn place(&self, turned_away: &Permits) -> Option<Place> {
-        match self.permits.take() {
-            Some(permit) => Some(Place::Within(permit)),
-            None => {
-                self.stats.turned_away.fetch_add(1, Ordering::Relaxed);
-                turned_away.take().map(Place::Above)
-            }
-        }
-    }
-
-    /// One connection, from accept to its end or to its hand-over.
-    async fn connection(
-        self: Arc<Self>,
-        stream: TcpStream,
-        peer: SocketAddr,
-        place: Place,
-        stop: watch::Receiver<bool>,
-    ) {
-        let accepted = Instant::now();
-        // It costs only latency where it fails, and the peer may be gone already.
-        let _ = stream.set_nodelay(true);
-        let Some(stream) = self.secure(stream, stop.clone()).await else { return };
-        let hand_over = HandOver::default();
-        let (stream, read_too_far) = self
-            .speak_http(stream, peer, accepted, matches!(place, Place::Above(_)), &hand_over, stop)
-            .await;
-        match (hand_over.take(), place) {
-            (Some(kind), Place::Within(permit)) => {
-                let Ok((socket, not_seen)) = stream.into_socket() else { return };
-                self.stats.adopted.fetch_add(1, Ordering::Relaxed);
-                let opening =
-                    Opening { kind, answer: Bytes::new(), remote: peer, permit: Box::new(permit) };
-                // A copy, because the original is a view of HTTP's whole read buffer.
-                let already_read = [&read_too_far[..], &not_seen].concat().into();
-                drop(read_too_far);
-                self.data_plane.adopt(socket, already_read, opening);
-            }
-            (_, place) => {
-                linger(stream).await;
-                drop(place);
-            }
-        }
-    }
-
-    /// Shakes hands, where TLS is spoken. What is left of the time for the headers is theirs.
-    async fn secure(&self, stream: TcpStream, mut stop: watch::Receiver<bool>) -> Option<Io> {
-        let Some(security) = &self.security else { return Some(Io::Plain(stream)) };
-        let deadline = tokio::time::Instant::now() + self.headers_timeout;
-        let shaken = tokio::select! {
-            shaken = security.accept(stream, deadline) => shaken,
-            _ = stop.wait_for(|stop| *stop) => return None,
+    fn meet(&mut self, mut stream: std::net::TcpStream, peer: SocketAddr) {
+        count(&self.acceptor.stats.accepted);
+        let permit = match self.admit() {
+            Ok(permit) => permit,
+            Err(rejection) => return self.refuse(stream, peer, rejection),
         };
-        match shaken {
-            Ok(secured) => Some(Io::Secured(Box::new(secured))),
-            Err(stream) => {
-                linger(stream).await;
-                None
+        let Some(len) = self.read(&mut stream) else { return };
+        let bytes = &self.buffer[..len];
+        match self.acceptor.first(bytes, 0) {
+            First::Upgrade(upgrade, head) => {
+                self.acceptor.hand_over(stream.into(), &bytes[head..], upgrade, peer, permit);
             }
-        }
-    }
-
-    /// Serves requests until the connection ends or is upgraded, and gives the socket back.
-    async fn speak_http(
-        &self,
-        stream: Io,
-        peer: SocketAddr,
-        accepted: Instant,
-        turned_away: bool,
-        hand_over: &HandOver,
-        mut stop: watch::Receiver<bool>,
-    ) -> (Io, Bytes) {
-        let router = self.router.clone();
-        let left_by_handler = hand_over.clone();
-        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            let mut router = router.clone();
-            request.extensions_mut().insert(Peer(peer));
-            request.extensions_mut().insert(left_by_handler.clone());
-            let answer: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
-                if turned_away && !is_about_health(request.uri().path()) {
-                    return Ok(close_after(Rejection::full().into_response(), request.version()));
+            First::Waits | First::Http => match self.handshakes.take() {
+                Some(handshake) => {
+                    let read = bytes.to_vec();
+                    self.spawn(stream, peer, Place::Within { permit, handshake }, read);
                 }
-                router.call(request.map(Body::new)).await
-            });
-            answer
-        });
-        let mut connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.headers_timeout.saturating_sub(accepted.elapsed()))
-            .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service);
+                None => {
+                    drop(permit);
+                    count(&self.acceptor.stats.crowded);
+                    let wait = self.pace.put_off(self.opened_at.elapsed());
+                    self.send_off(stream, &Rejection::crowded(wait));
+                }
+            },
+        }
+    }
 
-        let ended = {
-            let mut done =
-                std::future::poll_fn(|context| connection.poll_without_shutdown(context));
-            tokio::select! {
-                _ = Pin::new(&mut done) => true,
-                () = tokio::time::sleep(HTTP_LIFETIME) => false,
-                _ = stop.wait_for(|stop| *stop) => false,
-            }
+    /// Reads what has come already; `None` when the peer is gone. With TLS that waits until it can
+    /// be decrypted.
+    fn read(&mut self, stream: &mut std::net::TcpStream) -> Option<usize> {
+        if self.acceptor.security.is_some() {
+            return Some(0);
+        }
+        match stream.read(&mut self.buffer) {
+            Ok(0) => None,
+            Ok(len) => Some(len),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(0),
+            Err(_) => None,
+        }
+    }
+
+    /// Tells somebody to come back; one who could not read it is closed.
+    fn send_off(&mut self, stream: std::net::TcpStream, rejection: &Rejection) {
+        if self.acceptor.security.is_none() {
+            self.leaving.send_off(stream, rejection);
+        }
+    }
+
+    fn admit(&mut self) -> Result<Permit, Rejection> {
+        let Some(permit) = self.acceptor.permits.take() else {
+            count(&self.acceptor.stats.turned_away);
+            return Err(Rejection::full(RETURN_WHEN_FULL));
         };
-        if !ended {
-            Pin::new(&mut connection).graceful_shutdown();
-            let done = std::future::poll_fn(|context| connection.poll_without_shutdown(context));
-            if tokio::time::timeout(HTTP_GRACE, done).await.is_err() {
-                // An answer that nobody reads is cut off, an upgrade included.
-                hand_over.take();
+        match self.pace.admit(self.opened_at.elapsed()) {
+            Ok(()) => Ok(permit),
+            Err(wait) => {
+                count(&self.acceptor.stats.paced);
+                Err(Rejection::crowded(wait))
             }
         }
-        let parts = connection.into_parts();
-        (parts.io.into_inner(), parts.read_buf)
     }
-}
 
-/// A connection's place; it is given back when this is dropped.
-enum Place {
-    /// One of those that the configuration allows.
-    Within(Permit),
-    /// One to be told that there is none.
-    Above(#[expect(dead_code, reason = "held, never looked at")] Permit),
-}
-
-fn is_about_health(path: &str) -> bool {
-    matches!(path, "/livez" | "/readyz")
-}
-
-fn close_after(mut response: Response, version: Version) -> Response {
-    if version == Version::HTTP_11 {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-/// Ends a connection so that the peer can read what was answered: closing a socket with unread
-/// input would send a reset, which destroys it.
-async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-    let _ = stream.shutdown().await;
-    let discard = async {
-        let mut scratch = [0; 1024];
-        let mut total = 0;
-        while total < LINGER_BYTES_MAX {
-            match stream.read(&mut scratch).await {
-                Ok(0) | Err(_) => break,
-                Ok(read) => total += read,
+    /// Tells somebody to come back; probes of the server's health are served all the same.
+    fn refuse(&mut self, mut stream: std::net::TcpStream, peer: SocketAddr, rejection: Rejection) {
+        let Some(len) = self.read(&mut stream) else { return };
+        let bytes = &self.buffer[..len];
+        let may_be_a_probe = bytes.is_empty()
+            || bytes.starts_with(b"GET /livez")
+            || bytes.starts_with(b"GET /readyz");
+        match self.turned_away.take().filter(|_| may_be_a_probe) {
+            Some(permit) => {
+                let read = bytes.to_vec();
+                let place = Place::Above { rejection, _permit: permit };
+                self.spawn(stream, peer, place, read);
             }
+            None => self.send_off(stream, &rejection),
         }
-    };
-    let _ = tokio::time::timeout(LINGER, discard).await;
+    }
+
+    fn spawn(&self, stream: std::net::TcpStream, peer: SocketAddr, place: Place, read: Vec<u8>) {
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
+        let connection =
+            self.acceptor.clone().connection(stream, peer, place, read, self.stop.clone());
+        let alive = self.alive.clone();
+        tokio::spawn(async move {
+            connection.await;
+            drop(alive);
+        });
+    }
 }
 
 /// Whether the process, or the machine, has no descriptor or no memory for one more connection.

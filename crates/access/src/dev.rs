@@ -13,10 +13,10 @@ use http::{Method, StatusCode};
 use hubbub_proto::{Timestamp, UserId};
 use serde::Deserialize;
 
-use crate::accept::Peer;
 use crate::origin;
 use crate::rejection::Rejection;
 use crate::routes::Access;
+use crate::speaking::Peer;
 use crate::token::{Grant, Signer};
 
 /// Largest request, in bytes.

@@ -5,7 +5,11 @@
 //! can read one; a token that a browser brought and that is refused opens the socket and closes it
 //! with a code, because a page sees nothing else.
 
-use http::header::{CONNECTION, HeaderName, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Version};
 use hubbub_hub::OpeningKind;
@@ -34,6 +38,33 @@ pub(crate) struct Upgrade {
     pub(crate) subprotocol: Option<String>,
     /// What the data plane is to do with the socket.
     pub(crate) kind: OpeningKind,
+}
+
+impl Upgrade {
+    /// The header fields of the 101.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (HeaderName, &str)> {
+        [
+            (CONNECTION, Some("upgrade")),
+            (UPGRADE, Some("websocket")),
+            (SEC_WEBSOCKET_ACCEPT, Some(self.accept.as_str())),
+            (SEC_WEBSOCKET_PROTOCOL, self.subprotocol.as_deref()),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// The whole 101. The values were taken from header fields, or are made here, so none of them
+    /// can end a line.
+    pub(crate) fn answer(&self) -> Bytes {
+        let mut answer = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
+        for (name, value) in self.fields() {
+            for part in [name.as_str(), ": ", value, "\r\n"] {
+                answer.extend_from_slice(part.as_bytes());
+            }
+        }
+        answer.extend_from_slice(b"\r\n");
+        answer.into()
+    }
 }
 
 /// The answer to a request to `/ws`.

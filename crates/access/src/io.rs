@@ -17,6 +17,22 @@ pub(crate) enum Io {
 }
 
 impl Io {
+    /// Makes the socket ready for answers.
+    ///
+    /// # Errors
+    /// When it cannot be written to.
+    pub(crate) async fn prepare(&self) -> io::Result<()> {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Secured(secured) => secured.stream(),
+        };
+        // It costs only latency where it fails, and the peer may be gone already.
+        let _ = stream.set_nodelay(true);
+        // The HTTP library takes a refusal for written when the runtime does not know yet that a
+        // new socket can be written to.
+        stream.writable().await
+    }
+
     /// For the data plane: the socket, nonblocking, and what was read from it and nobody has seen.
     ///
     /// # Errors

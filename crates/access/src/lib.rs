@@ -1,7 +1,8 @@
 //! The control plane's face: sockets are accepted, spoken to in HTTP, authenticated, upgraded, and
 //! handed to the data plane.
 //!
-//! - [`accept`]: the accept loop, the limits of connections that speak HTTP, the hand-over.
+//! - [`accept`]: the accept loop, who is let in, the hand-over; `speaking`: connections that take
+//!   longer, or want something else than a WebSocket.
 //! - [`certificate`], [`secured`]: TLS, until the hand-over; `io`: with it or without.
 //! - [`routes`]: what is served at which address; [`dev`]: signing in for development.
 //! - [`handshake`]: what a WebSocket handshake gets, and the five ways to bring a token.
@@ -11,6 +12,7 @@
 //! WebSocket frames, and what a session may do.
 
 pub mod accept;
+mod admission;
 pub mod certificate;
 mod credentials;
 pub mod descriptors;
@@ -18,16 +20,21 @@ pub mod dev;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod handshake;
+mod head;
 mod io;
+mod leaving;
 mod origin;
 pub mod permit;
 mod rejection;
+mod rewind;
 pub mod routes;
 pub mod secret;
 pub mod secured;
+
+mod speaking;
 pub mod token;
 
-pub use accept::{AcceptStats, Acceptor, DataPlane, bind};
+pub use accept::{AcceptLimits, AcceptStats, Acceptor, DataPlane, bind};
 pub use certificate::{Certificate, CertificateError, MinVersion};
 pub use dev::DevSignIn;
 pub use handshake::HandshakePolicy;

@@ -2,6 +2,8 @@
 //! `error`.
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderName, HeaderValue};
@@ -20,6 +22,8 @@ pub(crate) struct Rejection {
     pub(crate) message: Cow<'static, str>,
     /// A header that the status asks for.
     pub(crate) header: Option<(HeaderName, HeaderValue)>,
+    /// In how many milliseconds the same request may succeed.
+    pub(crate) retry_after_ms: Option<NonZeroU32>,
 }
 
 #[derive(Serialize)]
@@ -27,6 +31,8 @@ struct Body<'a> {
     code: u16,
     reason: &'a str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<NonZeroU32>,
 }
 
 impl Rejection {
@@ -37,7 +43,7 @@ impl Rejection {
         reason: &'static str,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, reason, message: message.into(), header: None }
+        Self { status, reason, message: message.into(), header: None, retry_after_ms: None }
     }
 
     /// The same with a header.
@@ -89,20 +95,69 @@ impl Rejection {
 
     /// 503 above the limit of connections.
     #[must_use]
-    pub(crate) fn full() -> Self {
+    pub(crate) fn full(retry_after: Duration) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "too_many_connections",
             "The server has as many connections as it takes; try again.",
         )
-        .with(header::RETRY_AFTER, "5")
+        .after(retry_after)
+    }
+
+    /// 503 when more come at once than are let in.
+    #[must_use]
+    pub(crate) fn crowded(retry_after: Duration) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too_many_at_once",
+            "More clients are connecting than the server lets in at once; try again.",
+        )
+        .after(retry_after)
+    }
+
+    /// The same, to be tried again after a while.
+    fn after(self, retry_after: Duration) -> Self {
+        let seconds = retry_after.as_millis().div_ceil(1000);
+        let header = HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX));
+        let ms = u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX);
+        let retry_after_ms = NonZeroU32::new(ms);
+        Self { header: Some((header::RETRY_AFTER, header)), retry_after_ms, ..self }
+    }
+
+    fn json(&self) -> String {
+        let body = Body {
+            code: self.status.as_u16(),
+            reason: self.reason,
+            message: &self.message,
+            retry_after_ms: self.retry_after_ms,
+        };
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+
+    /// The whole answer in HTTP/1.1, for a connection that ends with it.
+    #[must_use]
+    pub(crate) fn answer(&self) -> Vec<u8> {
+        let body = self.json();
+        let phrase = self.status.canonical_reason().unwrap_or_default();
+        let mut head = format!("HTTP/1.1 {} {phrase}\r\n", self.status.as_str()).into_bytes();
+        if let Some((name, value)) = &self.header {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                head.extend_from_slice(part);
+            }
+        }
+        let rest = format!(
+            "content-type: application/json\r\ncache-control: no-store\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        head.extend_from_slice(rest.as_bytes());
+        head
     }
 }
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        let body = Body { code: self.status.as_u16(), reason: self.reason, message: &self.message };
-        let json = serde_json::to_string(&body).unwrap_or_default();
+        let json = self.json();
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -13,17 +13,18 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use http::header::{
-    self, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, IF_NONE_MATCH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    self, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
+    IF_NONE_MATCH,
 };
+use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use hubbub_hub::OpeningKind;
 use hubbub_proto::{DeviceId, Identity, Refusal, Timestamp};
 
-use crate::accept::HandOver;
 use crate::dev::{self, DevSignIn};
 use crate::handshake::{self, HandshakePolicy, Upgrade};
 use crate::rejection::Rejection;
+use crate::speaking::HandOver;
 use crate::token::Verifier;
 
 /// What a page may load and where it may connect: this server, and nothing else.
@@ -75,10 +76,10 @@ pub struct Access {
 
 impl Access {
     /// The routes.
-    pub fn router(self) -> Router {
+    pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
-            .route("/ws", any(native))
-            .route("/echo", any(echo))
+            .route("/ws", any(socket))
+            .route("/echo", any(socket))
             .route("/dev/token", any(dev::token))
             .route("/livez", get(livez))
             .route("/readyz", get(readyz))
@@ -86,7 +87,23 @@ impl Access {
             .fallback(file)
             .method_not_allowed_fallback(async || Rejection::method("GET, HEAD"))
             .layer(middleware::from_fn(secure))
-            .with_state(Arc::new(self))
+            .with_state(self.clone())
+    }
+
+    /// What a request to upgrade gets; `None` where no WebSocket is at its address.
+    pub(crate) fn upgrade(&self, request: &Parts) -> Option<Result<Upgrade, Rejection>> {
+        match request.uri.path() {
+            "/ws" => {
+                let verify = |token: &str, device: Option<&_>| self.verify(token, device);
+                Some(handshake::decide(request, &self.policy, verify))
+            }
+            "/echo" => {
+                let EchoLimits { message_bytes_max, fragments_max } = self.echo?;
+                let kind = OpeningKind::Echo { message_bytes_max, fragments_max };
+                Some(handshake::decide_echo(request, &self.policy, kind))
+            }
+            _ => None,
+        }
     }
 
     fn verify(&self, token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal> {
@@ -94,43 +111,25 @@ impl Access {
     }
 }
 
-async fn native(State(access): State<Arc<Access>>, request: Request) -> Response {
+/// Answers a handshake, and leaves for the connection what is to become of its socket.
+async fn socket(State(access): State<Arc<Access>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let decided =
-        handshake::decide(&parts, &access.policy, |token, device| access.verify(token, device));
-    switch(decided, parts.extensions.get())
-}
-
-async fn echo(State(access): State<Arc<Access>>, request: Request) -> Response {
-    let Some(EchoLimits { message_bytes_max, fragments_max }) = access.echo else {
-        return Rejection::not_found().into_response();
+    let upgrade = match access.upgrade(&parts) {
+        Some(Ok(upgrade)) => upgrade,
+        Some(Err(rejection)) => return rejection.into_response(),
+        None => return Rejection::not_found().into_response(),
     };
-    let (parts, _) = request.into_parts();
-    let kind = OpeningKind::Echo { message_bytes_max, fragments_max };
-    switch(handshake::decide_echo(&parts, &access.policy, kind), parts.extensions.get())
-}
-
-/// Answers a handshake, and leaves for the accept loop what is to become of the socket.
-fn switch(decided: Result<Upgrade, Rejection>, hand_over: Option<&HandOver>) -> Response {
-    let (Upgrade { accept, subprotocol, kind }, hand_over) = match (decided, hand_over) {
-        (Ok(upgrade), Some(hand_over)) => (upgrade, hand_over),
-        (Ok(_), None) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        (Err(rejection), _) => return rejection.into_response(),
+    let Some(hand_over) = parts.extensions.get::<HandOver>() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    for (name, value) in
-        [(SEC_WEBSOCKET_ACCEPT, Some(accept)), (SEC_WEBSOCKET_PROTOCOL, subprotocol)]
-    {
-        if let Some(value) = value {
-            let Ok(value) = HeaderValue::try_from(value) else {
-                return Rejection::bad_request("A subprotocol is not a token.").into_response();
-            };
-            headers.insert(name, value);
-        }
+    for (name, value) in upgrade.fields() {
+        let Ok(value) = HeaderValue::try_from(value) else {
+            return Rejection::bad_request("A subprotocol is not a token.").into_response();
+        };
+        headers.insert(name, value);
     }
-    hand_over.put(kind);
+    hand_over.put(upgrade.kind);
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 

@@ -1,8 +1,8 @@
 use super::*;
 use tower_service::Service as _;
 
-use crate::accept::Peer;
 use crate::secret::Secret;
+use crate::speaking::Peer;
 use crate::token::{Signer, TokenPolicy};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -47,7 +47,7 @@ fn ask_of(access: Access, peer: &str, request: http::request::Builder, body: &st
     request.extensions_mut().insert(HandOver::default());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let response = access.router().call(request).await.unwrap();
+        let response = Arc::new(access).router().call(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
         Answer {

@@ -174,6 +174,11 @@ enum Fed {
 }
 
 impl Secured {
+    /// The socket below.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// The protocol agreed on by ALPN.
     #[expect(dead_code, reason = "for the accept loop, once there is more than one protocol")]
     pub(crate) fn alpn(&self) -> Option<&[u8]> {

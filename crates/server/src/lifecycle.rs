@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use hubbub_access::{AcceptStats, Acceptor, Certificate, Security, bind};
+use hubbub_access::{AcceptLimits, AcceptStats, Acceptor, Certificate, Security, bind};
 use hubbub_chat::{Chat, Health};
 use tokio::sync::watch;
 
@@ -108,11 +108,15 @@ fn start(
         None => None,
     };
     let acceptor = Acceptor {
-        router: parts.access(config).router(),
+        access: Arc::new(parts.access(config)),
         data_plane: parts.hub.clone(),
         permits: parts.permits.clone(),
         security,
-        headers_timeout: Duration::from_millis(config.server.headers_timeout_ms.into()),
+        limits: AcceptLimits {
+            opens_per_second_max: config.server.opens_per_second_max,
+            handshakes_max: config.server.handshakes_max,
+            headers_timeout: Duration::from_millis(config.server.headers_timeout_ms.into()),
+        },
         stats: stats.clone(),
     };
     let (stop_accepting, stopped) = watch::channel(false);

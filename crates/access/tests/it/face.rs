@@ -1,6 +1,6 @@
 //! An accept loop on a free port, and clients that speak HTTP by hand.
 
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hubbub_access::{
-    AcceptStats, Acceptor, Access, Asset, DataPlane, HandshakePolicy, Permits, Secret, Security,
-    TokenPolicy, Verifier, bind,
+    AcceptLimits, AcceptStats, Acceptor, Access, Asset, DataPlane, HandshakePolicy, Permits,
+    Secret, Security, TokenPolicy, Verifier, bind,
 };
 use hubbub_hub::tls::Tls;
 use hubbub_hub::{Opening, Socket};
@@ -34,11 +34,19 @@ struct Keeper(mpsc::Sender<Adopted>);
 
 impl DataPlane for Keeper {
     fn adopt(&self, socket: Socket, already_read: Bytes, opening: Opening) {
-        let (stream, tls) = match socket {
+        let (mut stream, mut tls) = match socket {
             Socket::Tcp(stream) => (stream, None),
             Socket::Tls(stream, tls) => (stream, Some(tls)),
             Socket::Unix(_) => panic!("a bridge: {socket:?}"),
         };
+        stream.set_nodelay(true).unwrap();
+        match &mut tls {
+            None => stream.write_all(&opening.answer).unwrap(),
+            Some(tls) => {
+                tls.encrypt(&[IoSlice::new(&opening.answer)]).unwrap();
+                tls.write_pending(&mut stream).unwrap();
+            }
+        }
         let _ = self.0.send(Adopted { stream, tls, already_read, opening });
     }
 }
@@ -73,6 +81,16 @@ impl Face {
         headers_timeout: Duration,
         security: Option<Security>,
     ) -> Self {
+        let limits =
+            AcceptLimits { opens_per_second_max: 0, handshakes_max: 1000, headers_timeout };
+        Self::with(connections_max, limits, security)
+    }
+
+    pub(crate) fn with(
+        connections_max: usize,
+        limits: AcceptLimits,
+        security: Option<Security>,
+    ) -> Self {
         let secret = Secret::from_text("0123456789abcdef0123456789abcdef");
         let policy = TokenPolicy { algorithms: vec!["HS256".into()], ..TokenPolicy::default() };
         let access = Access {
@@ -89,11 +107,11 @@ impl Face {
         let permits = Permits::new(connections_max);
         let stats = Arc::new(AcceptStats::default());
         let acceptor = Acceptor {
-            router: access.router(),
+            access: Arc::new(access),
             data_plane: Arc::new(Keeper(sender)),
             permits: permits.clone(),
             security,
-            headers_timeout,
+            limits,
             stats: stats.clone(),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -145,6 +163,13 @@ impl Client {
     pub(crate) fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
         self.0.read_to_end(&mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// So many bytes.
+    pub(crate) fn exactly(&mut self, length: usize) -> String {
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).unwrap();
         String::from_utf8(bytes).unwrap()
     }
 

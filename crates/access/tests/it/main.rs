@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accepting;
+mod admitting;
+mod both_ways;
 mod exhaustion;
 mod face;
 mod tls;

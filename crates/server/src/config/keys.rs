@@ -41,6 +41,12 @@ sections! {
         /// Most connections at a time; one more is told 503. 0 for as many as the descriptor limit
         /// allows (less 256), which no number exceeds.
         connections_max: u32 = 0, Range(0, U32);
+        /// Most connections let in per second, and at once; one more is told 503 and when to come
+        /// back. 0 for any number.
+        opens_per_second_max: u32 = 50_000, Range(0, 10_000_000);
+        /// Most connections at a time that have said nothing yet or still speak HTTP; one more is
+        /// told 503 and when to come back.
+        handshakes_max: u32 = 16_384, Range(16, 1 << 20);
         /// Milliseconds from accepting a connection to the end of its request's headers, and from
         /// one request to the next.
         headers_timeout_ms: u32 = 10_000, Range(100, 600_000);
