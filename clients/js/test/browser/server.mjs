@@ -2,11 +2,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { makeCertificate } from '../support/certificate.js';
 
 const BINARY =
   process.env.HUBBUB_BIN ?? fileURLToPath(new URL('../../../../target/debug/hubbub', import.meta.url));
@@ -14,27 +15,50 @@ const BINARY =
 export class Server {
   #child = null;
   #directory;
+  /** What it is configured with, besides its place. */
+  #environment = {};
   port = 0;
   /** What it said, for when a test fails. */
   log = '';
 
-  static async start() {
+  /** @param {{ tls?: boolean }} [options] with `tls`, under a certificate that nobody trusts */
+  static async start({ tls = false } = {}) {
     if (!existsSync(BINARY)) throw new Error(`No server at ${BINARY}: build it, or set HUBBUB_BIN.`);
     const server = new Server();
     server.#directory = await mkdtemp(path.join(tmpdir(), 'hubbub-browser-'));
+    if (tls) await server.renew();
     await server.resume();
     return server;
   }
 
   get url() {
-    return `http://127.0.0.1:${this.port}`;
+    const scheme = this.#environment.HUBBUB_TLS_KEY_FILE ? 'https' : 'http';
+    return `${scheme}://127.0.0.1:${this.port}`;
+  }
+
+  /** A new certificate in place of the old one, which the server takes up when it runs. */
+  async renew() {
+    const { certificate, key } = makeCertificate();
+    const file = (name) => path.join(this.#directory, name);
+    await writeFile(file('certificate.pem'), certificate);
+    await writeFile(file('key.pem'), key, { mode: 0o600 });
+    this.#environment = {
+      HUBBUB_TLS_CERTIFICATE_FILE: file('certificate.pem'),
+      HUBBUB_TLS_KEY_FILE: file('key.pem'),
+    };
+    this.#child?.kill('SIGHUP');
+    return certificate;
   }
 
   /** Starts it on the data of before and, after the first time, on the port of before. */
   async resume() {
     const data = path.join(this.#directory, 'data');
     const args = ['serve', '--dev', '--bind', `127.0.0.1:${this.port}`, '--data-dir', data];
-    this.#child = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.#directory });
+    this.#child = spawn(BINARY, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: this.#directory,
+      env: { ...process.env, ...this.#environment },
+    });
     this.#child.stderr.on('data', (text) => (this.log += text));
     const ended = once(this.#child, 'exit').then(([code]) => {
       throw new Error(`The server ended with ${code}: ${this.log}`);
@@ -44,6 +68,7 @@ export class Server {
         const port = /^listening on 127\.0\.0\.1:(\d+)/.exec(line)?.[1];
         if (port) return Number(port);
       }
+      return ended;
     })();
     ended.catch(() => {});
     this.port = await Promise.race([ready, ended]);
