@@ -42,7 +42,7 @@ GROUPS = [
     ("Idle connections", ["idle"], [
         ("open", "open_after_hold"), ("opens/s", "open_per_s"), ("CPU s/M opens", "server_cpu_s_per_million_opens"),
         ("RSS B/conn", "server_rss_bytes_per_conn"), ("kernel slab B/conn, both ends", "slab_bytes_per_conn_both_ends"),
-        ("failed", "failed"), ("generator CPU %", "generator_cpu_pct"),
+        ("failed", "failed"), ("TCP sockets on the machine", "sockets_in_use"), ("generator CPU %", "generator_cpu_pct"),
     ], ["bun"], "server_rss_bytes_per_conn"),
     ("Memory", ["memory"], [
         ("B/conn at 1,000", "bytes_at_1000"), ("at 5,000", "bytes_at_5000"), ("at the most", "bytes_per_conn"),
@@ -184,11 +184,11 @@ def summed(name, lines):
     """One result of several server processes that ran at the same time."""
     runs = [json.loads(line) for line in lines if line.strip()]
     total = {"name": name, "bench": "conns", "processes": len(runs)}
-    for key in ("asked", "open", "failed", "open_after_hold", "open_per_s", "server_rss_after_kib"):
+    for key in ("asked", "open", "failed", "open_after_hold", "server_rss_after_kib"):
         total[key] = sum(run[key] for run in runs)
     grown = sum(run["server_rss_after_kib"] - run["server_rss_before_kib"] for run in runs)
     total["server_rss_bytes_per_conn"] = round(grown * 1024 / max(1, total["open_after_hold"]))
-    total["sockets_at_once"] = max(run["sockets_in_use"] for run in runs)
+    total["sockets_in_use"] = max(run["sockets_in_use"] for run in runs)
     return total
 
 

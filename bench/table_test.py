@@ -93,10 +93,10 @@ class Tables(unittest.TestCase):
 
 class Commands(unittest.TestCase):
     def test_several_processes_become_one_row(self):
-        run = {"asked": 10, "open": 10, "failed": 0, "open_after_hold": 10, "open_per_s": 5,
+        run = {"asked": 10, "open": 10, "failed": 0, "open_after_hold": 10,
                "server_rss_before_kib": 100, "server_rss_after_kib": 110, "sockets_in_use": 40}
         total = table.summed("hubbub", [json.dumps(run), json.dumps({**run, "sockets_in_use": 44}), "\n"])
-        self.assertEqual((total["processes"], total["open_after_hold"], total["sockets_at_once"]), (2, 20, 44))
+        self.assertEqual((total["processes"], total["open_after_hold"], total["sockets_in_use"]), (2, 20, 44))
         self.assertEqual(total["server_rss_bytes_per_conn"], 1024)
 
     def test_numbers_are_short(self):
