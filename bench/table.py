@@ -126,7 +126,7 @@ def ratio(ours, theirs, key):
     if key is None or key.endswith("_pct") and key != "server_cpu_pct":
         return ""
     ours, theirs = (median(runs, key) for runs in (ours, theirs))
-    return f"{ours / theirs:.2f}×" if ours and theirs else ""
+    return f"{ours / theirs:.2f}×" if ours and theirs and ours > 0 and theirs > 0 else ""
 
 
 def group_table(rows, columns, baselines, spread_key):

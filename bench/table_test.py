@@ -64,6 +64,11 @@ class Tables(unittest.TestCase):
             self.assertEqual(ratio[head.index("CPU s/M")], expected)
             self.assertEqual(ratio[head.index("missing/dup/out of order")], "")
 
+    def test_there_is_no_ratio_of_what_was_not_measured_or_shrank(self):
+        for ours, theirs in (({"x": 1}, {}), ({"x": -1}, {"x": 2}), ({"x": 1}, {"x": 0})):
+            self.assertEqual(table.ratio([ours], [theirs], "x"), "")
+        self.assertEqual(table.ratio([{"x": 1}], [{"x": 2}], None), "")
+
     def test_every_row_has_the_columns_of_its_head(self):
         runs = [fan("hubbub", 1), fan("rawbatch", 2), {"run": "fan1k-16", "name": "bun", "error": "x"}]
         lines = [cells(line) for line in table.tables(rows(*runs)) if line.startswith("|")]
