@@ -54,6 +54,19 @@ impl Client {
         error["payload"]["reason"].clone()
     }
 
+    /// Sends a `ping` and waits for its `pong` behind publications.
+    fn expect_silence_or_publications(&mut self) {
+        self.send(&json!({"type": "ping"}));
+        loop {
+            let value = self.receive();
+            match value["type"].as_str().unwrap() {
+                "pong" => return,
+                "publication" | "lag" => {}
+                other => panic!("{other}"),
+            }
+        }
+    }
+
     /// The next message is a publication with this offset; answers with its data.
     fn expect_publication(&mut self, offset: u64) -> Value {
         let mut value = self.expect("publication");
@@ -524,4 +537,83 @@ fn channels_count_in_the_rate_and_the_window() {
     client.publish("open:a", &json!(1));
     client.expect("error");
     client.expect_close(CloseCode::RateLimited);
+}
+
+/// Sessions in both shards, with the second one's thread held up.
+fn held() -> (Stage, Client, Client) {
+    let stage = stage(2);
+    let (client, conn) = stage.session("alice");
+    let (mut other, there) = stage.session("bob");
+    assert_ne!(conn.shard, there.shard);
+    other.ask("subscribe", "s", &json!({"channel": "open:warm"}));
+    other.expect("ack");
+    other.send(&json!({"type": "refresh", "payload": {"token": "hold"}}));
+    stage.script.wait_until_held();
+    (stage, client, other)
+}
+
+#[test]
+fn a_home_that_is_behind_refuses_publications() {
+    let (stage, mut client, _other) = held();
+    let data = "x".repeat(60_000);
+    for n in 0..60 {
+        let payload = json!({"channel": format!("open:{n}"), "data": &data});
+        client.ask("publish", &n.to_string(), &payload);
+    }
+    client.send(&json!({"type": "ping"}));
+    // What has its home here is answered at once; then the pong says that the rest is on its way.
+    let (mut acks, mut refused, mut ids) = (0, 0, std::collections::BTreeSet::new());
+    let mut count = |value: &Value| {
+        match value["type"].as_str().unwrap() {
+            "ack" => acks += 1,
+            "error" => {
+                assert_eq!(value["payload"]["reason"], "overloaded");
+                refused += 1;
+            }
+            _ => return 0,
+        }
+        assert!(ids.insert(value["id"].as_str().unwrap().to_owned()), "one answer for each");
+        ids.len()
+    };
+    loop {
+        let value = client.receive();
+        count(&value);
+        if value["type"] == "pong" {
+            break;
+        }
+    }
+    stage.script.let_go();
+    while count(&client.receive()) < 60 {}
+    client.expect_silence();
+    assert!(refused > 0 && acks > 0, "{refused} {acks}");
+    let stats = stage.hub.stats();
+    assert_eq!((stats.refused_inbox, stats.sequenced), (refused, acks));
+}
+
+#[test]
+fn subscribers_of_a_shard_that_is_behind_are_told() {
+    let stage = stage(2);
+    let (mut publisher, conn) = stage.session("alice");
+    let (mut subscriber, there) = stage.session("bob");
+    assert_ne!(conn.shard, there.shard);
+    let names: Vec<String> = (0..20).map(|n| format!("open:{n}")).collect();
+    for name in &names {
+        subscriber.subscribe(name);
+    }
+    subscriber.send(&json!({"type": "refresh", "payload": {"token": "hold"}}));
+    stage.script.wait_until_held();
+    let data = "x".repeat(60_000);
+    for round in 0..4 {
+        for name in &names {
+            publisher.publish(name, &json!([round, &data]));
+        }
+    }
+    publisher.send(&json!({"type": "ping"}));
+    publisher.expect("pong");
+    stage.script.let_go();
+    while subscriber.receive()["type"] != "lag" {}
+    // Whatever was lost, everything that comes after it is there in the end.
+    let stats = stage.wait_for("told", |stats| stats.lags > 0);
+    assert!(stats.dropped_inbox_channels > 0, "{stats:?}");
+    subscriber.expect_silence_or_publications();
 }

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod bad_input;
+mod channels;
 mod cli;
 mod crash;
 mod durability;

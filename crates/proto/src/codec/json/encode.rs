@@ -4,7 +4,8 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use crate::event::{Ack, Publication};
+use crate::command::Data;
+use crate::event::{Ack, Publication, SignalEvent};
 use crate::{Command, CommandId, Event, Reason, Refusal, Timestamp, UserId};
 
 /// Appends a server event; see [`crate::codec::Codec::encode_event`].
@@ -25,7 +26,7 @@ pub(in super::super) fn encode_event(event: &Event, now: Timestamp, out: &mut Ve
         Event::Lag(payload) => json(payload, out),
         Event::TokenExpiring(payload) => json(payload, out),
         Event::Publication(publication) => write_publication(publication, out),
-        Event::Signal(signal) => write_signal(&signal.from, signal.data.get(), out),
+        Event::Signal(signal) => write_signal(signal, out),
         Event::Bye(payload) => json(payload, out),
         Event::Error(refusal) => json(&Failure::from(refusal), out),
     }
@@ -43,6 +44,7 @@ pub(in super::super) fn encode_reply(
     write_id(id, out);
     begin_payload(now, out);
     match outcome {
+        Ok(Ack::Done) => out.extend_from_slice(b"{}"),
         Ok(ack) => json(ack, out),
         Err(refusal) => json(&Failure::from(refusal), out),
     }
@@ -88,21 +90,39 @@ pub(in super::super) fn encode_command(
 /// The payload of `publication`, without the detour over serde: it is written for each one.
 /// Channels and user ids need no escapes.
 fn write_publication(publication: &Publication, out: &mut Vec<u8>) {
-    let Publication { channel, offset, from, data } = publication;
-    write(
-        out,
-        format_args!(
-            "{{\"channel\":\"{channel}\",\"offset\":{offset},\"from\":\"{from}\",\"data\":"
-        ),
-    );
+    out.extend_from_slice(b"{\"channel\":\"");
+    out.extend_from_slice(publication.channel.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"offset\":");
+    decimal(publication.offset, out);
+    out.extend_from_slice(b",\"from\":\"");
+    write_passed_on(&publication.from, &publication.data, out);
+}
+
+fn write_signal(signal: &SignalEvent, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"from\":\"");
+    write_passed_on(&signal.from, &signal.data, out);
+}
+
+fn write_passed_on(from: &UserId, data: &Data, out: &mut Vec<u8>) {
+    out.extend_from_slice(from.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"data\":");
     out.extend_from_slice(data.get().as_bytes());
     out.push(b'}');
 }
 
-fn write_signal(from: &UserId, data: &str, out: &mut Vec<u8>) {
-    write(out, format_args!("{{\"from\":\"{from}\",\"data\":"));
-    out.extend_from_slice(data.as_bytes());
-    out.push(b'}');
+/// Appends a number; several times faster than by way of `fmt`.
+fn decimal(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 /// The payload of `error`.
@@ -137,13 +157,23 @@ fn open(type_name: &str, out: &mut Vec<u8>) {
 
 fn write_id(id: Option<&CommandId>, out: &mut Vec<u8>) {
     if let Some(id) = id {
-        out.extend_from_slice(b",\"id\":");
-        json(id, out);
+        let text = id.as_str();
+        if text.bytes().any(|b| matches!(b, b'"' | b'\\')) {
+            out.extend_from_slice(b",\"id\":");
+            json(id, out);
+        } else {
+            // It is printable ASCII, so nothing else needs an escape.
+            out.extend_from_slice(b",\"id\":\"");
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'"');
+        }
     }
 }
 
 fn begin_payload(now: Timestamp, out: &mut Vec<u8>) {
-    write(out, format_args!(",\"timestamp\":{},\"payload\":", now.0));
+    out.extend_from_slice(b",\"timestamp\":");
+    decimal(now.0, out);
+    out.extend_from_slice(b",\"payload\":");
 }
 
 /// Writing to memory cannot fail, so there is no error to report.
