@@ -21,6 +21,9 @@ use crate::slab::At;
 
 /// Bytes that a reply takes, for most of them.
 const REPLY_LEN_HINT: usize = 240;
+/// Bytes that an ack takes that says nothing: a hint that is right about the length of the frame's
+/// header saves moving the payload.
+const DONE_LEN_HINT: usize = 100;
 
 impl Desk {
     /// Sends an event that is never dropped.
@@ -47,7 +50,7 @@ impl Desk {
         let now = self.now;
         self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_own(
             opcode(codec),
-            REPLY_LEN_HINT,
+            if matches!(outcome, Ok(Ack::Done)) { DONE_LEN_HINT } else { REPLY_LEN_HINT },
             |out| codec.encode_reply(id, outcome, now, out),
         );
         self.sent(at, connection);
