@@ -38,7 +38,7 @@ const ACCEPTS_PER_TURN: usize = 32;
 /// Connections that are not let in and whose request is waited for, at a time.
 const TURNED_AWAY_MAX: usize = 64;
 /// How long somebody waits who comes when all places are taken.
-const RETURN_WHEN_FULL: Duration = Duration::from_secs(5);
+pub(crate) const RETURN_WHEN_FULL: Duration = Duration::from_secs(5);
 /// Bytes of a request's head, and of everything HTTP buffers for one connection.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 
@@ -69,6 +69,12 @@ pub struct AcceptStats {
     pub crowded: AtomicU64,
     /// Connections that were closed because no request came in time.
     pub late: AtomicU64,
+    /// Connections that spoke HTTP/2.
+    pub http2: AtomicU64,
+    /// WebSockets over HTTP/2; they are among those handed over.
+    pub http2_sockets: AtomicU64,
+    /// WebSockets above [`AcceptLimits::http2_sockets_max`], at a time or per second.
+    pub http2_refused: AtomicU64,
     /// How often accepting paused because there was no descriptor left.
     pub pauses: AtomicU64,
 }
@@ -84,6 +90,8 @@ pub struct AcceptLimits {
     pub opens_per_second_max: u32,
     /// Connections that speak HTTP, or have said nothing yet, at a time.
     pub handshakes_max: u32,
+    /// WebSockets on one HTTP/2 connection; it may open four times as many per second.
+    pub http2_sockets_max: u32,
     /// From accept to the end of the headers, TLS included, and from one request to the next.
     pub headers_timeout: Duration,
 }
@@ -125,6 +133,8 @@ pub(crate) enum First {
     Upgrade(Upgrade, usize),
     /// For the HTTP library.
     Http,
+    /// For the library too, version 2.
+    Http2,
 }
 
 impl Acceptor {
@@ -174,7 +184,8 @@ impl Acceptor {
                 Some(upgrade) => First::Upgrade(upgrade, len),
                 None => First::Http,
             },
-            Head::Partial | Head::Http2 | Head::Other => First::Http,
+            Head::Http2 => First::Http2,
+            Head::Partial | Head::Other => First::Http,
         }
     }
 
@@ -276,7 +287,7 @@ impl Door {
             First::Upgrade(upgrade, head) => {
                 self.acceptor.hand_over(stream.into(), &bytes[head..], upgrade, peer, permit);
             }
-            First::Waits | First::Http => match self.handshakes.take() {
+            First::Waits | First::Http | First::Http2 => match self.handshakes.take() {
                 Some(handshake) => {
                     let read = bytes.to_vec();
                     self.spawn(stream, peer, Place::Within { permit, handshake }, read);
@@ -336,7 +347,7 @@ impl Door {
         match self.turned_away.take().filter(|_| may_be_a_probe) {
             Some(permit) => {
                 let read = bytes.to_vec();
-                let place = Place::Above { rejection, _permit: permit };
+                let place = Place::Above { rejection, permit };
                 self.spawn(stream, peer, place, read);
             }
             None => self.send_off(stream, &rejection),

@@ -35,8 +35,9 @@ impl Pace {
         if self.per_second == 0 {
             return Ok(());
         }
-        let even = self.even.max(now.saturating_sub(Duration::from_secs(1)));
-        if even >= now {
+        // A second later, so that there is a second's worth at the beginning of time too.
+        let even = self.even.max(now);
+        if even >= now + Duration::from_secs(1) {
             return Err(self.put_off(now));
         }
         self.even = even + Duration::from_secs(1) / self.per_second;
@@ -65,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_second_s_worth_at_once_and_then_the_rate() {
-        let start = Duration::from_secs(100);
+        let start = Duration::from_millis(1);
         let mut pace = Pace::new(1000);
         assert_eq!(admitted(&mut pace, 5000, start), 1000);
         assert_eq!(admitted(&mut pace, 5000, start), 0);

@@ -32,8 +32,8 @@ pub struct HandshakePolicy {
 
 /// A handshake that succeeds.
 pub(crate) struct Upgrade {
-    /// `Sec-WebSocket-Accept`
-    pub(crate) accept: String,
+    /// `Sec-WebSocket-Accept`; none over HTTP/2 (RFC 8441 §5).
+    pub(crate) accept: Option<String>,
     /// `Sec-WebSocket-Protocol`
     pub(crate) subprotocol: Option<String>,
     /// What the data plane is to do with the socket.
@@ -41,12 +41,12 @@ pub(crate) struct Upgrade {
 }
 
 impl Upgrade {
-    /// The header fields of the 101.
+    /// The header fields of the answer.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (HeaderName, &str)> {
         [
-            (CONNECTION, Some("upgrade")),
-            (UPGRADE, Some("websocket")),
-            (SEC_WEBSOCKET_ACCEPT, Some(self.accept.as_str())),
+            (CONNECTION, self.accept.as_ref().map(|_| "upgrade")),
+            (UPGRADE, self.accept.as_ref().map(|_| "websocket")),
+            (SEC_WEBSOCKET_ACCEPT, self.accept.as_deref()),
             (SEC_WEBSOCKET_PROTOCOL, self.subprotocol.as_deref()),
         ]
         .into_iter()
@@ -110,19 +110,26 @@ pub(crate) fn decide_echo(
     Ok(Upgrade { accept, subprotocol: None, kind })
 }
 
-/// Checks the request against RFC 6455 §4.2.1 and answers the key.
-fn accept(request: &Parts) -> Result<String, Rejection> {
+/// Checks the request against RFC 6455 §4.2.1 and answers the key; over HTTP/2 there is none
+/// (RFC 8441 §5), and that it asks for a WebSocket is what brought it here.
+fn accept(request: &Parts) -> Result<Option<String>, Rejection> {
     let headers = &request.headers;
-    if request.method != Method::GET {
-        return Err(Rejection::method("GET"));
-    }
-    if request.version != Version::HTTP_11 {
-        return Err(Rejection::bad_request("A WebSocket handshake needs HTTP/1.1."));
-    }
-    if !has_token(headers, &UPGRADE, "websocket") || !has_token(headers, &CONNECTION, "upgrade") {
-        return Err(Rejection::bad_request(
-            "This is the address of a WebSocket: send `Connection: Upgrade` and `Upgrade: websocket`.",
-        ));
+    let over_http2 = request.version == Version::HTTP_2 && request.method == Method::CONNECT;
+    if !over_http2 {
+        if request.method != Method::GET {
+            return Err(Rejection::method("GET"));
+        }
+        if request.version != Version::HTTP_11 {
+            return Err(Rejection::bad_request(
+                "A WebSocket handshake needs HTTP/1.1, or CONNECT over HTTP/2.",
+            ));
+        }
+        if !has_token(headers, &UPGRADE, "websocket") || !has_token(headers, &CONNECTION, "upgrade")
+        {
+            return Err(Rejection::bad_request(
+                "This is the address of a WebSocket: send `Connection: Upgrade` and `Upgrade: websocket`.",
+            ));
+        }
     }
     if only(headers, &SEC_WEBSOCKET_VERSION) != Some("13") {
         return Err(Rejection::new(
@@ -132,9 +139,15 @@ fn accept(request: &Parts) -> Result<String, Rejection> {
         )
         .with(SEC_WEBSOCKET_VERSION, "13"));
     }
-    only(headers, &SEC_WEBSOCKET_KEY).and_then(|key| accept_key(key).ok()).ok_or_else(|| {
-        Rejection::bad_request("Sec-WebSocket-Key must be there once, the base64 of 16 bytes.")
-    })
+    if over_http2 {
+        return Ok(None);
+    }
+    match only(headers, &SEC_WEBSOCKET_KEY).map(accept_key) {
+        Some(Ok(accept)) => Ok(Some(accept)),
+        _ => Err(Rejection::bad_request(
+            "Sec-WebSocket-Key must be there once, the base64 of 16 bytes.",
+        )),
+    }
 }
 
 /// Which codec, and what `Sec-WebSocket-Protocol` says about it.

@@ -3,6 +3,7 @@
 //!
 //! - [`accept`]: the accept loop, who is let in, the hand-over; `speaking`: connections that take
 //!   longer, or want something else than a WebSocket.
+//! - `http2`, `bridge`: HTTP/2, and WebSockets over it.
 //! - [`certificate`], [`secured`]: TLS, until the hand-over; `io`: with it or without.
 //! - [`routes`]: what is served at which address; [`dev`]: signing in for development.
 //! - [`handshake`]: what a WebSocket handshake gets, and the five ways to bring a token.
@@ -13,6 +14,7 @@
 
 pub mod accept;
 mod admission;
+mod bridge;
 pub mod certificate;
 mod credentials;
 pub mod descriptors;
@@ -21,6 +23,7 @@ pub mod dev;
 pub mod fuzz;
 pub mod handshake;
 mod head;
+mod http2;
 mod io;
 mod leaving;
 mod origin;

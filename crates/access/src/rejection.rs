@@ -115,6 +115,16 @@ impl Rejection {
         .after(retry_after)
     }
 
+    /// 429 for one WebSocket too many on a connection.
+    #[must_use]
+    pub(crate) fn sockets() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_sockets",
+            "This connection has as many WebSockets as it may; open another connection.",
+        )
+    }
+
     /// The same, to be tried again after a while.
     fn after(self, retry_after: Duration) -> Self {
         let seconds = retry_after.as_millis().div_ceil(1000);

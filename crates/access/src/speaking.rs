@@ -35,7 +35,7 @@ use crate::rewind::Rewind;
 /// How long one connection may go on speaking HTTP; then it ends after the answer under way.
 const HTTP_LIFETIME: Duration = Duration::from_secs(60);
 /// How long the answer under way may take after that.
-const HTTP_GRACE: Duration = Duration::from_secs(5);
+pub(crate) const HTTP_GRACE: Duration = Duration::from_secs(5);
 /// How long a connection that was answered may take to close.
 const LINGER: Duration = Duration::from_secs(1);
 /// How much it may send meanwhile, in bytes.
@@ -72,7 +72,7 @@ pub(crate) enum Place {
         handshake: Permit,
     },
     /// One to be told that there is none.
-    Above { rejection: Rejection, _permit: Permit },
+    Above { rejection: Rejection, permit: Permit },
 }
 
 impl Place {
@@ -108,6 +108,11 @@ impl Acceptor {
                 drop(handshake);
                 let rest = [&read[head..], &not_seen].concat();
                 self.hand_over(socket, &rest, upgrade, peer, permit);
+            }
+            (Ok(First::Http2), place) => {
+                if stream.prepare().await.is_ok() {
+                    self.serve_http2(stream, read.into(), peer, place, stop).await;
+                }
             }
             (Ok(_), place) => self.serve(stream, read.into(), peer, place, stop).await,
         }
@@ -251,7 +256,7 @@ fn poll_read_some(
     Poll::Ready(Ok(buffer.filled().len()))
 }
 
-fn is_about_health(path: &str) -> bool {
+pub(crate) fn is_about_health(path: &str) -> bool {
     matches!(path, "/livez" | "/readyz")
 }
 

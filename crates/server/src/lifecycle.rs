@@ -25,7 +25,7 @@ const RETRY_AFTER_MS: u64 = 1_000;
 const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What is spoken over TLS, the best first (ALPN).
-const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
 
 const DEV_WARNING: &str = "\
 ************************************************************************
@@ -115,6 +115,7 @@ fn start(
         limits: AcceptLimits {
             opens_per_second_max: config.server.opens_per_second_max,
             handshakes_max: config.server.handshakes_max,
+            http2_sockets_max: config.server.http2_sockets_max,
             headers_timeout: Duration::from_millis(config.server.headers_timeout_ms.into()),
         },
         stats: stats.clone(),

@@ -9,7 +9,12 @@ use crate::face::{Client, Face, HANDSHAKE};
 const LONG: Duration = Duration::from_secs(60);
 
 fn limits(opens_per_second_max: u32, handshakes_max: u32) -> AcceptLimits {
-    AcceptLimits { opens_per_second_max, handshakes_max, headers_timeout: LONG }
+    AcceptLimits {
+        opens_per_second_max,
+        handshakes_max,
+        http2_sockets_max: 3,
+        headers_timeout: LONG,
+    }
 }
 
 fn assert_refused(client: &mut Client) {
@@ -65,11 +70,7 @@ fn those_that_say_nothing_take_places_and_no_more() {
 #[test]
 fn five_hundred_that_say_nothing_are_gone_in_time() {
     let timeout = Duration::from_millis(300);
-    let face = Face::with(
-        1000,
-        AcceptLimits { opens_per_second_max: 0, handshakes_max: 1000, headers_timeout: timeout },
-        None,
-    );
+    let face = Face::with(1000, AcceptLimits { headers_timeout: timeout, ..limits(0, 1000) }, None);
     let began = std::time::Instant::now();
     let mut silent: Vec<Client> = (0..250).map(|_| face.connect()).collect();
     let mut slow: Vec<Client> = (0..250).map(|_| face.connect()).collect();

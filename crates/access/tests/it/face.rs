@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hubbub_access::{
-    AcceptLimits, AcceptStats, Acceptor, Access, Asset, DataPlane, HandshakePolicy, Permits,
-    Secret, Security, TokenPolicy, Verifier, bind,
+    AcceptLimits, AcceptStats, Acceptor, Access, Asset, DataPlane, EchoLimits, HandshakePolicy,
+    Permits, Secret, Security, TokenPolicy, Verifier, bind,
 };
 use hubbub_hub::tls::Tls;
 use hubbub_hub::{Opening, Socket};
@@ -20,6 +20,11 @@ use tokio::task::JoinHandle;
 pub(crate) const HANDSHAKE: &str = "GET /ws HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\n\
      Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// What tokens are signed with.
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// The time by which they are checked, in seconds.
+pub(crate) const NOW_S: u64 = 1_700_000_000;
 
 /// A socket as the data plane got it.
 pub(crate) struct Adopted {
@@ -81,8 +86,12 @@ impl Face {
         headers_timeout: Duration,
         security: Option<Security>,
     ) -> Self {
-        let limits =
-            AcceptLimits { opens_per_second_max: 0, handshakes_max: 1000, headers_timeout };
+        let limits = AcceptLimits {
+            opens_per_second_max: 0,
+            handshakes_max: 1000,
+            http2_sockets_max: 3,
+            headers_timeout,
+        };
         Self::with(connections_max, limits, security)
     }
 
@@ -91,24 +100,36 @@ impl Face {
         limits: AcceptLimits,
         security: Option<Security>,
     ) -> Self {
-        let secret = Secret::from_text("0123456789abcdef0123456789abcdef");
+        let (sender, adopted) = mpsc::channel();
+        let keeper = Arc::new(Keeper(sender));
+        Self { adopted, ..Self::before(keeper, connections_max, limits, security) }
+    }
+
+    /// In front of another data plane; nothing comes out of `adopted`.
+    pub(crate) fn before(
+        data_plane: Arc<dyn DataPlane>,
+        connections_max: usize,
+        limits: AcceptLimits,
+        security: Option<Security>,
+    ) -> Self {
+        let secret = Secret::from_text(SECRET);
         let policy = TokenPolicy { algorithms: vec!["HS256".into()], ..TokenPolicy::default() };
         let access = Access {
             verifier: Arc::new(Verifier::new(&secret, policy).unwrap()),
-            clock: Arc::new(|| hubbub_proto::Timestamp(1_700_000_000_000)),
+            clock: Arc::new(|| hubbub_proto::Timestamp(NOW_S * 1000)),
             policy: HandshakePolicy::default(),
-            echo: None,
+            echo: Some(EchoLimits { message_bytes_max: 1 << 20, fragments_max: 10 }),
             dev: None,
             asset,
             ready: Box::new(|| Ok(())),
             version: "1",
         };
-        let (sender, adopted) = mpsc::channel();
+        let (_, adopted) = mpsc::channel();
         let permits = Permits::new(connections_max);
         let stats = Arc::new(AcceptStats::default());
         let acceptor = Acceptor {
             access: Arc::new(access),
-            data_plane: Arc::new(Keeper(sender)),
+            data_plane,
             permits: permits.clone(),
             security,
             limits,

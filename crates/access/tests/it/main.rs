@@ -7,4 +7,5 @@ mod admitting;
 mod both_ways;
 mod exhaustion;
 mod face;
+mod http2;
 mod tls;

@@ -47,6 +47,9 @@ sections! {
         /// Most connections at a time that have said nothing yet or still speak HTTP; one more is
         /// told 503 and when to come back.
         handshakes_max: u32 = 16_384, Range(16, 1 << 20);
+        /// Most WebSockets on one HTTP/2 connection; one more is told 429. It may open four times as
+        /// many per second.
+        http2_sockets_max: u32 = 16, Range(1, 256);
         /// Milliseconds from accepting a connection to the end of its request's headers, and from
         /// one request to the next.
         headers_timeout_ms: u32 = 10_000, Range(100, 600_000);
