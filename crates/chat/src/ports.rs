@@ -16,6 +16,7 @@ use crate::model::{
     Conversation, ConversationKey, Entry, Membership, NewEntry, Profile, Recorded, Rev, User,
     UserKey,
 };
+use crate::stats::Times;
 
 /// Why the store did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,17 @@ pub enum StoreError {
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
+/// How long the store's work with its disk took since the start.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct StoreTimes {
+    /// Commits, each with its sync.
+    pub commits: Times,
+    /// Copying the log back into the database beside the writer.
+    pub checkpoints: Times,
+    /// The last part of that, for which the writer waits.
+    pub checkpoint_ends: Times,
+}
+
 /// A store, shared by all threads; each thread takes a handle of its own.
 pub trait Store: Send + Sync {
     /// The name of this store's history; a restore changes it.
@@ -66,6 +78,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the store cannot be opened.
     fn reader(&self) -> Result<Box<dyn Reader>>;
+    /// How long its disk took so far; a store without one has nothing to tell.
+    fn times(&self) -> StoreTimes {
+        StoreTimes::default()
+    }
 }
 
 /// Users, by name.
@@ -245,7 +261,7 @@ pub trait Writer: Users + Conversations + Messages + Send {
     ) -> Result<()>;
 
     /// Writes an entry, unless the sender has used the client id: then nothing is written and the
-    /// answer says where the first one went.
+    /// answer says where the first one went. Its seq must be above those of the log's other entries.
     fn append(&mut self, entry: &NewEntry<'_>) -> Result<Appended>;
 }
 

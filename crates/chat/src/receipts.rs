@@ -4,21 +4,30 @@
 //! always with the newest cursors. Bounded: above [`HELD_MAX`] members at once, a receipt is dropped
 //! (it is volatile; the cursors themselves are not).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use hubbub_proto::event::Receipt;
 use hubbub_proto::route::{DeliveryClass, Publication, Topic};
 use hubbub_proto::{ConversationId, Effect, Event, Timestamp, UserId};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use crate::model::{ConversationKey, UserKey};
 use crate::plan::cursor::Cursors;
 
 /// Most members whose interval runs at once.
 const HELD_MAX: usize = 65_536;
 
+/// Receipts told at once when intervals end together, at most: each is a frame for two users, and
+/// what is acked meanwhile waits behind them. Where more than [`GROUP_PART`] times as many are held,
+/// that part of them goes.
+const GROUP_MAX: usize = 64;
+const GROUP_PART: usize = 16;
+
 /// A cursor moved, and who is to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Moved {
+    pub(crate) place: Key,
     pub(crate) conversation: ConversationId,
     pub(crate) user: UserId,
     pub(crate) cursors: Cursors,
@@ -41,7 +50,7 @@ impl Moved {
     }
 }
 
-type Key = (ConversationId, UserId);
+pub(crate) type Key = (ConversationKey, UserKey);
 
 /// A member whose interval runs.
 #[derive(Debug)]
@@ -56,19 +65,19 @@ struct Held {
 pub(crate) struct Receipts {
     interval_ms: u64,
     /// Whose interval runs, and what is to be told at its end.
-    held: HashMap<Key, Held>,
+    held: FxHashMap<Key, Held>,
     /// When the intervals end; ascending, because they are all of one length.
     ends: VecDeque<(Timestamp, Key)>,
 }
 
 impl Receipts {
     pub(crate) fn new(interval_ms: u64) -> Self {
-        Self { interval_ms, held: HashMap::default(), ends: VecDeque::new() }
+        Self { interval_ms, held: FxHashMap::default(), ends: VecDeque::new() }
     }
 
     /// Takes note of a move; the effect is what to tell at once.
     pub(crate) fn note(&mut self, moved: Moved, now: Timestamp) -> Option<Effect> {
-        let key = (moved.conversation.clone(), moved.user.clone());
+        let key = moved.place;
         if let Some(held) = self.held.get_mut(&key) {
             let known = held.next.as_ref().map_or(held.told, |next| next.cursors);
             let cursors = moved.cursors.furthest(known);
@@ -85,13 +94,14 @@ impl Receipts {
     }
 
     fn begin(&mut self, key: Key, told: Cursors, now: Timestamp) {
-        self.ends.push_back((now.plus_ms(self.interval_ms), key.clone()));
+        self.ends.push_back((now.plus_ms(self.interval_ms), key));
         self.held.insert(key, Held { told, next: None });
     }
 
-    /// Appends what is to be told now.
+    /// Appends what is to be told now; of very many, a group.
     pub(crate) fn take_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        while self.ends.front().is_some_and(|(end, _)| *end <= now) {
+        let full = effects.len() + GROUP_MAX.max(self.held.len() / GROUP_PART);
+        while effects.len() < full && self.ends.front().is_some_and(|(end, _)| *end <= now) {
             let Some((_, key)) = self.ends.pop_front() else { return };
             if let Some(moved) = self.held.remove(&key).and_then(|held| held.next) {
                 self.begin(key, moved.cursors, now);
@@ -111,7 +121,9 @@ mod tests {
     use super::*;
 
     fn moved(user: &str, seq: u64) -> Moved {
+        let number = user.bytes().fold(0, |number, byte| number * 131 + i64::from(byte));
         Moved {
+            place: (ConversationKey(1), UserKey(number)),
             conversation: ConversationId::new("direct:alice:bob").unwrap(),
             user: UserId::new(user).unwrap(),
             cursors: Cursors { received: seq, read: 0 },
@@ -166,6 +178,24 @@ mod tests {
             panic!("no receipt: {effects:?}");
         };
         assert_eq!((receipt.received_seq, receipt.read_seq), (6, 6));
+    }
+
+    #[test]
+    fn intervals_that_end_together_are_told_in_groups() {
+        let mut receipts = Receipts::new(1_000);
+        let all = 2 * GROUP_MAX + 1;
+        for seq in [1, 2] {
+            for n in 0..all {
+                receipts.note(moved(&format!("u{n}"), seq), Timestamp(0));
+            }
+        }
+        let mut groups = Vec::new();
+        while receipts.next_due() == Some(Timestamp(1_000)) {
+            let mut effects = Vec::new();
+            receipts.take_due(Timestamp(1_000), &mut effects);
+            groups.push(effects.len());
+        }
+        assert_eq!(groups, [GROUP_MAX, GROUP_MAX, 1]);
     }
 
     #[test]

@@ -17,6 +17,10 @@ use crate::model::{ConversationKey, UserKey};
 /// in groups; together below a second.
 const WAIT_MS: u64 = 700;
 const AHEAD_MS: u64 = 200;
+/// Cursors of one group, at most: every message that waits for the same commit waits for them too.
+/// Where more than [`GROUP_PART`] times as many wait, that part of them goes.
+const GROUP_MAX: usize = 128;
+const GROUP_PART: usize = 8;
 /// Most cursors that wait.
 pub(crate) const PENDING_MAX: usize = 65_536;
 
@@ -105,7 +109,8 @@ impl SoftCursors {
             return 0;
         }
         let horizon = now.plus_ms(AHEAD_MS);
-        self.order.partition_point(|(due, _)| *due <= horizon)
+        let due = self.order.partition_point(|(due, _)| *due <= horizon);
+        due.min(GROUP_MAX.max(self.order.len() / GROUP_PART))
     }
 
     /// The oldest `count`.
@@ -162,6 +167,26 @@ mod tests {
         soft.take_back();
         assert_eq!((soft.received(key(1)), soft.received(key(2))), (5, 0));
         assert_eq!(soft.due(Timestamp(0), true), 1);
+    }
+
+    #[test]
+    fn many_go_in_groups() {
+        let mut soft = SoftCursors::default();
+        for n in 0..3 * GROUP_MAX as i64 {
+            soft.advance(key(n), &conversation(), 1, Timestamp(0));
+        }
+        let mut groups = Vec::new();
+        while soft.next_due().is_some() {
+            groups.push(soft.due(Timestamp(WAIT_MS), false));
+            soft.settle(groups[groups.len() - 1]);
+        }
+        assert_eq!(groups, [GROUP_MAX; 3]);
+        let many = (GROUP_PART + 2) * GROUP_MAX;
+        for n in 0..many as i64 {
+            soft.advance(key(n), &conversation(), 1, Timestamp(0));
+        }
+        assert_eq!(soft.due(Timestamp(WAIT_MS), false), many / GROUP_PART);
+        assert_eq!(soft.due(Timestamp(WAIT_MS), true), many);
     }
 
     #[test]

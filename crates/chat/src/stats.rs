@@ -1,11 +1,52 @@
 //! What the services count. Plain counters; whoever exports them reads them as often as they like.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use hubbub_proto::Reason;
 
+use crate::ports::StoreTimes;
+
 /// Bounds of [`Snapshot::batch_sizes`]: a batch is counted in the first one that is not smaller.
 pub const BATCH_BOUNDS: [usize; 7] = [1, 4, 16, 64, 256, 1_024, 4_096];
+
+/// Upper bounds of [`Times::counts`] in microseconds; what took longer is counted behind the last.
+pub const TIME_BOUNDS_US: [u64; 9] = [125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 64_000];
+
+/// How often something took how long.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Times {
+    /// Counted in the first of [`TIME_BOUNDS_US`] that is not smaller, or behind all of them.
+    pub counts: [u64; TIME_BOUNDS_US.len() + 1],
+    /// Microseconds of all of them together.
+    pub total_us: u64,
+}
+
+/// [`Times`] that several threads move and read.
+#[derive(Debug, Default)]
+pub struct Timer {
+    counts: [AtomicU64; TIME_BOUNDS_US.len() + 1],
+    total_us: AtomicU64,
+}
+
+impl Timer {
+    /// Something took this long.
+    pub fn note(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = TIME_BOUNDS_US.partition_point(|bound| *bound < us);
+        self.counts[bucket].fetch_add(1, Relaxed);
+        self.total_us.fetch_add(us, Relaxed);
+    }
+
+    /// What was noted so far.
+    #[must_use]
+    pub fn read(&self) -> Times {
+        Times {
+            counts: std::array::from_fn(|i| self.counts[i].load(Relaxed)),
+            total_us: self.total_us.load(Relaxed),
+        }
+    }
+}
 
 /// Counters since the start, shared by the writer, the readers and whoever looks.
 #[derive(Debug)]
@@ -54,6 +95,8 @@ pub struct Snapshot {
     pub batch_sizes: [u64; BATCH_BOUNDS.len()],
     /// Refusals that happened, by reason.
     pub refusals: Vec<(Reason, u64)>,
+    /// What the store's disk took.
+    pub store: StoreTimes,
     /// Requests that wait for the writer or a reader.
     pub queued: usize,
     /// Their bytes.
@@ -96,7 +139,7 @@ impl Stats {
         }
     }
 
-    /// Reads all of them; `queued` is filled in by who knows the queue.
+    /// Reads all of them; `queued` and `store` are filled in by who knows the queue and the store.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let refusals = Reason::ALL.iter().zip(&self.refusals);
@@ -112,6 +155,7 @@ impl Stats {
                 .map(|(reason, count)| (*reason, count.load(Relaxed)))
                 .filter(|(_, count)| *count > 0)
                 .collect(),
+            store: StoreTimes::default(),
             queued: 0,
             queued_bytes: 0,
         }
@@ -121,6 +165,17 @@ impl Stats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_counted_up_to_their_bounds() {
+        let timer = Timer::default();
+        for us in [0, 125, 126, 64_000, 64_001, 1_000_000] {
+            timer.note(Duration::from_micros(us));
+        }
+        let times = timer.read();
+        assert_eq!(times.counts, [2, 1, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(times.total_us, 1_128_252);
+    }
 
     #[test]
     fn batches_and_refusals_are_counted_where_they_belong() {

@@ -1,10 +1,11 @@
 //! What a row costs: appends 128-byte messages to 1,000 conversations and prints the CPU time of
-//! the process per row, for several sizes of a commit.
+//! the process per row, for several sizes of a commit, and how long commits and checkpoints took.
 //!
 //! `cargo run --release -p hubbub-store --example append_rate [DIRECTORY]` (default: a temporary
 //! one, removed at the end). Senders and conversations are spread at random, client ids are in the
-//! order of time, and each commit writes back the heads it moved: the work of the writer without
-//! its planning.
+//! order of time and then random, and each commit writes back the heads it moved: the work of the
+//! writer without its planning. Commits follow each other without a pause, so that checkpoints have
+//! to be made beside them.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -30,36 +31,49 @@ fn main() -> Result<(), Box<dyn Error>> {
     let temporary = tempfile::tempdir()?;
     let base = std::env::args_os().nth(1);
     let base = base.as_ref().map_or(temporary.path(), Path::new);
-    println!("rows/commit  CPU us/row     rows/s  ms/commit   bytes/row");
-    for rows_per_commit in [64, 256, 1024] {
-        let dir = base.join(format!("rows-{rows_per_commit}"));
-        measure(&dir, rows_per_commit)?;
+    println!(
+        "client ids  rows/commit  CPU us/row     rows/s  ms/commit    max ms  checkpoints  \
+         the writer's part, ms  bytes/row"
+    );
+    for ordered in [true, false] {
+        for rows_per_commit in [64, 256, 1024] {
+            let dir = base.join(format!("rows-{rows_per_commit}-{ordered}"));
+            measure(&dir, rows_per_commit, ordered)?;
+        }
     }
     Ok(())
 }
 
-fn measure(dir: &Path, rows_per_commit: u64) -> Result<(), Box<dyn Error>> {
+fn measure(dir: &Path, rows_per_commit: u64, ordered: bool) -> Result<(), Box<dyn Error>> {
     let store = SqliteStore::open(dir, SqliteOptions::default())?;
-    let mut bench = Bench::prepare(store.writer()?)?;
+    let mut bench = Bench::prepare(store.writer()?, ordered)?;
     // The first rows warm the caches and give the indexes their depth.
     for _ in 0..ROWS / 4 / rows_per_commit {
         bench.commit(rows_per_commit)?;
     }
     let commits = ROWS / rows_per_commit;
     let (began, cpu) = (Instant::now(), cpu_time()?);
+    let mut longest = Duration::ZERO;
     for _ in 0..commits {
+        let began = Instant::now();
         bench.commit(rows_per_commit)?;
+        longest = longest.max(began.elapsed());
     }
     let (took, cpu) = (began.elapsed(), cpu_time()? - cpu);
     let rows = commits * rows_per_commit;
     drop(bench);
     store.checkpoint()?;
     let bytes = std::fs::metadata(dir.join("hubbub.db"))?.len();
+    let ends = store.times().checkpoint_ends;
+    let checkpoints: u64 = ends.counts.iter().sum();
     println!(
-        "{rows_per_commit:>11}  {:>10.2}  {:>9.0}  {:>9.2}  {:>10}",
+        "{:>10}  {rows_per_commit:>11}  {:>10.2}  {:>9.0}  {:>9.2}  {:>8.1}  {checkpoints:>11}  {:>21.2}  {:>9}",
+        if ordered { "ordered" } else { "random" },
         cpu.as_secs_f64() * 1e6 / rows as f64,
         rows as f64 / took.as_secs_f64(),
         took.as_secs_f64() * 1e3 / commits as f64,
+        longest.as_secs_f64() * 1e3,
+        ends.total_us as f64 / 1e3 / checkpoints.max(1) as f64,
         bytes / (rows + ROWS / 4),
     );
     Ok(())
@@ -72,11 +86,12 @@ struct Bench {
     rev: u64,
     now_ms: u64,
     random: u64,
+    ordered: bool,
     content: Content,
 }
 
 impl Bench {
-    fn prepare(mut writer: Box<dyn Writer>) -> Result<Self, Box<dyn Error>> {
+    fn prepare(mut writer: Box<dyn Writer>, ordered: bool) -> Result<Self, Box<dyn Error>> {
         let now = Timestamp(1_700_000_000_000);
         writer.begin()?;
         let mut users = Vec::new();
@@ -93,7 +108,16 @@ impl Bench {
         writer.commit(Rev(0))?;
         let json = format!("\"{}\"", "x".repeat(BODY_BYTES - 2));
         let content = Arc::from(RawValue::from_string(json)?);
-        Ok(Self { writer, users, heads, rev: 0, now_ms: now.0, random: 0x9e37_79b9, content })
+        Ok(Self {
+            writer,
+            users,
+            heads,
+            rev: 0,
+            now_ms: now.0,
+            random: 0x9e37_79b9,
+            ordered,
+            content,
+        })
     }
 
     fn commit(&mut self, rows: u64) -> Result<(), Box<dyn Error>> {
@@ -115,7 +139,7 @@ impl Bench {
         // Fifty messages a millisecond.
         self.now_ms += u64::from(self.rev.is_multiple_of(50));
         let sender = (self.next() % USERS) as usize;
-        let client_id = ClientId::new(&self.time_ordered().to_string())?;
+        let client_id = ClientId::new(&self.uuid().to_string())?;
         let slot = (self.next() % CONVERSATIONS) as usize;
         let (conversation, head) = &mut self.heads[slot];
         *head += 1;
@@ -136,10 +160,16 @@ impl Bench {
         }
     }
 
-    fn time_ordered(&mut self) -> Uuid {
-        let mut random = [0; 10];
+    fn uuid(&mut self) -> Uuid {
+        let mut random = [0; 16];
         random[..8].copy_from_slice(&self.next().to_le_bytes());
-        Builder::from_unix_timestamp_millis(self.now_ms, &random).into_uuid()
+        random[8..].copy_from_slice(&self.next().to_le_bytes());
+        if !self.ordered {
+            return Builder::from_random_bytes(random).into_uuid();
+        }
+        let mut tail = [0; 10];
+        tail.copy_from_slice(&random[..10]);
+        Builder::from_unix_timestamp_millis(self.now_ms, &tail).into_uuid()
     }
 
     /// xorshift64

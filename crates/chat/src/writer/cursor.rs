@@ -137,6 +137,7 @@ impl Transaction<'_> {
             }
         };
         Ok(Some(Moved {
+            place: step.place,
             conversation: address.conversation,
             user: user.clone(),
             cursors: step.cursors,

@@ -111,8 +111,8 @@ pub(super) fn append(state: &mut State, new: &NewEntry<'_>) -> Result<Appended> 
         content: Arc::clone(new.content),
     };
     let log = conversations::log(state, new.conversation)?;
-    if log.entries.contains_key(&new.seq) {
-        return refused("an entry with this seq exists");
+    if log.entries.last_key_value().is_some_and(|(newest, _)| new.seq <= *newest) {
+        return refused("an entry with this or a later seq exists");
     }
     let row = Row { entry, sender: new.sender, digest: new.digest };
     log.entries.insert(new.seq, Arc::new(row));

@@ -9,6 +9,7 @@ use hubbub_proto::event::ConversationKind;
 use hubbub_proto::{ConversationId, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
+use super::chain::Tails;
 use super::errors::{damaged, failed};
 use super::schema::{int, number};
 use super::{Handle, Seat, users};
@@ -316,14 +317,21 @@ pub(super) fn create(
     })
 }
 
+/// Writes the head, and the tail along with it where that moved.
 pub(super) fn set_head(
     connection: &Connection,
+    tails: &mut Tails,
     conversation: ConversationKey,
     head_seq: u64,
     rev: Rev,
 ) -> Result<()> {
-    let sql = "UPDATE conversation SET head_seq = ?2, rev = ?3 WHERE key = ?1";
-    change(connection, sql, [conversation.0, int(head_seq), int(rev.0)], NO_CONVERSATION)
+    let sql = "UPDATE conversation SET head_seq = ?2, rev = ?3, tail = coalesce(?4, tail)
+         WHERE key = ?1";
+    let tail = tails.ahead(conversation);
+    let row = params![conversation.0, int(head_seq), int(rev.0), tail];
+    change(connection, sql, row, NO_CONVERSATION)?;
+    tails.settle(conversation);
+    Ok(())
 }
 
 pub(super) fn set_profile(

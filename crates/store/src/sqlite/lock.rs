@@ -21,6 +21,9 @@ const OWNER_ONLY_FILE: u32 = 0o600;
 #[derive(Debug)]
 pub(super) struct DataDir {
     database: PathBuf,
+    /// Only to sync it. It stays open as long as the directory is held, because closing any file
+    /// takes the locks of SQLite's connections to it away (fcntl(2), advisory record locking).
+    database_file: File,
     _lock: File,
 }
 
@@ -41,14 +44,22 @@ impl DataDir {
             Err(TryLockError::Error(error)) => return Err(refused(dir, &error)),
         }
         let database = dir.join(DATABASE_FILE);
-        open_file(&database)?;
+        let database_file = open_file(&database)?;
         sync_dir(dir)?;
-        Ok(Self { database, _lock: lock })
+        Ok(Self { database, database_file, _lock: lock })
     }
 
     /// The database file.
     pub(super) fn database(&self) -> &Path {
         &self.database
+    }
+
+    /// Syncs what was written to the database file.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] or [`StoreError::Io`].
+    pub(super) fn sync_database(&self) -> Result<()> {
+        self.database_file.sync_data().map_err(|error| refused(&self.database, &error))
     }
 
     /// Bytes in the database file.

@@ -1,5 +1,6 @@
 //! Entries in SQLite.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use hubbub_chat::model::{ConversationKey, Entry, NewEntry, Recorded, Rev, UserKey};
@@ -11,31 +12,21 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::chain::{Passed, Tails};
 use super::errors::{damaged, failed};
 use super::schema::{int, number};
-use super::{Handle, Seat, conversations, users};
+use super::{Handle, Seat, chain, conversations, users};
 use crate::{UNREAD_COUNTED_MAX, UNREAD_SCANNED_MAX};
 
 const APPEND: &str = "INSERT INTO entry
-     (rev, conversation, seq, sender, client_id, at, kind, digest, content)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+     (rev, conversation, seq, previous, sender, client_id, at, kind, digest, content)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
      ON CONFLICT (client_id, sender) DO NOTHING";
 const RECORDED: &str = "SELECT e.rev, c.id, e.seq, e.at, e.digest
      FROM entry e JOIN conversation c ON c.key = e.conversation
      WHERE e.client_id = ?1 AND e.sender = ?2";
-const ASCENDING: &str = "SELECT e.rev, e.seq, u.id, e.client_id, e.at, e.kind, e.content
-     FROM entry e CROSS JOIN user u ON u.key = e.sender
-     WHERE e.conversation = ?1 AND e.seq BETWEEN ?2 AND ?3 ORDER BY e.seq LIMIT ?4";
-const DESCENDING: &str = "SELECT e.rev, e.seq, u.id, e.client_id, e.at, e.kind, e.content
-     FROM entry e CROSS JOIN user u ON u.key = e.sender
-     WHERE e.conversation = ?1 AND e.seq BETWEEN ?2 AND ?3 ORDER BY e.seq DESC LIMIT ?4";
-const NEWEST: &str = "SELECT sender, kind FROM entry
-     WHERE conversation = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq DESC LIMIT ?4";
-const ENDS: &str = "SELECT
-         (SELECT min(seq) FROM entry WHERE conversation = ?1),
-         (SELECT max(seq) FROM entry WHERE conversation = ?1)";
-const FROM: &str =
-    "SELECT seq, at FROM entry WHERE conversation = ?1 AND seq >= ?2 ORDER BY seq LIMIT 1";
+const ENTRY: &str = "SELECT e.rev, e.seq, u.id, e.client_id, e.at, e.kind, e.content
+     FROM entry e CROSS JOIN user u ON u.key = e.sender WHERE e.rev = ?1";
 
 impl<S: Seat> Messages for Handle<S> {
     fn recorded(&mut self, sender: UserKey, client_id: &ClientId) -> Result<Option<Recorded>> {
@@ -43,7 +34,7 @@ impl<S: Seat> Messages for Handle<S> {
     }
 
     fn entries(&mut self, conversation: ConversationKey, range: Range) -> Result<Vec<Entry>> {
-        entries(self.seat.connection(), conversation, range).map_err(failed)
+        entries(&self.log(conversation)?, range).map_err(failed)
     }
 
     fn unread(
@@ -53,7 +44,7 @@ impl<S: Seat> Messages for Handle<S> {
         from: u64,
         to: u64,
     ) -> Result<u32> {
-        unread(self.seat.connection(), conversation, reader, from, to).map_err(failed)
+        unread(&self.log(conversation)?, reader, from, to).map_err(failed)
     }
 
     fn first_seq_at(
@@ -61,12 +52,65 @@ impl<S: Seat> Messages for Handle<S> {
         conversation: ConversationKey,
         at: Timestamp,
     ) -> Result<Option<u64>> {
-        first_seq_at(self.seat.connection(), conversation, at).map_err(failed)
+        first_seq_at(&self.log(conversation)?, at).map_err(failed)
     }
 }
 
-pub(super) fn append(connection: &Connection, entry: &NewEntry<'_>) -> Result<Appended> {
-    let key = ClientIdKey::new(entry.client_id);
+/// One conversation's entries, as a handle sees them.
+struct Log<'c> {
+    connection: &'c Connection,
+    conversation: ConversationKey,
+    tail: Option<i64>,
+}
+
+impl<S: Seat> Handle<S> {
+    fn log(&self, conversation: ConversationKey) -> Result<Log<'_>> {
+        let tail = self.seat.tail(conversation).map_err(failed)?;
+        Ok(Log { connection: self.seat.connection(), conversation, tail })
+    }
+}
+
+impl Log<'_> {
+    /// Walks down over the entries from the newest that is not above `to`.
+    fn walk_down(
+        &self,
+        from: u64,
+        to: u64,
+        mut visit: impl FnMut(&Passed<'_>) -> rusqlite::Result<ControlFlow<()>>,
+    ) -> rusqlite::Result<()> {
+        self.walk_down_to(from, to, |passed| match passed.seq <= to {
+            true => visit(passed),
+            false => Ok(ControlFlow::Continue(())),
+        })
+    }
+
+    /// The same, also over those between `to` and the next signpost.
+    fn walk_down_to(
+        &self,
+        from: u64,
+        to: u64,
+        visit: impl FnMut(&Passed<'_>) -> rusqlite::Result<ControlFlow<()>>,
+    ) -> rusqlite::Result<()> {
+        if from > to {
+            return Ok(());
+        }
+        let begin = chain::begin(self.connection, self.conversation, self.tail, to)?;
+        chain::walk_down(self.connection, begin, from, visit)
+    }
+}
+
+pub(super) fn append(
+    connection: &Connection,
+    tails: &mut Tails,
+    entry: &NewEntry<'_>,
+) -> Result<Appended> {
+    let tail = tails.find(connection, entry.conversation).map_err(failed)?;
+    let tail = tail.ok_or_else(|| StoreError::Row("there is no such conversation".into()))?;
+    if tail.rev.is_some() && entry.seq <= tail.seq {
+        let first = recorded(connection, entry.sender, entry.client_id)?;
+        let refused = || StoreError::Row("an entry with this or a later seq exists".into());
+        return first.map(Appended::Duplicate).ok_or_else(refused);
+    }
     let written = connection
         .prepare_cached(APPEND)
         .and_then(|mut statement| {
@@ -74,8 +118,9 @@ pub(super) fn append(connection: &Connection, entry: &NewEntry<'_>) -> Result<Ap
                 int(entry.rev.0),
                 entry.conversation.0,
                 int(entry.seq),
+                tail.rev,
                 entry.sender.0,
-                key,
+                ClientIdKey::new(entry.client_id),
                 int(entry.at.0),
                 entry.kind.as_str(),
                 entry.digest.cast_signed(),
@@ -84,6 +129,7 @@ pub(super) fn append(connection: &Connection, entry: &NewEntry<'_>) -> Result<Ap
         })
         .map_err(failed)?;
     if written > 0 {
+        tails.advance(entry.conversation, int(entry.rev.0), entry.seq);
         return Ok(Appended::New);
     }
     match recorded(connection, entry.sender, entry.client_id)? {
@@ -114,22 +160,16 @@ fn recorded(
         .map_err(failed)
 }
 
-fn entries(
-    connection: &Connection,
-    conversation: ConversationKey,
-    range: Range,
-) -> rusqlite::Result<Vec<Entry>> {
-    let sql = match range.order {
-        Order::Ascending => ASCENDING,
-        Order::Descending => DESCENDING,
+fn entries(log: &Log<'_>, range: Range) -> rusqlite::Result<Vec<Entry>> {
+    let revs = match range.order {
+        Order::Ascending => lowest(log, range)?,
+        Order::Descending => highest(log, range)?,
     };
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows =
-        statement.query(params![conversation.0, int(range.from), int(range.to), range.limit])?;
-    let mut entries = Vec::new();
+    let mut statement = log.connection.prepare_cached(ENTRY)?;
+    let mut entries = Vec::with_capacity(revs.len());
     let mut bytes = 0;
-    while let Some(row) = rows.next()? {
-        let entry = entry(row)?;
+    for rev in revs {
+        let entry = statement.query_row([rev], entry)?;
         bytes += entry.content.get().len();
         entries.push(entry);
         if bytes > range.bytes {
@@ -137,6 +177,46 @@ fn entries(
         }
     }
     Ok(entries)
+}
+
+/// The revs of the entries at the upper end of a range, descending.
+fn highest(log: &Log<'_>, range: Range) -> rusqlite::Result<Vec<i64>> {
+    let mut revs = Vec::new();
+    let limit = range.limit as usize;
+    if limit == 0 {
+        return Ok(revs);
+    }
+    log.walk_down(range.from, range.to, |passed| {
+        revs.push(passed.rev);
+        Ok(if revs.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
+    Ok(revs)
+}
+
+/// The revs of the entries at the lower end of a range, ascending. They are as many as their seqs
+/// say, unless seqs are missing; only then is more of the range walked than is answered.
+fn lowest(log: &Log<'_>, range: Range) -> rusqlite::Result<Vec<i64>> {
+    let from = range.from.max(1);
+    let limit = range.limit as usize;
+    let mut to = range.to.min(from.saturating_add(u64::from(range.limit)).saturating_sub(1));
+    loop {
+        let mut revs = Vec::new();
+        let mut goes_on = false;
+        log.walk_down_to(from, to, |passed| {
+            goes_on |= passed.seq >= to;
+            if passed.seq <= to {
+                revs.push(passed.rev);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if revs.len() < limit && goes_on && to < range.to {
+            to = range.to;
+            continue;
+        }
+        revs.reverse();
+        revs.truncate(limit);
+        return Ok(revs);
+    }
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
@@ -161,44 +241,39 @@ fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
     Kind::parse(name).ok_or_else(|| damaged(column, format!("{name} is no kind of entry")))
 }
 
-fn unread(
-    connection: &Connection,
-    conversation: ConversationKey,
-    reader: UserKey,
-    from: u64,
-    to: u64,
-) -> rusqlite::Result<u32> {
-    let mut statement = connection.prepare_cached(NEWEST)?;
-    let mut rows =
-        statement.query(params![conversation.0, int(from), int(to), UNREAD_SCANNED_MAX])?;
-    let mut unread = 0;
-    while unread < UNREAD_COUNTED_MAX
-        && let Some(row) = rows.next()?
-    {
-        if row.get::<_, i64>(0)? != reader.0 && kind(row, 1)?.is_message() {
+fn unread(log: &Log<'_>, reader: UserKey, from: u64, to: u64) -> rusqlite::Result<u32> {
+    let (mut unread, mut scanned) = (0, 0);
+    log.walk_down(from, to, |passed| {
+        let (row, column) = passed.kind();
+        if passed.sender()? != reader.0 && kind(row, column)?.is_message() {
             unread += 1;
         }
-    }
+        scanned += 1;
+        let enough = unread == UNREAD_COUNTED_MAX || scanned == UNREAD_SCANNED_MAX;
+        Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
     Ok(unread)
 }
 
 /// Times never go back along a log, so the place is found by halving.
-fn first_seq_at(
-    connection: &Connection,
-    conversation: ConversationKey,
-    at: Timestamp,
-) -> rusqlite::Result<Option<u64>> {
-    let ends: (Option<i64>, Option<i64>) = connection
-        .prepare_cached(ENDS)?
-        .query_row([conversation.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let (Some(first), Some(last)) = ends else { return Ok(None) };
-    let mut statement = connection.prepare_cached(FROM)?;
-    let mut entry_from = |seq: i64| {
-        let read = |row: &Row<'_>| Ok((number(row, 0)?, number(row, 1)?));
-        statement.query_row([conversation.0, seq], read).optional()
+fn first_seq_at(log: &Log<'_>, at: Timestamp) -> rusqlite::Result<Option<u64>> {
+    // The entry of the lowest seq that is not below the one given.
+    let entry_from = |seq: u64| -> rusqlite::Result<Option<(u64, u64)>> {
+        let mut found = None;
+        log.walk_down_to(seq, seq, |passed| {
+            found = Some((passed.seq, passed.at()?));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
     };
+    let mut newest = None;
+    chain::walk_down(log.connection, log.tail, 0, |passed| {
+        newest = Some(passed.seq);
+        Ok(ControlFlow::Break(()))
+    })?;
+    let Some(newest) = newest else { return Ok(None) };
     // What stands before `low` is older than `at`; what stands from `high` on is not.
-    let (mut low, mut high) = (first, last.saturating_add(1));
+    let (mut low, mut high) = (0, newest.saturating_add(1));
     while low < high {
         let middle = low + (high - low) / 2;
         match entry_from(middle)? {

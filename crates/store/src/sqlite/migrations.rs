@@ -14,7 +14,7 @@ use super::schema;
 pub(super) type Migration = (u32, &'static str);
 
 /// All of them, ascending.
-pub(super) const MIGRATIONS: &[Migration] = &[(1, schema::VERSION_1)];
+pub(super) const MIGRATIONS: &[Migration] = &[(1, schema::VERSION_1), (2, schema::VERSION_2)];
 
 /// Brings the database to the last version of `migrations`.
 ///
@@ -84,13 +84,14 @@ mod tests {
     use super::*;
 
     const SECOND: &str = "ALTER TABLE user ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey'";
+    const ONE: &[Migration] = &[(1, schema::VERSION_1)];
     const TWO: &[Migration] = &[(1, schema::VERSION_1), (2, SECOND)];
     const BROKEN: &[Migration] =
         &[(1, schema::VERSION_1), (2, SECOND), (3, "ALTER TABLE nothing ADD COLUMN x")];
 
     fn at_version_1() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrate(&mut connection, MIGRATIONS).unwrap();
+        migrate(&mut connection, ONE).unwrap();
         connection.execute("INSERT INTO user VALUES (1, 'alice', NULL, 0)", []).unwrap();
         connection
     }
@@ -108,8 +109,9 @@ mod tests {
 
     #[test]
     fn an_empty_database_gets_the_newest_version_and_an_epoch() {
-        let connection = at_version_1();
-        assert_eq!(version(&connection).unwrap(), 1);
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, MIGRATIONS).unwrap();
+        assert_eq!(Some(version(&connection).unwrap()), MIGRATIONS.last().map(|newest| newest.0));
         let epoch = text(&connection, "SELECT value FROM meta WHERE key = 'epoch'");
         assert!(Uuid::parse_str(&epoch).is_ok());
     }
@@ -127,6 +129,27 @@ mod tests {
     }
 
     #[test]
+    fn entries_of_version_1_are_chained() {
+        let mut connection = at_version_1();
+        connection
+            .execute_batch(
+                "INSERT INTO conversation VALUES
+                     (1, 'group:a', 1, 3, 0, 9, NULL, 0, 0, 0),
+                     (2, 'group:b', 1, 1, 0, 9, NULL, 0, 0, 0),
+                     (3, 'group:c', 1, 0, 0, 9, NULL, 0, 0, 0);
+                 INSERT INTO entry (rev, conversation, seq, sender, client_id, at, kind, digest, content)
+                 VALUES (4, 1, 1, 1, 'x', 0, 'text', 0, '1'), (5, 2, 1, 1, 'y', 0, 'text', 0, '1'),
+                     (7, 1, 2, 1, 'z', 0, 'text', 0, '1'), (8, 1, 3, 1, 'w', 0, 'text', 0, '1');",
+            )
+            .unwrap();
+        migrate(&mut connection, MIGRATIONS).unwrap();
+        let chain = "SELECT group_concat(rev || '<' || coalesce(previous, '-'), ' ') FROM entry";
+        assert_eq!(text(&connection, chain), "4<- 5<- 7<4 8<7");
+        let tails = "SELECT group_concat(coalesce(tail, '-'), ' ') FROM conversation";
+        assert_eq!(text(&connection, tails), "8 5 -");
+    }
+
+    #[test]
     fn a_failing_upgrade_changes_nothing() {
         let mut connection = at_version_1();
         assert!(migrate(&mut connection, BROKEN).is_err());
@@ -138,7 +161,7 @@ mod tests {
     fn a_newer_version_is_refused() {
         let mut connection = at_version_1();
         migrate(&mut connection, TWO).unwrap();
-        let refused = migrate(&mut connection, MIGRATIONS).unwrap_err();
+        let refused = migrate(&mut connection, ONE).unwrap_err();
         assert!(matches!(refused, StoreError::NewerSchema { found: 2, known: 1 }));
     }
 

@@ -10,6 +10,7 @@
 //!
 //! Deliberately absent: seq allocation and idempotency windows (the rules' work), and deleting.
 
+mod chain;
 mod conversations;
 mod errors;
 mod lock;
@@ -23,19 +24,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use hubbub_chat::model::{Conversation, ConversationKey, NewEntry, Profile, Rev, User, UserKey};
-use hubbub_chat::ports::{Appended, Reader, Result, Store, StoreError, Writer};
+use hubbub_chat::ports::{Appended, Reader, Result, Store, StoreError, StoreTimes, Writer};
 use hubbub_proto::command::{JoinPolicy, Role};
 use hubbub_proto::event::ConversationKind;
 use hubbub_proto::{ConversationId, Timestamp, UserId};
 use rusqlite::Connection;
 
+use chain::Tails;
 use errors::failed;
 use lock::DataDir;
 use migrations::{MIGRATIONS, Migration};
 use schema::int;
-use wal::{Checkpointer, Mode};
+use wal::{Checkpointer, Mode, Timers};
 
 /// What can be tuned.
 #[derive(Clone, Debug)]
@@ -70,6 +73,7 @@ pub struct SqliteStore {
     writer_taken: Arc<AtomicBool>,
     /// Only checkpoints at shutdown use it. It also keeps the log open while there is no writer.
     keeper: Mutex<Connection>,
+    timers: Arc<Timers>,
     dir: Arc<DataDir>,
 }
 
@@ -91,7 +95,8 @@ impl SqliteStore {
         let opened = prepare(&dir, &options, migrations);
         let (keeper, epoch) = opened.map_err(|error| name_file(error, dir.database()))?;
         let writer_taken = Arc::new(AtomicBool::new(false));
-        Ok(Self { epoch, options, writer_taken, keeper: Mutex::new(keeper), dir })
+        let (keeper, timers) = (Mutex::new(keeper), Arc::default());
+        Ok(Self { epoch, options, writer_taken, keeper, timers, dir })
     }
 
     /// Copies the whole write-ahead log into the database and empties it: the last step of a clean
@@ -121,6 +126,10 @@ impl SqliteStore {
         Ok(epoch)
     }
 
+    fn watch(&self, connection: &mut Connection) -> Result<Checkpointer> {
+        Checkpointer::watch(connection, self.options.wal_bytes, &self.dir, &self.timers)
+    }
+
     fn take_writer(&self) -> Result<Handle<Writing>> {
         if self.writer_taken.swap(true, Ordering::AcqRel) {
             return Err(StoreError::InUse("the writer of this store is taken".into()));
@@ -128,10 +137,20 @@ impl SqliteStore {
         let seat = Seated(Arc::clone(&self.writer_taken));
         let cache_bytes = self.options.writer_cache_bytes;
         let mut connection = schema::open_writing(self.dir.database(), cache_bytes)?;
-        let log = Checkpointer::watch(&mut connection, self.options.wal_bytes)?;
+        let log = self.watch(&mut connection)?;
         let rev = rev(&connection)?;
         let _dir = Arc::clone(&self.dir);
-        Ok(Handle { seat: Writing { connection, rev, open: false, log, _seat: seat, _dir } })
+        let seat = Writing {
+            connection,
+            rev,
+            open: false,
+            tails: Tails::default(),
+            log,
+            timers: Arc::clone(&self.timers),
+            _seat: seat,
+            _dir,
+        };
+        Ok(Handle { seat })
     }
 }
 
@@ -149,6 +168,10 @@ impl Store for SqliteStore {
         let connection = schema::open_reading(self.dir.database(), cache_bytes)?;
         let seat = Reading { connection, snapshot: None, _dir: Arc::clone(&self.dir) };
         Ok(Box::new(Handle { seat }))
+    }
+
+    fn times(&self) -> StoreTimes {
+        self.timers.read()
     }
 }
 
@@ -216,6 +239,11 @@ struct Handle<S> {
 /// Which connection a handle reads from.
 trait Seat {
     fn connection(&self) -> &Connection;
+
+    /// The rev of the newest entry of a conversation.
+    fn tail(&self, conversation: ConversationKey) -> rusqlite::Result<Option<i64>> {
+        chain::tail(self.connection(), conversation)
+    }
 }
 
 /// Cannot write. Each statement outside of a snapshot sees the newest commit.
@@ -272,7 +300,9 @@ struct Writing {
     rev: Rev,
     /// Whether a transaction is open, as the caller sees it.
     open: bool,
+    tails: Tails,
     log: Checkpointer,
+    timers: Arc<Timers>,
     _seat: Seated,
     _dir: Arc<DataDir>,
 }
@@ -290,15 +320,22 @@ impl Seat for Writing {
     fn connection(&self) -> &Connection {
         &self.connection
     }
+
+    fn tail(&self, conversation: ConversationKey) -> rusqlite::Result<Option<i64>> {
+        match self.tails.ahead(conversation) {
+            Some(rev) => Ok(Some(rev)),
+            None => chain::tail(&self.connection, conversation),
+        }
+    }
 }
 
 impl Writing {
     /// Runs `work` in the open transaction. On a full disk the transaction is gone afterwards.
-    fn write<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    fn write<T>(&mut self, work: impl FnOnce(&Connection, &mut Tails) -> Result<T>) -> Result<T> {
         if !self.open {
             return Err(StoreError::Io("nothing can be written outside a transaction".into()));
         }
-        let done = work(&self.connection);
+        let done = work(&self.connection, &mut self.tails);
         if matches!(done, Err(StoreError::Full)) {
             self.forget()?;
         }
@@ -307,6 +344,7 @@ impl Writing {
 
     fn forget(&mut self) -> Result<()> {
         self.open = false;
+        self.tails.forget();
         // Some failures make SQLite roll back by itself.
         if self.connection.is_autocommit() {
             return Ok(());
@@ -332,13 +370,16 @@ impl Writer for Handle<Writing> {
 
     fn commit(&mut self, rev: Rev) -> Result<()> {
         let newest = self.seat.rev.max(rev);
-        self.seat.write(|connection| {
+        let began = Instant::now();
+        self.seat.write(|connection, tails| {
+            tails.write_back(connection).map_err(failed)?;
             connection
                 .prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'rev'")
                 .and_then(|mut statement| statement.execute([int(newest.0)]))
                 .map_err(failed)?;
             execute(connection, "COMMIT")
         })?;
+        self.seat.timers.commits.note(began.elapsed());
         self.seat.open = false;
         self.seat.rev = newest;
         Ok(())
@@ -349,7 +390,7 @@ impl Writer for Handle<Writing> {
     }
 
     fn put_user(&mut self, id: &UserId, name: Option<&str>, at: Timestamp) -> Result<User> {
-        self.seat.write(|connection| users::put(connection, id, name, at))
+        self.seat.write(|connection, _| users::put(connection, id, name, at))
     }
 
     fn create_conversation(
@@ -359,12 +400,13 @@ impl Writer for Handle<Writing> {
         profile: &Profile,
         at: Timestamp,
     ) -> Result<Conversation> {
-        self.seat.write(|connection| conversations::create(connection, id, kind, profile, at))
+        self.seat.write(|connection, _| conversations::create(connection, id, kind, profile, at))
     }
 
     fn set_head(&mut self, conversation: ConversationKey, head_seq: u64, rev: Rev) -> Result<()> {
-        self.seat
-            .write(|connection| conversations::set_head(connection, conversation, head_seq, rev))
+        self.seat.write(|connection, tails| {
+            conversations::set_head(connection, tails, conversation, head_seq, rev)
+        })
     }
 
     fn set_profile(
@@ -374,11 +416,11 @@ impl Writer for Handle<Writing> {
         join: JoinPolicy,
     ) -> Result<()> {
         self.seat
-            .write(|connection| conversations::set_profile(connection, conversation, name, join))
+            .write(|connection, _| conversations::set_profile(connection, conversation, name, join))
     }
 
     fn dissolve(&mut self, conversation: ConversationKey) -> Result<()> {
-        self.seat.write(|connection| conversations::dissolve(connection, conversation))
+        self.seat.write(|connection, _| conversations::dissolve(connection, conversation))
     }
 
     fn open_stay(
@@ -389,7 +431,7 @@ impl Writer for Handle<Writing> {
         join_seq: u64,
         rev: Rev,
     ) -> Result<()> {
-        self.seat.write(|connection| {
+        self.seat.write(|connection, _| {
             conversations::open_stay(connection, conversation, user, role, join_seq, rev)
         })
     }
@@ -401,7 +443,7 @@ impl Writer for Handle<Writing> {
         left_seq: u64,
         rev: Rev,
     ) -> Result<()> {
-        self.seat.write(|connection| {
+        self.seat.write(|connection, _| {
             conversations::close_stay(connection, conversation, user, left_seq, rev)
         })
     }
@@ -413,8 +455,9 @@ impl Writer for Handle<Writing> {
         role: Role,
         rev: Rev,
     ) -> Result<()> {
-        self.seat
-            .write(|connection| conversations::set_role(connection, conversation, user, role, rev))
+        self.seat.write(|connection, _| {
+            conversations::set_role(connection, conversation, user, role, rev)
+        })
     }
 
     fn advance_cursors(
@@ -425,7 +468,7 @@ impl Writer for Handle<Writing> {
         read_seq: u64,
         rev: Rev,
     ) -> Result<()> {
-        self.seat.write(|connection| {
+        self.seat.write(|connection, _| {
             conversations::advance_cursors(
                 connection,
                 conversation,
@@ -438,7 +481,7 @@ impl Writer for Handle<Writing> {
     }
 
     fn append(&mut self, entry: &NewEntry<'_>) -> Result<Appended> {
-        self.seat.write(|connection| messages::append(connection, entry))
+        self.seat.write(|connection, tails| messages::append(connection, tails, entry))
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! What a row costs is the pages a commit touches, so keys that are inserted together stand
 //! together: entries in commit order (`rev` is the rowid), their dedupe index in the order of the
-//! clients' time-ordered ids. Small tables that are only found by their key have no rowid.
+//! clients' time-ordered ids, and no index has every entry of a conversation (see `chain`). Small
+//! tables that are only found by their key have no rowid.
 
 use std::path::Path;
 use std::time::Duration;
@@ -87,6 +88,41 @@ pub(super) const VERSION_1: &str = "
         UNIQUE (conversation, seq),
         UNIQUE (client_id, sender)
     );
+";
+
+/// Version 2: a conversation's log is a chain with signposts (see `chain`) instead of an index of
+/// all entries.
+///
+/// - `entry.previous` is the rev of the entry before it in its conversation.
+/// - `conversation.tail` is the rev of its newest entry.
+pub(super) const VERSION_2: &str = "
+    ALTER TABLE conversation ADD COLUMN tail INTEGER;
+    UPDATE conversation SET tail = (
+        SELECT rev FROM entry WHERE conversation = conversation.key ORDER BY seq DESC LIMIT 1
+    );
+
+    ALTER TABLE entry RENAME TO indexed_entry;
+    CREATE TABLE entry (
+        rev INTEGER PRIMARY KEY,
+        conversation INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        previous INTEGER,
+        sender INTEGER NOT NULL,
+        client_id BLOB NOT NULL,
+        at INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        target_seq INTEGER,
+        digest INTEGER NOT NULL,
+        content TEXT NOT NULL,
+        UNIQUE (client_id, sender)
+    );
+    INSERT INTO entry
+        SELECT rev, conversation, seq,
+            lag(rev) OVER (PARTITION BY conversation ORDER BY seq),
+            sender, client_id, at, kind, target_seq, digest, content
+        FROM indexed_entry ORDER BY rev;
+    DROP TABLE indexed_entry;
+    CREATE UNIQUE INDEX signpost ON entry (conversation, seq) WHERE seq % 64 = 0;
 ";
 
 /// Opens the connection of the writer, or one that prepares the database for it.

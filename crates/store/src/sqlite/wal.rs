@@ -1,22 +1,48 @@
 //! When the write-ahead log is copied back into the database.
 //!
-//! A commit is durable once it is in the log; copying it back (a checkpoint) costs syncs of its own,
-//! so it is made before a transaction begins, when the acks of the last one are on their way, and
-//! not inside a commit. Invariant: the log grows beyond [`PATIENCE`] times the usual size only as
-//! long as one reader stays in one snapshot: from there on the writer waits a moment for readers to
-//! leave, and those who come later read the database alone.
+//! A commit is durable once it is in the log. Copying the log back (a checkpoint) costs reading,
+//! writing and syncing of its own, so a thread beside the writer does nearly all of it: it copies
+//! what the log holds and syncs the database, while the writer goes on. What was committed meanwhile
+//! is little; the writer copies that itself before it begins a transaction, and because the log is
+//! then copied to its end, it begins the log anew. Invariant: the log grows beyond [`PATIENCE`]
+//! times the usual size only as long as one reader stays in one snapshot: from there on the writer
+//! waits a moment for readers to leave, and those who come later read the database alone.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
-use hubbub_chat::ports::{Result, StoreError};
+use hubbub_chat::ports::{Result, StoreError, StoreTimes};
+use hubbub_chat::stats::Timer;
 use rusqlite::Connection;
 
 use super::errors::failed;
-use super::schema::int;
+use super::lock::DataDir;
+use super::schema::{self, int};
 
 /// After so many times the usual size the writer waits for readers to leave the log.
 const PATIENCE: u32 = 4;
+/// The copying thread keeps no pages: it reads each page of the log once.
+const COPIER_CACHE_BYTES: u32 = 64 << 10;
+
+/// How long commits and checkpoints took.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    pub(super) commits: Timer,
+    checkpoints: Timer,
+    checkpoint_ends: Timer,
+}
+
+impl Timers {
+    pub(super) fn read(&self) -> StoreTimes {
+        StoreTimes {
+            commits: self.commits.read(),
+            checkpoints: self.checkpoints.read(),
+            checkpoint_ends: self.checkpoint_ends.read(),
+        }
+    }
+}
 
 /// Knows how long the log is, and when to do something about it.
 #[derive(Debug)]
@@ -26,12 +52,19 @@ pub(super) struct Checkpointer {
     usual_pages: u32,
     seen_pages: u32,
     next_pages: u32,
+    copier: Copier,
+    timers: Arc<Timers>,
 }
 
 impl Checkpointer {
     /// Watches the commits of `connection`; `usual_bytes` is how long the log gets before it is
     /// copied back.
-    pub(super) fn watch(connection: &mut Connection, usual_bytes: u32) -> Result<Self> {
+    pub(super) fn watch(
+        connection: &mut Connection,
+        usual_bytes: u32,
+        dir: &Arc<DataDir>,
+        timers: &Arc<Timers>,
+    ) -> Result<Self> {
         let page_bytes: u32 =
             connection.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(failed)?;
         let usual_pages = (usual_bytes / page_bytes.max(1)).max(1);
@@ -46,10 +79,12 @@ impl Checkpointer {
         // A log kept at its largest is overwritten in place, which is cheaper than growing it again.
         let kept = u64::from(usual_bytes) * u64::from(PATIENCE);
         connection.pragma_update(None, "journal_size_limit", int(kept)).map_err(failed)?;
-        Ok(Self { pages, usual_pages, seen_pages: 0, next_pages: usual_pages })
+        let copier = Copier::start(dir, timers)?;
+        let timers = Arc::clone(timers);
+        Ok(Self { pages, usual_pages, seen_pages: 0, next_pages: usual_pages, copier, timers })
     }
 
-    /// Copies the log back if it is long enough. Nobody writes meanwhile.
+    /// Has the log copied back if it is long enough. To be called while no transaction is open.
     ///
     /// # Errors
     /// When the disk fails. A full disk is no error: the log still holds everything, and the next
@@ -64,8 +99,26 @@ impl Checkpointer {
         if pages < self.next_pages {
             return Ok(());
         }
-        self.next_pages = pages.saturating_add(self.usual_pages);
         let wait = pages >= self.usual_pages.saturating_mul(PATIENCE);
+        match self.copier.poll() {
+            Progress::Idle => {
+                self.copier.order();
+                return Ok(());
+            }
+            Progress::Copying if !wait => return Ok(()),
+            Progress::Copying => self.copier.wait(),
+            Progress::Copied => {}
+        }
+        self.copier.collect()?;
+        self.next_pages = pages.saturating_add(self.usual_pages);
+        let began = Instant::now();
+        let ended = self.end(connection, pages, wait);
+        self.timers.checkpoint_ends.note(began.elapsed());
+        ended
+    }
+
+    /// Copies what was committed while the other thread copied.
+    fn end(&self, connection: &Connection, pages: u32, wait: bool) -> Result<()> {
         match checkpoint(connection, if wait { Mode::Restart } else { Mode::Passive }) {
             Ok(true) => Ok(()),
             Ok(false) | Err(StoreError::InUse(_)) => {
@@ -81,6 +134,121 @@ impl Checkpointer {
             Err(error) => Err(error),
         }
     }
+}
+
+/// How far the copying thread is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Progress {
+    Idle,
+    Copying,
+    Copied,
+}
+
+#[derive(Debug)]
+struct Job {
+    progress: Progress,
+    failure: Option<StoreError>,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct Desk {
+    job: Mutex<Job>,
+    moved: Condvar,
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Job> {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_while(&self, condition: impl Fn(&Job) -> bool) -> MutexGuard<'_, Job> {
+        let waited = self.moved.wait_while(self.lock(), |job| condition(job));
+        waited.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread that copies beside the writer. Dropping it waits for its end.
+#[derive(Debug)]
+struct Copier {
+    desk: Arc<Desk>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Copier {
+    fn start(dir: &Arc<DataDir>, timers: &Arc<Timers>) -> Result<Self> {
+        let connection = schema::open_writing(dir.database(), COPIER_CACHE_BYTES)?;
+        let job = Job { progress: Progress::Idle, failure: None, stopped: false };
+        let desk = Arc::new(Desk { job: Mutex::new(job), moved: Condvar::new() });
+        let (dir, timers, shared) = (Arc::clone(dir), Arc::clone(timers), Arc::clone(&desk));
+        let run = move || {
+            loop {
+                let job =
+                    shared.wait_while(|job| !job.stopped && job.progress != Progress::Copying);
+                if job.stopped {
+                    // The connection goes before the directory's lock.
+                    drop(connection);
+                    drop(dir);
+                    return;
+                }
+                drop(job);
+                let began = Instant::now();
+                let copied = copy(&connection, &dir);
+                timers.checkpoints.note(began.elapsed());
+                let mut job = shared.lock();
+                job.failure = copied.err();
+                job.progress = Progress::Copied;
+                drop(job);
+                shared.moved.notify_all();
+            }
+        };
+        let spawned = thread::Builder::new().name("checkpoint".to_owned()).spawn(run);
+        let thread = spawned.map_err(|error| StoreError::Io(error.to_string()))?;
+        Ok(Self { desk, thread: Some(thread) })
+    }
+
+    fn poll(&self) -> Progress {
+        self.desk.lock().progress
+    }
+
+    fn order(&self) {
+        self.desk.lock().progress = Progress::Copying;
+        self.desk.moved.notify_all();
+    }
+
+    fn wait(&self) {
+        drop(self.desk.wait_while(|job| job.progress == Progress::Copying));
+    }
+
+    /// Takes note that it is done.
+    fn collect(&self) -> Result<()> {
+        let mut job = self.desk.lock();
+        job.progress = Progress::Idle;
+        match job.failure.take() {
+            // The writer's own part meets these again, and knows what to do.
+            None | Some(StoreError::Full | StoreError::InUse(_)) => Ok(()),
+            Some(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Copier {
+    fn drop(&mut self) {
+        self.desk.lock().stopped = true;
+        self.desk.moved.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the checkpoint thread panicked");
+        }
+    }
+}
+
+/// Copies what the log holds now. SQLite syncs the database only when it has copied the log to its
+/// end, which it seldom reaches while the writer goes on, so that is done here.
+fn copy(connection: &Connection, dir: &DataDir) -> Result<()> {
+    checkpoint(connection, Mode::Passive)?;
+    dir.sync_database()
 }
 
 /// How thorough a checkpoint is.
