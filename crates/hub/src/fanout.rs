@@ -153,6 +153,9 @@ impl Desk {
                 written,
                 chunk.frames,
             );
+        } else if connection.transport.pending() > 0 {
+            // Encrypted and not written: with an outbox, it is flushed when the socket takes more.
+            self.outbox(at, &mut connection.outbox, &mut connection.dirty);
         }
     }
 

@@ -6,10 +6,10 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use hubbub_hub::tls::{KEPT_MAX, Tls};
-use hubbub_hub::{Opening, OpeningKind, Socket};
+use hubbub_hub::{LiveConfig, Namespace, Opening, OpeningKind, Socket};
 use hubbub_proto::codec::Codec;
 use hubbub_proto::limits::Limits;
-use hubbub_proto::{CloseCode, CommandId, Effect, Reason, Refusal};
+use hubbub_proto::{CloseCode, CommandId, Effect, Reason, Refusal, Who};
 use hubbub_websocket::OpCode;
 use hubbub_websocket::frame::write_frame;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -329,4 +329,22 @@ fn a_reader_that_takes_no_replies_gets_its_code() {
         assert_eq!(reply["id"], (n + 1).to_string());
     }
     expect_close_notify(&mut slow);
+}
+
+#[test]
+fn a_publication_that_the_socket_takes_in_parts_arrives_whole() {
+    let namespace = Namespace { subscribe: Who::Everyone, publish: Who::Everyone };
+    let live = LiveConfig { namespaces: vec![("open".into(), namespace)], ..LiveConfig::default() };
+    let stage = Stage::with_live(1, Limits::default(), live);
+    let mut subscriber = open(&stage, &TLS13, session("alice"), b"", small_buffers);
+    stage.introduce(&mut subscriber);
+    subscriber.send(&json!({"type": "subscribe", "id": "s", "payload": {"channel": "open:a"}}));
+    subscriber.expect("ack");
+    let (mut publisher, _) = stage.session("bob");
+    let data = "x".repeat(14_000);
+    for offset in 1..20 {
+        let payload = json!({"channel": "open:a", "data": data});
+        publisher.send(&json!({"type": "publish", "payload": payload}));
+        assert_eq!(subscriber.expect("publication")["payload"]["offset"], offset);
+    }
 }
