@@ -186,6 +186,7 @@ mod tests {
         let policy = HandshakePolicy {
             allowed_origins: vec!["*".into(), "http://here".into()],
             cookie: "hubbub_token".into(),
+            ..HandshakePolicy::default()
         };
         Credentials::collect(&headers, query, &policy).identify(verify)
     }

@@ -52,6 +52,7 @@ fn upgrade(data: &[u8]) -> Option<Upgrade> {
     let policy = HandshakePolicy {
         allowed_origins: vec!["https://good.example".into()],
         cookie: "hubbub_token".into(),
+        ..HandshakePolicy::default()
     };
     let tokens = TokenPolicy { algorithms: vec!["HS256".into()], ..TokenPolicy::default() };
     let verifier = Verifier::new(&secret(), tokens).ok()?;

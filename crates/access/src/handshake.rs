@@ -7,12 +7,12 @@
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Version};
-use hubbub_hub::OpeningKind;
+use hubbub_hub::{Compressed, Compression, OpeningKind};
 use hubbub_proto::codec::Codec;
 use hubbub_proto::{CloseCode, DeviceId, Identity, Reason, Refusal};
 use hubbub_websocket::handshake::accept_key;
@@ -28,6 +28,8 @@ pub struct HandshakePolicy {
     pub allowed_origins: Vec<String>,
     /// The cookie that may hold a token.
     pub cookie: String,
+    /// Answers offers of permessage-deflate.
+    pub compression: Compression,
 }
 
 /// A handshake that succeeds.
@@ -36,6 +38,8 @@ pub(crate) struct Upgrade {
     pub(crate) accept: Option<String>,
     /// `Sec-WebSocket-Protocol`
     pub(crate) subprotocol: Option<String>,
+    /// `Sec-WebSocket-Extensions`
+    pub(crate) extensions: Option<String>,
     /// What the data plane is to do with the socket.
     pub(crate) kind: OpeningKind,
 }
@@ -48,6 +52,7 @@ impl Upgrade {
             (UPGRADE, self.accept.as_ref().map(|_| "websocket")),
             (SEC_WEBSOCKET_ACCEPT, self.accept.as_deref()),
             (SEC_WEBSOCKET_PROTOCOL, self.subprotocol.as_deref()),
+            (SEC_WEBSOCKET_EXTENSIONS, self.extensions.as_deref()),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
@@ -82,32 +87,51 @@ pub(crate) fn decide(
     if let Some(what) = credentials.malformed {
         return Err(Rejection::bad_request(what));
     }
+    let mut extensions = None;
     let kind = match credentials.identify(verify) {
-        Ok(identity) => OpeningKind::Session {
-            codec,
-            identity: identity.map(Into::into),
-            device: credentials.device,
-        },
+        Ok(identity) => {
+            let compressed;
+            (extensions, compressed) = compression(&request.headers, policy)?;
+            let identity = identity.map(Into::into);
+            OpeningKind::Session { codec, identity, device: credentials.device, compressed }
+        }
         Err(refusal) if credentials.by_header => return Err(Rejection::unauthorized(&refusal)),
         Err(refusal) => OpeningKind::Refused(match refusal.reason {
             Reason::TokenExpired => CloseCode::TokenExpired,
             _ => CloseCode::Unauthorized,
         }),
     };
-    Ok(Upgrade { accept, subprotocol, kind })
+    Ok(Upgrade { accept, subprotocol, extensions, kind })
 }
 
 /// The answer to a request to `/echo`, which knows no users and no codecs.
 pub(crate) fn decide_echo(
     request: &Parts,
     policy: &HandshakePolicy,
-    kind: OpeningKind,
+    message_bytes_max: usize,
+    fragments_max: u32,
 ) -> Result<Upgrade, Rejection> {
     let accept = accept(request)?;
     if !origin::is_allowed(&request.headers, &policy.allowed_origins) {
         return Err(Rejection::origin());
     }
-    Ok(Upgrade { accept, subprotocol: None, kind })
+    let (extensions, compressed) = compression(&request.headers, policy)?;
+    let kind = OpeningKind::Echo { message_bytes_max, fragments_max, compressed };
+    Ok(Upgrade { accept, subprotocol: None, extensions, kind })
+}
+
+/// The header that accepts an offer of compression, and what it agrees on.
+fn compression(
+    headers: &HeaderMap,
+    policy: &HandshakePolicy,
+) -> Result<(Option<String>, Option<Compressed>), Rejection> {
+    let malformed =
+        || Rejection::bad_request("Sec-WebSocket-Extensions is not a list of extensions.");
+    let mut offers = Vec::new();
+    for line in headers.get_all(SEC_WEBSOCKET_EXTENSIONS) {
+        offers.push(line.to_str().map_err(|_| malformed())?);
+    }
+    Ok(policy.compression.agree(&offers).map_err(|_| malformed())?.unzip())
 }
 
 /// Checks the request against RFC 6455 §4.2.1 and answers the key; over HTTP/2 there is none

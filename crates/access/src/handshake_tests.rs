@@ -45,6 +45,7 @@ fn decided(parts: &Parts) -> Result<Upgrade, Rejection> {
     let policy = HandshakePolicy {
         allowed_origins: vec!["https://app.example".into()],
         cookie: "hubbub_token".into(),
+        ..HandshakePolicy::default()
     };
     decide(parts, &policy, verify)
 }
@@ -104,6 +105,7 @@ fn whose_cookie_counts() {
     let policy = HandshakePolicy {
         allowed_origins: vec!["*".into(), "https://app.example".into()],
         cookie: "hubbub_token".into(),
+        ..HandshakePolicy::default()
     };
     for (origin, expected) in [
         ("http://here", Some("alice")),
@@ -169,9 +171,37 @@ fn the_key_is_answered_and_the_device_is_kept() {
 
 #[test]
 fn echo_knows_no_tokens() {
-    let kind = || OpeningKind::Echo { message_bytes_max: 1, fragments_max: 1 };
     let policy = HandshakePolicy::default();
-    assert!(decide_echo(&changed("/echo", &[("authorization", "x")]), &policy, kind()).is_ok());
+    assert!(decide_echo(&changed("/echo", &[("authorization", "x")]), &policy, 1, 1).is_ok());
     let page = changed("/echo", &[("origin", "http://evil.example")]);
-    assert_eq!(decide_echo(&page, &policy, kind()).err().unwrap().reason, "origin_not_allowed");
+    assert_eq!(decide_echo(&page, &policy, 1, 1).err().unwrap().reason, "origin_not_allowed");
+}
+
+#[test]
+fn which_compression() {
+    let offer = "sec-websocket-extensions";
+    let deflate = "permessage-deflate; client_max_window_bits";
+    let enabled = hubbub_hub::CompressionConfig { enabled: true, ..Default::default() };
+    let on =
+        HandshakePolicy { compression: Compression::new(enabled), ..HandshakePolicy::default() };
+    let answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    for (policy, lines, expected) in [
+        (&on, vec![(offer, deflate)], Some(answer)),
+        (&on, vec![(offer, "foo"), (offer, deflate)], Some(answer)),
+        (&on, vec![(offer, "foo")], None),
+        (&on, vec![], None),
+        (&HandshakePolicy::default(), vec![(offer, deflate)], None),
+    ] {
+        let session = decide(&changed("/ws", &lines), policy, verify).ok().unwrap();
+        assert_eq!(session.extensions.as_deref(), expected, "{lines:?}");
+        let OpeningKind::Session { compressed, .. } = session.kind else { panic!("a session") };
+        assert_eq!(compressed.is_some(), expected.is_some(), "{lines:?}");
+        let echo = decide_echo(&changed("/echo", &lines), policy, 1, 1).ok().unwrap();
+        assert_eq!(echo.extensions.as_deref(), expected, "{lines:?}");
+    }
+    let bad = changed("/ws", &[(offer, "permessage-deflate;")]);
+    assert_eq!(decide(&bad, &on, verify).err().unwrap().reason, "bad_request");
+    // Nothing will be said on a socket that is opened only to be closed.
+    let refused = changed("/ws?token=bad", &[(offer, deflate)]);
+    assert_eq!(decide(&refused, &on, verify).ok().unwrap().extensions, None);
 }

@@ -18,7 +18,6 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use hubbub_hub::OpeningKind;
 use hubbub_proto::{DeviceId, Identity, Refusal, Timestamp};
 
 use crate::dev::{self, DevSignIn};
@@ -99,8 +98,8 @@ impl Access {
             }
             "/echo" => {
                 let EchoLimits { message_bytes_max, fragments_max } = self.echo?;
-                let kind = OpeningKind::Echo { message_bytes_max, fragments_max };
-                Some(handshake::decide_echo(request, &self.policy, kind))
+                let policy = &self.policy;
+                Some(handshake::decide_echo(request, policy, message_bytes_max, fragments_max))
             }
             _ => None,
         }
@@ -122,7 +121,7 @@ async fn socket(State(access): State<Arc<Access>>, request: Request) -> Response
     let Some(hand_over) = parts.extensions.get::<HandOver>() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let mut headers = HeaderMap::with_capacity(4);
+    let mut headers = HeaderMap::with_capacity(5);
     for (name, value) in upgrade.fields() {
         let Ok(value) = HeaderValue::try_from(value) else {
             return Rejection::bad_request("A subprotocol is not a token.").into_response();

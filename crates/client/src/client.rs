@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use hubbub_websocket::deflate::negotiate::Offer;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
@@ -62,6 +63,8 @@ pub struct Options {
     pub backoff_max: Duration,
     /// Attempts in a row before the client gives up; `None` for no end.
     pub attempts: Option<u32>,
+    /// Offers permessage-deflate (RFC 7692) like this; the server may decline it.
+    pub compression: Option<Offer>,
 }
 
 impl Options {
@@ -75,6 +78,7 @@ impl Options {
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(30),
             attempts: Some(10),
+            compression: None,
         }
     }
 }
@@ -209,7 +213,7 @@ impl Running {
         loop {
             let opened = Instant::now();
             let token = (self.options.token)();
-            match Connection::open(&self.url, &token).await {
+            match Connection::open_offering(&self.url, &token, self.options.compression).await {
                 Ok(connection) => {
                     let end = self.serve(connection).await;
                     let made_progress = self.core.is_synced() || opened.elapsed() > STABLE;

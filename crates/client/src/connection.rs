@@ -3,7 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 
-use hubbub_websocket::frame::write_frame;
+use hubbub_websocket::deflate::negotiate::Offer;
+use hubbub_websocket::deflate::{
+    Agreement, Deflater, History, Inflate, Inflater, Level, RSV_COMPRESSED,
+};
+use hubbub_websocket::frame::{write_frame, write_frame_rsv};
 use hubbub_websocket::{Decoder, Event, Limits, OpCode, Role, close, handshake};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,6 +19,8 @@ const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 const LIMITS: Limits = Limits { message_bytes_max: MESSAGE_BYTES_MAX, fragments_max: 65_536 };
 /// The longest answer to the upgrade request, in bytes.
 const RESPONSE_BYTES_MAX: usize = 16 * 1024;
+/// The shortest message that is compressed, in bytes.
+const COMPRESSED_BYTES_MIN: usize = 200;
 
 /// Where a server is: the parts of `ws://HOST:PORT/PATH`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -65,9 +71,46 @@ pub enum Incoming {
 pub struct Connection {
     stream: TcpStream,
     decoder: Decoder,
+    /// What was agreed on compression, if anything was.
+    compression: Option<Compression>,
     read: Vec<u8>,
     /// Bytes of `read` that are decoded.
     at: usize,
+}
+
+/// permessage-deflate on one connection.
+#[derive(Debug)]
+struct Compression {
+    agreement: Agreement,
+    inflater: Inflater,
+    deflater: Deflater,
+    ours: Option<History>,
+    theirs: Option<History>,
+}
+
+impl Compression {
+    fn new(agreement: Agreement) -> Self {
+        let ours = agreement.client_window.filter(|_| agreement.client_context);
+        Self {
+            agreement,
+            inflater: Inflater::new(),
+            deflater: Deflater::new(Level::default()),
+            ours: ours.map(History::new),
+            theirs: agreement.server_context.then(|| History::new(agreement.server_window)),
+        }
+    }
+
+    /// The compressed form of the next message, where it is worth it.
+    fn compress(&mut self, message: &[u8]) -> Option<&[u8]> {
+        let window = self.agreement.client_window?;
+        if message.len() < COMPRESSED_BYTES_MIN {
+            return None;
+        }
+        match &mut self.ours {
+            Some(history) => self.deflater.compress_next(message, history),
+            None => self.deflater.compress(message, window),
+        }
+    }
 }
 
 impl Connection {
@@ -76,6 +119,18 @@ impl Connection {
     /// # Errors
     /// [`Error::Io`], or [`Error::Refused`] with the HTTP status.
     pub async fn open(url: &Url, token: &str) -> Result<Self, Error> {
+        Self::open_offering(url, token, None).await
+    }
+
+    /// As [`open`](Self::open), and offers permessage-deflate, which the server may decline.
+    ///
+    /// # Errors
+    /// Also [`Error::Protocol`] where the server answers what was not offered.
+    pub async fn open_offering(
+        url: &Url,
+        token: &str,
+        offer: Option<Offer>,
+    ) -> Result<Self, Error> {
         let mut stream = TcpStream::connect(url.address()).await?;
         stream.set_nodelay(true)?;
         let mut nonce = [0; 16];
@@ -84,8 +139,12 @@ impl Connection {
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\
-             Sec-WebSocket-Protocol: hubbub.v1.json\r\nAuthorization: Bearer {token}\r\n\r\n",
-            url.path, url.authority,
+             Sec-WebSocket-Protocol: hubbub.v1.json\r\nAuthorization: Bearer {token}\r\n{}\r\n",
+            url.path,
+            url.authority,
+            offer.as_ref().map_or_else(String::new, |offer| {
+                format!("Sec-WebSocket-Extensions: {}\r\n", offer.header())
+            }),
         );
         stream.write_all(request.as_bytes()).await?;
         let mut read = Vec::with_capacity(1024);
@@ -107,8 +166,19 @@ impl Connection {
             let body = String::from_utf8_lossy(&read[end..]).chars().take(300).collect();
             return Err(Error::Refused { status, body });
         }
+        let answers = head.lines().filter_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("sec-websocket-extensions").then_some(value)
+        });
+        let agreement = match offer {
+            Some(offer) => {
+                offer.check(answers).map_err(|error| Error::Protocol(error.to_string()))?
+            }
+            None => None,
+        };
+        let compression = agreement.map(Compression::new);
         read.drain(..end);
-        Ok(Self { stream, decoder: Decoder::new(Role::Client), read, at: 0 })
+        Ok(Self { stream, decoder: Decoder::new(Role::Client), compression, read, at: 0 })
     }
 
     /// The address of this end.
@@ -122,10 +192,15 @@ impl Connection {
     /// The next message that has arrived completely, without waiting.
     fn buffered(&mut self) -> Result<Option<Incoming>, Error> {
         while self.has_buffered() {
-            let step = self
-                .decoder
-                .next(&mut self.read[self.at..], &LIMITS)
-                .map_err(|e| Error::Protocol(e.to_string()))?;
+            let buffer = &mut self.read[self.at..];
+            let step = match &mut self.compression {
+                None => self.decoder.next(buffer, &LIMITS),
+                Some(Compression { inflater, theirs, .. }) => {
+                    let inflate = Inflate { inflater, history: theirs.as_mut() };
+                    self.decoder.next_inflating(buffer, &LIMITS, inflate)
+                }
+            };
+            let step = step.map_err(|e| Error::Protocol(e.to_string()))?;
             let at_end = step.event.is_none();
             let found = step.event.and_then(|event| match event {
                 Event::Text(text) => Some(Incoming::Text(text.to_owned())),
@@ -188,7 +263,15 @@ impl Connection {
         for message in messages {
             let mut mask = [0; 4];
             random(&mut mask)?;
-            write_frame(&mut frames, true, OpCode::Text, Some(mask), message.as_bytes());
+            let message = message.as_bytes();
+            let compression = self.compression.as_mut();
+            match compression.and_then(|compression| compression.compress(message)) {
+                Some(shorter) => {
+                    let rsv = RSV_COMPRESSED;
+                    write_frame_rsv(&mut frames, true, rsv, OpCode::Text, Some(mask), shorter);
+                }
+                None => write_frame(&mut frames, true, OpCode::Text, Some(mask), message),
+            }
         }
         Ok(self.stream.write_all(&frames).await?)
     }
@@ -226,7 +309,7 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
         let decoder = Decoder::new(Role::Client);
-        (Connection { stream, decoder, read: Vec::new(), at: 0 }, server)
+        (Connection { stream, decoder, compression: None, read: Vec::new(), at: 0 }, server)
     }
 
     fn frame(opcode: OpCode, payload: &[u8]) -> Vec<u8> {

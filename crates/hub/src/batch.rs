@@ -6,11 +6,13 @@
 //! in the middle of a tick gets what was added after its [`Mark`] and nothing before.
 //!
 //! A buffer is kept for each [`variant`]: forms of the same frames between which connections
-//! differ. So far these are the codecs.
+//! differ. These are the codecs; compressed forms are made of them when a subscriber needs one.
 
 use bytes::Bytes;
 use hubbub_proto::codec::Codec;
 use smallvec::SmallVec;
+
+use crate::compression::Forms;
 
 /// In how many forms frames are made.
 pub(crate) const VARIANTS: usize = Codec::ALL.len();
@@ -25,6 +27,8 @@ pub(crate) const fn variant(codec: Codec) -> usize {
 pub(crate) struct Chunk {
     pub(crate) frames: u32,
     pub(crate) bytes: [Bytes; VARIANTS],
+    /// The same, compressed.
+    pub(crate) forms: [Forms; VARIANTS],
 }
 
 impl Chunk {
@@ -34,9 +38,13 @@ impl Chunk {
 
     /// What follows a mark within this chunk.
     fn after(&self, mark: &Mark) -> Self {
+        if mark.frames == 0 {
+            return self.clone();
+        }
         Self {
             frames: self.frames.saturating_sub(mark.frames),
             bytes: std::array::from_fn(|variant| self.bytes[variant].slice(mark.bytes[variant]..)),
+            forms: Default::default(),
         }
     }
 }
@@ -110,7 +118,11 @@ impl Pending {
         }
         let open = std::mem::take(&mut self.open);
         self.hint = open.iter().map(Vec::len).max().unwrap_or(0);
-        self.closed.push(Chunk { frames: self.open_frames, bytes: open.map(Bytes::from) });
+        self.closed.push(Chunk {
+            frames: self.open_frames,
+            bytes: open.map(Bytes::from),
+            forms: Default::default(),
+        });
         self.open_frames = 0;
     }
 
@@ -177,6 +189,7 @@ pub(crate) fn joined(chunks: Chunks, limits: ChunkLimits) -> Chunks {
                         several.iter().map(|chunk| &*chunk.bytes[variant]).collect();
                     parts.concat().into()
                 }),
+                forms: Default::default(),
             },
         });
     }
@@ -206,7 +219,11 @@ mod tests {
                 let frame = vec![n as u8; len];
                 match step {
                     0 => {
-                        let chunk = Chunk { frames: 1, bytes: [Bytes::from(frame.clone())] };
+                        let chunk = Chunk {
+                            frames: 1,
+                            bytes: [Bytes::from(frame.clone())],
+                            forms: Default::default(),
+                        };
                         pending.append(chunk);
                         all.push(frame);
                     }

@@ -8,6 +8,7 @@ use hubbub_proto::session::Session;
 use hubbub_proto::{DeviceId, Timestamp};
 use hubbub_websocket::{Decoder, Limits};
 
+use crate::compression::Compressed;
 use crate::outbox::Outbox;
 use crate::transport::Transport;
 
@@ -17,6 +18,8 @@ pub(crate) struct Connection {
     pub(crate) kind: Kind,
     /// What waits to be written.
     pub(crate) outbox: Option<Box<Outbox>>,
+    /// What was agreed on compression, if anything was.
+    pub(crate) compressed: Option<Compressed>,
     pub(crate) rare: Option<Box<Rare>>,
     /// Its place in the order in which sessions were opened, over all shards.
     pub(crate) opened: u64,
@@ -81,7 +84,22 @@ pub(crate) struct Rare {
     pub(crate) close_by: Timestamp,
 }
 
+/// The parts of a connection that take what is to be written.
+pub(crate) struct Lane<'c> {
+    pub(crate) outbox: &'c mut Option<Box<Outbox>>,
+    pub(crate) dirty: &'c mut bool,
+    pub(crate) compressed: Option<&'c mut Compressed>,
+}
+
 impl Connection {
+    pub(crate) fn lane(&mut self) -> Lane<'_> {
+        Lane {
+            outbox: &mut self.outbox,
+            dirty: &mut self.dirty,
+            compressed: self.compressed.as_mut(),
+        }
+    }
+
     pub(crate) fn session(&mut self) -> Option<&mut Session> {
         match &mut self.kind {
             Kind::Session { session, .. } => Some(session),

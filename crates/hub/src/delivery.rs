@@ -14,6 +14,7 @@ use hubbub_proto::event::Ack;
 use hubbub_proto::route::DeliveryClass;
 use hubbub_proto::{CommandId, Event, Refusal};
 
+use crate::compression::Compressed;
 use crate::connection::{Connection, Kind, Parked, Phase};
 use crate::desk::{Desk, Load};
 use crate::frame::{Broadcast, len_hint, opcode};
@@ -30,11 +31,9 @@ impl Desk {
     pub(crate) fn send_event(&mut self, at: At, connection: &mut Connection, event: &Event) {
         let Some(codec) = codec_of(connection) else { return };
         let now = self.now;
-        self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_own(
-            opcode(codec),
-            len_hint(event),
-            |out| codec.encode_event(event, now, out),
-        );
+        self.push_own(at, connection.lane(), opcode(codec), len_hint(event), |out| {
+            codec.encode_event(event, now, out);
+        });
         self.sent(at, connection);
     }
 
@@ -48,11 +47,11 @@ impl Desk {
     ) {
         let Some(codec) = codec_of(connection) else { return };
         let now = self.now;
-        self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_own(
-            opcode(codec),
-            if matches!(outcome, Ok(Ack::Done)) { DONE_LEN_HINT } else { REPLY_LEN_HINT },
-            |out| codec.encode_reply(id, outcome, now, out),
-        );
+        let len_hint =
+            if matches!(outcome, Ok(Ack::Done)) { DONE_LEN_HINT } else { REPLY_LEN_HINT };
+        self.push_own(at, connection.lane(), opcode(codec), len_hint, |out| {
+            codec.encode_reply(id, outcome, now, out);
+        });
         self.sent(at, connection);
     }
 
@@ -85,7 +84,16 @@ impl Desk {
         if !self.admits(at, connection, publication.class) {
             return;
         }
-        let frame = broadcast.frame(codec, self.now).clone();
+        let frame = match &mut connection.compressed {
+            None => broadcast.frame(codec, self.now).clone(),
+            Some(compressed) if compressed.keeps_context() => {
+                let frame = broadcast.frame(codec, self.now);
+                self.packer.own_bytes(frame, compressed)
+            }
+            Some(Compressed { window, .. }) => {
+                broadcast.compressed(codec, self.now, *window, &mut self.packer)
+            }
+        };
         self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_shared(frame);
         self.stats.deliveries.add(1);
         self.delivered(at, connection, &publication.event);

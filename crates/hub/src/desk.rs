@@ -12,11 +12,14 @@ use hubbub_proto::event::Lag;
 use hubbub_proto::limits::Limits;
 use hubbub_proto::session::Due;
 use hubbub_proto::{ConnId, Event, Request, Timestamp, UserId};
+use hubbub_websocket::OpCode;
+use hubbub_websocket::deflate::Inflater;
 
 use crate::batch::ChunkLimits;
 use crate::channels::{Channels, Keeping};
 use crate::client_id::ClientIds;
-use crate::connection::{Connection, Kind, Parked, Phase};
+use crate::compression::{Compression, Packer, frame_in};
+use crate::connection::{Connection, Kind, Lane, Parked, Phase};
 use crate::hub::{Announce, Clock};
 use crate::inbox::{Inbox, Post};
 use crate::outbox::{Flushed, Outbox};
@@ -48,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) opened: AtomicU64,
     pub(crate) rules: Rules,
     pub(crate) keeping: Keeping,
+    pub(crate) compression: Compression,
 }
 
 pub(crate) struct Desk {
@@ -88,6 +92,11 @@ pub(crate) struct Desk {
     pub(crate) stopped: bool,
     /// What all reads go into.
     pub(crate) buffers: Buffers,
+    /// For compressed messages, of whichever connection.
+    pub(crate) inflater: Inflater,
+    pub(crate) packer: Packer,
+    /// A frame that is about to be compressed.
+    frame: Vec<u8>,
     /// What one session's deadlines brought.
     pub(crate) due: Vec<Due>,
 }
@@ -123,7 +132,6 @@ impl Desk {
             },
             signals: Vec::new(),
             outgoing: settings.inboxes.iter().map(|_| Vec::new()).collect(),
-            settings,
             upstream,
             stats,
             now,
@@ -140,7 +148,11 @@ impl Desk {
             waiting: VecDeque::new(),
             stopped: false,
             buffers: Buffers::default(),
+            inflater: Inflater::new(),
+            packer: Packer::new(&settings.compression.config()),
+            frame: Vec::new(),
             due: Vec::new(),
+            settings,
         }
     }
 
@@ -197,6 +209,23 @@ impl Desk {
     ) -> &'c mut Outbox {
         self.mark_dirty(at, dirty);
         outbox.get_or_insert_with(|| self.pool.pop().unwrap_or_default())
+    }
+
+    /// Appends a frame for this connection alone, compressed where that was agreed on.
+    pub(crate) fn push_own(
+        &mut self,
+        at: At,
+        lane: Lane<'_>,
+        opcode: OpCode,
+        len_hint: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let outbox = self.outbox(at, lane.outbox, lane.dirty);
+        let Some(compressed) = lane.compressed else {
+            return outbox.push_own(opcode, len_hint, write);
+        };
+        frame_in(&mut self.frame, opcode, len_hint, write);
+        outbox.push_copy(self.packer.own(&self.frame, compressed).unwrap_or(&self.frame));
     }
 
     pub(crate) fn load(&self, connection: &Connection) -> Load {

@@ -10,9 +10,12 @@
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bytes::Bytes;
 use hubbub_proto::Event;
+use hubbub_proto::codec::Codec;
 
 use crate::batch::{self, Chunk, variant};
+use crate::compression::Compressed;
 use crate::connection::Connection;
 use crate::delivery::codec_of;
 use crate::desk::{Desk, Load};
@@ -134,10 +137,17 @@ impl Desk {
         tally: &mut Tally,
     ) {
         let Some(codec) = codec_of(connection) else { return };
-        let bytes = &chunk.bytes[variant(codec)];
         if connection.outbox.is_some() || connection.lagging || !direct {
             return self.give_behind(at, connection, chunk, tally);
         }
+        let packed;
+        let bytes = match &mut connection.compressed {
+            None => &chunk.bytes[variant(codec)],
+            Some(compressed) => {
+                packed = self.packed(codec, chunk, compressed);
+                &packed
+            }
+        };
         tally.writes += 1;
         let written = match connection.transport.write(bytes) {
             Ok(written) => written,
@@ -156,6 +166,16 @@ impl Desk {
         } else if connection.transport.pending() > 0 {
             // Encrypted and not written: with an outbox, it is flushed when the socket takes more.
             self.outbox(at, &mut connection.outbox, &mut connection.dirty);
+        }
+    }
+
+    /// A chunk for a connection that agreed on compression.
+    fn packed(&mut self, codec: Codec, chunk: &Chunk, compressed: &mut Compressed) -> Bytes {
+        let variant = variant(codec);
+        if compressed.keeps_context() {
+            self.packer.own_bytes(&chunk.bytes[variant], compressed)
+        } else {
+            chunk.forms[variant].get(&chunk.bytes[variant], compressed.window, &mut self.packer)
         }
     }
 
@@ -179,7 +199,10 @@ impl Desk {
             return;
         }
         tally.deliveries += u64::from(chunk.frames);
-        let bytes = chunk.bytes[variant(codec)].clone();
+        let bytes = match &mut connection.compressed {
+            None => chunk.bytes[variant(codec)].clone(),
+            Some(compressed) => self.packed(codec, chunk, compressed),
+        };
         match &mut connection.outbox {
             // Its socket says when it takes more; until then a try costs a system call for nothing.
             Some(outbox) if outbox.blocked_since().is_some() => {
@@ -211,11 +234,9 @@ impl Desk {
         if let Event::Signal(signal) = event {
             len += signal.data.get().len();
         }
-        self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_own(
-            opcode(codec),
-            len,
-            |out| codec.encode_event(event, now, out),
-        );
+        self.push_own(at, connection.lane(), opcode(codec), len, |out| {
+            codec.encode_event(event, now, out);
+        });
         self.stats.deliveries.add(1);
         self.sent(at, connection);
     }

@@ -7,7 +7,10 @@ use hubbub_proto::codec::Codec;
 use hubbub_proto::event::Delivered;
 use hubbub_proto::route::Publication;
 use hubbub_proto::{Event, Timestamp};
+use hubbub_websocket::deflate::WindowBits;
 use hubbub_websocket::{FrameBuilder, OpCode};
+
+use crate::compression::{Forms, Packer};
 
 /// A publication and its frames, shared by the shards.
 #[derive(Clone, Debug)]
@@ -17,15 +20,31 @@ pub(crate) struct Broadcast(Arc<Shared>);
 struct Shared {
     publication: Publication,
     frames: [OnceLock<Bytes>; Codec::ALL.len()],
+    forms: [Forms; Codec::ALL.len()],
 }
 
 impl Broadcast {
     pub(crate) fn new(publication: Publication) -> Self {
-        Self(Arc::new(Shared { publication, frames: std::array::from_fn(|_| OnceLock::new()) }))
+        Self(Arc::new(Shared {
+            publication,
+            frames: std::array::from_fn(|_| OnceLock::new()),
+            forms: Default::default(),
+        }))
     }
 
     pub(crate) fn publication(&self) -> &Publication {
         &self.0.publication
+    }
+
+    /// The complete frame for connections that agreed on compression with this window.
+    pub(crate) fn compressed(
+        &self,
+        codec: Codec,
+        now: Timestamp,
+        window: WindowBits,
+        packer: &mut Packer,
+    ) -> Bytes {
+        self.0.forms[codec.index()].get(self.frame(codec, now), window, packer)
     }
 
     /// The complete frame, whose timestamp is the moment of the first call.

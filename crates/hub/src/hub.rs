@@ -15,6 +15,7 @@ use mio::{Poll, Waker};
 
 use crate::bus::{Bus, Local};
 use crate::channels::Keeping;
+use crate::compression::{Compression, CompressionConfig};
 use crate::desk::Settings;
 use crate::inbox::{Inbox, Post};
 use crate::opening::{Adoption, Opening};
@@ -49,6 +50,8 @@ pub struct HubConfig {
     pub announce: Announce,
     /// Channels and signals.
     pub live: LiveConfig,
+    /// permessage-deflate.
+    pub compression: CompressionConfig,
 }
 
 /// What `connected` says besides the limits.
@@ -108,6 +111,7 @@ impl Hub {
             inboxes: inboxes.into(),
             opened: AtomicU64::new(0),
             rules: Rules::new(&config.live),
+            compression: Compression::new(config.compression),
             keeping: Keeping {
                 channels_max: config.live.channels_max as usize,
                 idle_ms: config.live.channel_idle_ms.into(),
@@ -128,6 +132,12 @@ impl Hub {
     #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// What answers clients that offer compression.
+    #[must_use]
+    pub fn compression(&self) -> Compression {
+        self.settings.compression.clone()
     }
 
     /// Starts the shards' threads.
@@ -205,7 +215,12 @@ impl Hub {
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> HubStats {
-        HubStats::sum(self.stats.iter().map(Arc::as_ref))
+        let compression = &self.settings.compression;
+        HubStats {
+            takeover_bytes: compression.takeover_bytes() as u64,
+            takeover_refused: compression.takeover_refused(),
+            ..HubStats::sum(self.stats.iter().map(Arc::as_ref))
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 //!   dropped; `deadlines`; `closing`.
 //! - `channels`, what a shard knows of them; `live`, the commands on them; `rules`, who may; `batch`
 //!   and `fanout`, the way of publications to sockets.
+//! - `compression`: what was agreed with whom, and compressing frames.
 //! - `transport`: the socket under a connection; [`tls`]: what may be in between. `connection`, `slab`, `outbox`, `topics`, `wheel`, `frame`, `client_id`: the parts.
 //!
 //! Invariants: a slow or broken connection costs the others nothing; everything that waits is
@@ -23,6 +24,7 @@ mod bus;
 mod channels;
 mod client_id;
 mod closing;
+mod compression;
 mod connection;
 mod deadlines;
 mod delivery;
@@ -53,7 +55,9 @@ mod sync {
     pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
 }
 
+pub use compression::{Compressed, Compression, CompressionConfig};
 pub use hub::{Announce, Clock, Hub, HubConfig, HubError, Router};
+pub use hubbub_websocket::deflate::{Level, WindowBits};
 pub use opening::{Opening, OpeningKind};
 pub use rules::{LiveConfig, Namespace};
 pub use stats::HubStats;

@@ -9,6 +9,7 @@ use hubbub_proto::codec::Codec;
 use hubbub_proto::{CloseCode, DeviceId, Identity};
 use hubbub_websocket::close;
 
+use crate::compression::Compressed;
 use crate::transport::{Socket, Transport};
 
 /// What the HTTP side knows about a socket that it upgrades.
@@ -34,6 +35,8 @@ pub enum OpeningKind {
         identity: Option<Arc<Identity>>,
         /// The device that the request named, used when `auth` comes later and names none.
         device: Option<DeviceId>,
+        /// What the answer to the upgrade agrees on; see [`Compression`](crate::Compression).
+        compressed: Option<Compressed>,
     },
     /// Sends back what it gets.
     Echo {
@@ -41,6 +44,8 @@ pub enum OpeningKind {
         message_bytes_max: usize,
         /// The most fragments of a message.
         fragments_max: u32,
+        /// As for a session.
+        compressed: Option<Compressed>,
     },
     /// Opened only to be closed with this code, which browsers can read.
     Refused(CloseCode),

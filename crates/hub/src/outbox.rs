@@ -94,16 +94,27 @@ impl Outbox {
         self.bytes -= written;
     }
 
-    /// Appends a frame whose payload `write` appends to the buffer. Answers the frame's length.
+    /// Appends a frame whose payload `write` appends to the buffer.
     pub(crate) fn push_own(
         &mut self,
         opcode: OpCode,
         len_hint: usize,
         write: impl FnOnce(&mut Vec<u8>),
-    ) -> usize {
+    ) {
         let mut frame = FrameBuilder::begin(&mut self.own, opcode, len_hint);
         write(frame.buffer());
         let added = frame.finish();
+        self.added(added);
+    }
+
+    /// Appends a frame of this connection alone that is finished.
+    pub(crate) fn push_copy(&mut self, frame: &[u8]) {
+        self.own.extend_from_slice(frame);
+        self.added(frame.len());
+    }
+
+    /// A frame of this length was appended to the buffer.
+    fn added(&mut self, added: usize) {
         self.bytes += added;
         self.frames += 1;
         match self.segments.back_mut() {
@@ -113,7 +124,6 @@ impl Outbox {
             }
             _ => self.segments.push_back(Segment::Own { len: added, frames: 1 }),
         }
-        added
     }
 
     /// Answers a ping. A reader that is behind gets only the newest answer (RFC 6455 §5.5.3).

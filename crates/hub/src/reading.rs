@@ -11,10 +11,12 @@ use hubbub_proto::event::Ack;
 use hubbub_proto::route::Work;
 use hubbub_proto::session::{Action, Signed};
 use hubbub_proto::{CloseCode, Command, CommandId, Event, Refusal};
+use hubbub_websocket::deflate::{Inflate, Inflater};
 use hubbub_websocket::frame::pong_frame;
 use hubbub_websocket::{Event as Message, Limits as FrameLimits, OpCode, ProtocolError};
 
-use crate::connection::{Connection, Kind, Parked, Phase};
+use crate::compression::Compressed;
+use crate::connection::{Connection, Kind, Lane, Parked, Phase};
 use crate::desk::{BATCH_MAX, Desk, Load};
 use crate::slab::At;
 use crate::transport::{Buffers, Received};
@@ -206,11 +208,47 @@ impl Desk {
                 fragments_max: self.limits.fragments_max,
             },
         };
-        let step = match connection.decoder.next(buffer, &frame_limits) {
+        if connection.compressed.is_none() {
+            return self.next_message(at, connection, buffer, &frame_limits, &mut Inflater::new());
+        }
+        // Taken out, because what it inflates is lent out while the desk is worked with.
+        let mut inflater = std::mem::take(&mut self.inflater);
+        let before = inflater.totals();
+        let outcome = self.next_message(at, connection, buffer, &frame_limits, &mut inflater);
+        let after = inflater.totals();
+        self.inflater = inflater;
+        self.stats.compressed_in.add(after.messages - before.messages);
+        self.stats.compressed_in_bytes.add(after.compressed_bytes - before.compressed_bytes);
+        self.stats.compressed_in_plain_bytes.add(after.plain_bytes - before.plain_bytes);
+        outcome
+    }
+
+    fn next_message(
+        &mut self,
+        at: At,
+        connection: &mut Connection,
+        buffer: &mut [u8],
+        frame_limits: &FrameLimits,
+        inflater: &mut Inflater,
+    ) -> (usize, Option<Step>) {
+        let outcome = match &mut connection.compressed {
+            None => connection.decoder.next(buffer, frame_limits),
+            Some(Compressed { contexts, .. }) => {
+                let history = contexts.as_mut().and_then(|contexts| contexts.theirs.as_mut());
+                let inflate = Inflate { inflater, history };
+                connection.decoder.next_inflating(buffer, frame_limits, inflate)
+            }
+        };
+        let step = match outcome {
             Ok(step) => step,
             Err(error) => return (0, Some(Step::Violation(error))),
         };
         let Some(message) = step.event else { return (step.consumed, None) };
+        let lane = Lane {
+            outbox: &mut connection.outbox,
+            dirty: &mut connection.dirty,
+            compressed: connection.compressed.as_mut(),
+        };
         let next = match (message, &mut connection.kind) {
             (Message::Ping(payload), _) => pong_frame(payload).map_or(Step::Heard, Step::Pong),
             (Message::Pong(_), _) => Step::Heard,
@@ -221,19 +259,15 @@ impl Desk {
             }
             (Message::Binary(_), Kind::Session { .. }) | (_, Kind::Refused) => Step::Unsupported,
             (Message::Text(text), Kind::Echo(_)) => {
-                self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_own(
-                    OpCode::Text,
-                    text.len(),
-                    |out| out.extend_from_slice(text.as_bytes()),
-                );
+                self.push_own(at, lane, OpCode::Text, text.len(), |out| {
+                    out.extend_from_slice(text.as_bytes());
+                });
                 Step::Echoed
             }
             (Message::Binary(bytes), Kind::Echo(_)) => {
-                self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_own(
-                    OpCode::Binary,
-                    bytes.len(),
-                    |out| out.extend_from_slice(bytes),
-                );
+                self.push_own(at, lane, OpCode::Binary, bytes.len(), |out| {
+                    out.extend_from_slice(bytes);
+                });
                 Step::Echoed
             }
         };

@@ -129,6 +129,7 @@ impl Shard {
             self.send_mail();
             self.flush_dirty();
             self.remove_gone();
+            self.desk.packer.count(&self.desk.stats);
             if self.drain_step() {
                 return Ok(());
             }
@@ -312,8 +313,8 @@ impl Shard {
         let desk = &self.desk;
         let mut rare = (!already_read.is_empty())
             .then(|| Box::new(Rare { stash: already_read.to_vec(), ..Rare::default() }));
-        let (kind, refused) = match opening.kind {
-            OpeningKind::Session { codec, identity, device } => {
+        let (kind, compressed, refused) = match opening.kind {
+            OpeningKind::Session { codec, identity, device, compressed } => {
                 let session = match identity {
                     Some(identity) => {
                         Session::open(identity, desk.ping_phase(), desk.now, &desk.limits)
@@ -323,18 +324,19 @@ impl Shard {
                 if session.identity().is_none() && device.is_some() {
                     rare.get_or_insert_default().device = device;
                 }
-                (Kind::Session { session, codec }, None)
+                (Kind::Session { session, codec }, compressed, None)
             }
-            OpeningKind::Echo { message_bytes_max, fragments_max } => {
-                (Kind::Echo(FrameLimits { message_bytes_max, fragments_max }), None)
+            OpeningKind::Echo { message_bytes_max, fragments_max, compressed } => {
+                (Kind::Echo(FrameLimits { message_bytes_max, fragments_max }), compressed, None)
             }
-            OpeningKind::Refused(code) => (Kind::Refused, Some(code)),
+            OpeningKind::Refused(code) => (Kind::Refused, None, Some(code)),
         };
         let refused = if desk.stopped { Some(CloseCode::GoingAway) } else { refused };
         let at = self.slab.insert(Connection {
             transport,
             decoder: Decoder::new(Role::Server),
             kind,
+            compressed,
             outbox: None,
             rare,
             opened: 0,

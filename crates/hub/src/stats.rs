@@ -101,6 +101,22 @@ counters! {
     tls_failures,
     /// TLS connections whose client went away without saying so (`close_notify`).
     tls_truncated,
+    /// Messages that came compressed.
+    compressed_in,
+    /// Their bytes as they came.
+    compressed_in_bytes,
+    /// Their bytes after inflating.
+    compressed_in_plain_bytes,
+    /// Messages that were compressed; one that goes to many once for each window size.
+    compressed_out,
+    /// Their bytes after compressing.
+    compressed_out_bytes,
+    /// Their bytes before.
+    compressed_out_plain_bytes,
+    /// Bytes set aside at the moment for contexts of compressed connections.
+    takeover_bytes,
+    /// Clients that had to do without a context for want of room.
+    takeover_refused,
     /// Panics in the handling of one connection.
     panics,
 }

@@ -66,6 +66,7 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
             dedupe_window_ms: config.chat.dedupe_window_ms,
         },
         live: config.live()?,
+        compression: (&config.compression).into(),
     })?;
     let chat = Arc::new(Chat::start(
         store.clone(),
@@ -115,6 +116,7 @@ impl Parts {
             policy: HandshakePolicy {
                 allowed_origins: config.server.allowed_origins.clone(),
                 cookie: config.auth.cookie.clone(),
+                compression: self.hub.compression(),
             },
             echo: config.echo.enabled.then_some(EchoLimits {
                 message_bytes_max: config.echo.message_bytes_max as usize,

@@ -156,7 +156,7 @@ impl Decoder {
         &'a mut self,
         buf: &'a mut [u8],
         limits: &Limits,
-        inflate: Inflate<'a>,
+        inflate: Inflate<'a, '_>,
     ) -> Result<Step<'a>, ProtocolError> {
         self.step(buf, limits, Some(inflate))
     }
@@ -166,7 +166,7 @@ impl Decoder {
         &'a mut self,
         buf: &'a mut [u8],
         limits: &Limits,
-        inflate: Option<Inflate<'a>>,
+        inflate: Option<Inflate<'a, '_>>,
     ) -> Result<Step<'a>, ProtocolError> {
         if self.held.is_some() {
             self.settle();
@@ -473,7 +473,7 @@ fn frame_event(opcode: OpCode, payload: &[u8]) -> Result<Event<'_>, ProtocolErro
 
 /// The event of a whole compressed message.
 fn inflated_event<'a>(
-    inflate: Option<Inflate<'a>>,
+    inflate: Option<Inflate<'a, '_>>,
     opcode: OpCode,
     payload: &[u8],
     limits: &Limits,

@@ -19,7 +19,8 @@ fn adopted(stage: &Stage, user: &str) -> TcpStream {
     let (server, remote) = stage.listener.accept().unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     let identity = Some(Arc::new(identity(user, None)));
-    let kind = OpeningKind::Session { codec: Codec::Json, identity, device: None };
+    let kind =
+        OpeningKind::Session { codec: Codec::Json, identity, device: None, compressed: None };
     let answer = Bytes::from_static(ANSWER);
     let opening = Opening { kind, answer, remote, permit: Box::new(()) };
     stage.hub.adopt(server.into(), Bytes::new(), opening);

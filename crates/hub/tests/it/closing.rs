@@ -22,7 +22,8 @@ fn stage() -> Stage {
 #[test]
 fn the_code_arrives_although_input_is_pending() {
     let stage = stage();
-    let kind = OpeningKind::Echo { message_bytes_max: 100_000, fragments_max: 10 };
+    let kind =
+        OpeningKind::Echo { message_bytes_max: 100_000, fragments_max: 10, compressed: None };
     let mut client = stage.open(kind);
     // So much is unread that the close frame has to wait in the server's send buffer, and a socket
     // that is closed with unread input forgets what waits there.
@@ -84,6 +85,7 @@ fn a_lost_socket_is_noticed_and_its_permit_returned() {
         codec: Codec::Json,
         identity: Some(Arc::new(identity("alice", None))),
         device: None,
+        compressed: None,
     };
     let mut client = stage.open_with(kind, b"", Box::new(Permit(returned.clone())), |_| {});
     client.expect("connected");

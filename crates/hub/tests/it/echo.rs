@@ -18,7 +18,11 @@ use crate::stage::{Client, PATIENCE, Stage};
 const MEGABYTE: usize = 1 << 20;
 
 fn echo(stage: &Stage) -> Client {
-    let kind = OpeningKind::Echo { message_bytes_max: 16 * MEGABYTE, fragments_max: 65_536 };
+    let kind = OpeningKind::Echo {
+        message_bytes_max: 16 * MEGABYTE,
+        fragments_max: 65_536,
+        compressed: None,
+    };
     stage.open_with(kind, b"", Box::new(()), |_| {})
 }
 
@@ -66,7 +70,7 @@ fn a_reader_that_waits_gets_everything_later() {
 #[test]
 fn too_big_is_refused_before_it_has_come() {
     let stage = Stage::new(1, Limits::default());
-    let kind = OpeningKind::Echo { message_bytes_max: 1000, fragments_max: 10 };
+    let kind = OpeningKind::Echo { message_bytes_max: 1000, fragments_max: 10, compressed: None };
     let mut client = stage.open(kind);
     client.socket.get_mut().write_all(b"\x82\xfe\x03\xe9\0\0\0\0").unwrap();
     client.expect_close(CloseCode::TooBig);
@@ -114,9 +118,11 @@ fn a_flood_gets_one_turn_before_the_next_connection() {
         SockRef::from(server).set_recv_buffer_size(4 * WAITING).unwrap();
         sockets.push(server.try_clone().unwrap());
     };
-    let kind = OpeningKind::Echo { message_bytes_max: MEGABYTE, fragments_max: 1 };
+    let kind =
+        OpeningKind::Echo { message_bytes_max: MEGABYTE, fragments_max: 1, compressed: None };
     let flood = stage.open_with(kind, b"", Box::new(()), &mut keep);
-    let kind = OpeningKind::Session { codec: Codec::Json, identity: None, device: None };
+    let kind =
+        OpeningKind::Session { codec: Codec::Json, identity: None, device: None, compressed: None };
     let mut second = stage.open_with(kind, b"", Box::new(()), &mut keep);
     let [of_flood, of_second] = &sockets[..] else { unreachable!() };
     stage.wait_for("all are there", |stats| stats.adopted == 3);

@@ -7,6 +7,7 @@
 mod adopting;
 mod channels;
 mod closing;
+mod compression;
 mod echo;
 mod pressure;
 mod routing;

@@ -22,7 +22,8 @@ fn a_token_with_the_request_opens_the_session() {
     let mut names = HashSet::new();
     for _ in 0..2 {
         let identity = Some(std::sync::Arc::new(crate::stage::identity("alice/phone", None)));
-        let kind = OpeningKind::Session { codec: Codec::Json, identity, device: None };
+        let kind =
+            OpeningKind::Session { codec: Codec::Json, identity, device: None, compressed: None };
         let connected = stage.open(kind).expect("connected");
         let payload = &connected["payload"];
         assert_eq!(payload["user"], "alice");
@@ -39,8 +40,12 @@ fn a_token_with_the_request_opens_the_session() {
 fn auth_may_come_as_the_first_command() {
     let stage = stage();
     let device = Some(DeviceId::new("tablet").unwrap());
-    let mut client =
-        stage.open(OpeningKind::Session { codec: Codec::Json, identity: None, device });
+    let mut client = stage.open(OpeningKind::Session {
+        codec: Codec::Json,
+        identity: None,
+        device,
+        compressed: None,
+    });
     client.command("early");
     let refused = client.expect("error");
     assert_eq!(
@@ -61,7 +66,8 @@ fn bytes_read_with_the_request_are_the_first_commands() {
     // Masked with zeros: the payload as it is.
     const PING: &[u8] = b"\x81\x8f\0\0\0\0{\"type\":\"ping\"}";
     let stage = stage();
-    let kind = OpeningKind::Session { codec: Codec::Json, identity: None, device: None };
+    let kind =
+        OpeningKind::Session { codec: Codec::Json, identity: None, device: None, compressed: None };
     stage.open_with(kind, PING, Box::new(()), |_| {}).expect("pong");
 }
 

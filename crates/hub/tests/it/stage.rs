@@ -9,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hubbub_hub::{
-    Announce, Hub, HubConfig, HubStats, LiveConfig, Opening, OpeningKind, Router, Upstream,
+    Announce, CompressionConfig, Hub, HubConfig, HubStats, LiveConfig, Opening, OpeningKind,
+    Router, Upstream,
 };
 use hubbub_proto::codec::Codec;
 use hubbub_proto::command::Kind;
@@ -158,6 +159,15 @@ impl Stage {
     }
 
     pub(crate) fn with_live(shards: u16, limits: Limits, live: LiveConfig) -> Self {
+        Self::with(shards, limits, live, CompressionConfig::default())
+    }
+
+    pub(crate) fn with(
+        shards: u16,
+        limits: Limits,
+        live: LiveConfig,
+        compression: CompressionConfig,
+    ) -> Self {
         let ahead_ms = Arc::new(AtomicU64::new(0));
         let ahead = ahead_ms.clone();
         let hub = Hub::new(HubConfig {
@@ -171,6 +181,7 @@ impl Stage {
                 dedupe_window_ms: 1000,
             },
             live,
+            compression,
         })
         .unwrap();
         let state = State { room: usize::MAX, taken: VecDeque::new(), refused: 0, held: false };
@@ -216,7 +227,12 @@ impl Stage {
 
     /// A connection without a token.
     pub(crate) fn stranger(&self) -> Client {
-        self.open(OpeningKind::Session { codec: Codec::Json, identity: None, device: None })
+        self.open(OpeningKind::Session {
+            codec: Codec::Json,
+            identity: None,
+            device: None,
+            compressed: None,
+        })
     }
 
     /// An open session; `who` as the script reads tokens. Answers with where it is, too.
@@ -230,7 +246,8 @@ impl Stage {
         prepare: impl FnOnce(&TcpStream),
     ) -> (Client, ConnId) {
         let identity = Some(Arc::new(identity(who, None)));
-        let kind = OpeningKind::Session { codec: Codec::Json, identity, device: None };
+        let kind =
+            OpeningKind::Session { codec: Codec::Json, identity, device: None, compressed: None };
         let mut client = self.open_with(kind, b"", Box::new(()), prepare);
         let conn = self.introduce(&mut client);
         (client, conn)

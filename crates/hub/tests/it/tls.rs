@@ -113,12 +113,12 @@ fn echo(stage: &Stage, version: &'static SupportedProtocolVersion) -> Client<Str
 }
 
 fn echo_kind() -> OpeningKind {
-    OpeningKind::Echo { message_bytes_max: 16 * MEGABYTE, fragments_max: 10 }
+    OpeningKind::Echo { message_bytes_max: 16 * MEGABYTE, fragments_max: 10, compressed: None }
 }
 
 fn session(who: &str) -> OpeningKind {
     let identity = Some(Arc::new(identity(who, None)));
-    OpeningKind::Session { codec: Codec::Json, identity, device: None }
+    OpeningKind::Session { codec: Codec::Json, identity, device: None, compressed: None }
 }
 
 /// Whether the server said that it sends nothing more, rather than only closing its socket.

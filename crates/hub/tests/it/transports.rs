@@ -26,7 +26,7 @@ fn bridged(stage: &Stage, kind: OpeningKind, already_read: &'static [u8]) -> Web
 }
 
 fn echo() -> OpeningKind {
-    OpeningKind::Echo { message_bytes_max: 8 << 20, fragments_max: 10 }
+    OpeningKind::Echo { message_bytes_max: 8 << 20, fragments_max: 10, compressed: None }
 }
 
 #[test]

@@ -24,11 +24,11 @@ const FIRST_BYTES: usize = 1024;
 
 /// What [`Decoder::next_inflating`](crate::Decoder::next_inflating) needs for a compressed message.
 #[derive(Debug)]
-pub struct Inflate<'a> {
-    /// The thread's.
+pub struct Inflate<'a, 'h> {
+    /// The thread's; lends out what it inflated.
     pub inflater: &'a mut Inflater,
     /// The connection's, where the peer keeps its context.
-    pub history: Option<&'a mut History>,
+    pub history: Option<&'h mut History>,
 }
 
 /// Working memory for inflating, shared by the connections of a thread. Owns about 45 KB and the
