@@ -10,7 +10,7 @@ use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, StatusCode};
 use hubbub_access::{AcceptLimits, Grant, Secret, Signer};
-use hubbub_hub::{Announce, Hub, HubConfig, LiveConfig, Upstream};
+use hubbub_hub::{Announce, CompressionConfig, Hub, HubConfig, LiveConfig, Upstream};
 use hubbub_proto::limits::Limits;
 use hubbub_proto::{DeviceId, Identity, Refusal, Timestamp, UserId};
 
@@ -46,6 +46,7 @@ impl Both {
             clock: Arc::new(|| Timestamp(NOW_S * 1000)),
             announce: Announce { epoch: "e".into(), server: "hubbub/test", dedupe_window_ms: 1 },
             live: LiveConfig::default(),
+            compression: CompressionConfig::default(),
         })
         .unwrap();
         hub.run(Arc::new(Nobody)).unwrap();

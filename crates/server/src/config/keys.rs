@@ -143,7 +143,8 @@ sections! {
     /// permessage-deflate (RFC 7692) for clients that offer it, as browsers do. Messages of a chat
     /// are small: compressed each by itself they lose about 30 % of their bytes, with context takeover
     /// about 70 %, for some 15 to 40 microseconds of CPU each; what many get is compressed once.
-    /// That pays where bandwidth does, and so it is off by default.
+    /// That pays where bandwidth does, and whoever sees the lengths on the wire and can have messages
+    /// sent to a user learns something about the others, so it is off by default.
     compression: CompressionSection {
         /// Whether it is agreed on with clients that offer it.
         enabled: bool = false, Any;
