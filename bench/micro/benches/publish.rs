@@ -48,6 +48,7 @@ fn hub() -> Hub {
         inbox_bytes_max: 1 << 24,
         clock: Arc::new(now),
         announce,
+        compression: Default::default(),
         live: LiveConfig { namespaces: vec![("bench".into(), open)], ..LiveConfig::default() },
     });
     let hub = hub.expect("a hub");
@@ -79,6 +80,7 @@ impl Client {
             codec: Codec::Json,
             identity: Some(Arc::new(identity)),
             device: None,
+            compressed: None,
         };
         let opening = Opening { kind, answer: [].as_slice().into(), remote, permit: Box::new(()) };
         hub.adopt(server.into(), [].as_slice().into(), opening);
