@@ -8,6 +8,7 @@ use hubbub_proto::session::Session;
 use hubbub_proto::{DeviceId, Timestamp};
 use hubbub_websocket::{Decoder, Limits};
 
+use crate::chatter::Chatter;
 use crate::compression::Compressed;
 use crate::outbox::Outbox;
 use crate::transport::Transport;
@@ -25,6 +26,8 @@ pub(crate) struct Connection {
     pub(crate) opened: u64,
     /// The wheel's entry that counts; 0 for none.
     pub(crate) wheel_second: u32,
+    /// What came besides messages.
+    pub(crate) chatter: Chatter,
     pub(crate) phase: Phase,
     pub(crate) parked: Option<Parked>,
     /// `sync` has turned on live delivery of groups.
@@ -43,8 +46,16 @@ pub(crate) struct Connection {
 
 pub(crate) enum Kind {
     Session { session: Session, codec: Codec },
-    Echo(Limits),
+    Echo(Echo),
     Refused,
+}
+
+/// A connection that gets back what it sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Echo {
+    pub(crate) limits: Limits,
+    /// When something must have come from the peer.
+    pub(crate) heard_by: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

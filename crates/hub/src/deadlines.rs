@@ -4,15 +4,16 @@
 //! than its next deadline; entries that do not count are ignored when they come up.
 
 use hubbub_proto::session::Due;
-use hubbub_proto::{Request, Timestamp};
+use hubbub_proto::{CloseCode, Request, Timestamp};
 
 use crate::connection::{Connection, Kind, Phase};
 use crate::desk::Desk;
 use crate::slab::At;
 
 impl Desk {
-    /// How long the socket of a reader that is behind may take nothing.
-    fn stall_ms(&self) -> u64 {
+    /// How long nothing may be heard of a peer: on an echo connection, and from the socket of a
+    /// reader that is behind.
+    pub(crate) fn silence_ms(&self) -> u64 {
         u64::from(self.limits.ping_interval_ms) + u64::from(self.limits.pong_timeout_ms)
     }
 
@@ -23,13 +24,14 @@ impl Desk {
             Phase::Closing | Phase::Lingering => connection.rare.as_ref().map(|rare| rare.close_by),
             Phase::Open => match &connection.kind {
                 Kind::Session { session, .. } => session.next_deadline(&self.limits),
-                Kind::Echo(_) | Kind::Refused => None,
+                Kind::Echo(echo) => Some(echo.heard_by),
+                Kind::Refused => None,
             },
         };
         if let Some(outbox) = &connection.outbox
             && let Some(since) = outbox.blocked_since()
         {
-            let stalled = since.plus_ms(self.stall_ms());
+            let stalled = since.plus_ms(self.silence_ms());
             next = Some(next.map_or(stalled, |next| next.min(stalled)));
         }
         if let Some(next) = next {
@@ -62,7 +64,7 @@ impl Desk {
             }
             Phase::Open => {
                 let blocked = connection.outbox.as_ref().and_then(|outbox| outbox.blocked_since());
-                if blocked.is_some_and(|since| self.now >= since.plus_ms(self.stall_ms())) {
+                if blocked.is_some_and(|since| self.now >= since.plus_ms(self.silence_ms())) {
                     self.close_slow(at, connection);
                 } else {
                     self.on_session_deadline(at, connection);
@@ -78,6 +80,14 @@ impl Desk {
         let is_behind =
             connection.outbox.as_ref().is_some_and(|outbox| outbox.blocked_since().is_some());
         let parked = is_behind || connection.parked.is_some() || self.upstream_full || self.stopped;
+        let silence_ms = self.silence_ms();
+        if let Kind::Echo(echo) = &mut connection.kind {
+            if parked {
+                echo.heard_by = self.now.plus_ms(silence_ms);
+            } else if self.now >= echo.heard_by {
+                self.close(at, connection, CloseCode::PongTimeout);
+            }
+        }
         let Kind::Session { session, .. } = &mut connection.kind else { return };
         let mut due = std::mem::take(&mut self.due);
         session.on_deadline(self.now, &self.limits, parked, &mut due);

@@ -1,6 +1,7 @@
 //! The hub as others see it: made, started, fed with sockets and effects, drained.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::mpsc;
@@ -195,10 +196,11 @@ impl Hub {
     }
 
     /// Last step: everybody gets `bye` and 1001, paced, and time to read it; then the threads end,
-    /// at `deadline` at the latest. Blocks.
-    pub fn drain(&self, retry_after_ms: u64, deadline: Instant) {
+    /// at `deadline` at the latest. Blocks. When to come back is spread evenly over
+    /// `retry_after_ms`.
+    pub fn drain(&self, retry_after_ms: RangeInclusive<u64>, deadline: Instant) {
         for inbox in &*self.settings.inboxes {
-            inbox.post(Post::Drain { retry_after_ms, deadline });
+            inbox.post(Post::Drain { retry_after_ms: retry_after_ms.clone(), deadline });
         }
         for thread in lock(&self.threads).drain(..) {
             // A shard that panics aborts the process, so there is no other outcome.

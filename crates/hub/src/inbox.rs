@@ -8,6 +8,7 @@
 //! windows of the connections, sockets and what signing in brings by the number of connections,
 //! lags by that of redeliveries, changes of membership by the commands that the writer has queued.
 
+use std::ops::RangeInclusive;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
@@ -92,7 +93,7 @@ pub(crate) enum Post {
     Resume,
     StopParsing(Sender<()>),
     Drain {
-        retry_after_ms: u64,
+        retry_after_ms: RangeInclusive<u64>,
         deadline: Instant,
     },
 }

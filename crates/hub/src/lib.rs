@@ -13,7 +13,8 @@
 //! - `channels`, what a shard knows of them; `live`, the commands on them; `rules`, who may; `batch`
 //!   and `fanout`, the way of publications to sockets.
 //! - `compression`: what was agreed with whom, and compressing frames.
-//! - `transport`: the socket under a connection; [`tls`]: what may be in between. `connection`, `slab`, `outbox`, `topics`, `wheel`, `frame`, `client_id`: the parts.
+//! - `transport`: the socket under a connection; [`tls`]: what may be in between. `connection`,
+//!   `slab`, `chatter`, `outbox`, `topics`, `wheel`, `frame`, `client_id`: the parts.
 //!
 //! Invariants: a slow or broken connection costs the others nothing; everything that waits is
 //! bounded in count and bytes; an idle connection has no buffer, task, channel or timer. The rules
@@ -22,6 +23,7 @@
 mod batch;
 mod bus;
 mod channels;
+mod chatter;
 mod client_id;
 mod closing;
 mod compression;

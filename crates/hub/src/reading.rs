@@ -23,6 +23,9 @@ use crate::transport::{Buffers, Received};
 
 /// Bytes read from one connection before the others get their turn.
 const TURN_BYTES_MAX: usize = 64 * 1024;
+/// A read of fewer bytes that neither begins nor ends a frame counts like a control frame: whoever
+/// sends a byte at a time makes work. A link that cuts frames in two does not make such reads.
+const PIECE_BYTES: usize = 64;
 
 /// How far a buffer was decoded.
 enum Decoded {
@@ -109,11 +112,16 @@ impl Desk {
                 Ok(Received::Bytes { bytes, read, more }) => {
                     budget = budget.saturating_sub(read);
                     self.stats.bytes_in.add(read as u64);
+                    let frames_before = self.stats.frames_in.get();
+                    let is_piece = bytes.len() < PIECE_BYTES && connection.decoder.held_bytes() > 0;
                     if connection.phase == Phase::Open
                         && let Decoded::Paused(consumed) = self.decode(at, connection, bytes)
                     {
                         connection.rare().stash = bytes[consumed..].to_vec();
                         return;
+                    }
+                    if is_piece && self.stats.frames_in.get() == frames_before {
+                        self.count_chatter(at, connection);
                     }
                     if !more && !connection.peer_done {
                         // The socket is empty, and the next byte brings a new event.
@@ -140,6 +148,28 @@ impl Desk {
             Phase::Closing => {}
             Phase::Lingering => self.drop_connection(at, connection),
             Phase::Gone => {}
+        }
+    }
+
+    /// The peer is alive.
+    fn heard(&mut self, connection: &mut Connection) {
+        let heard_by = self.now.plus_ms(self.silence_ms());
+        match &mut connection.kind {
+            Kind::Session { session, .. } => session.heard(),
+            Kind::Echo(echo) => echo.heard_by = heard_by,
+            Kind::Refused => {}
+        }
+    }
+
+    /// Something came that is no message and no part of the rate. Conformance suites may chatter.
+    fn count_chatter(&mut self, at: At, connection: &mut Connection) {
+        let max = self.limits.control_frames_per_second;
+        if matches!(connection.kind, Kind::Session { .. })
+            && connection.phase == Phase::Open
+            && connection.chatter.is_too_much(self.now, max)
+        {
+            self.stats.floods.add(1);
+            self.close(at, connection, CloseCode::RateLimited);
         }
     }
 
@@ -175,13 +205,12 @@ impl Desk {
             consumed += used;
             let Some(step) = step else { return Decoded::Done };
             self.stats.frames_in.add(1);
-            if let Some(session) = connection.session() {
-                session.heard();
-            }
+            self.heard(connection);
             match step {
-                Step::Heard => {}
+                Step::Heard => self.count_chatter(at, connection),
                 Step::Act(action) => self.act(at, connection, action),
                 Step::Pong(frame) => {
+                    self.count_chatter(at, connection);
                     self.outbox(at, &mut connection.outbox, &mut connection.dirty).push_pong(frame);
                     self.sent(at, connection);
                 }
@@ -202,7 +231,7 @@ impl Desk {
         buffer: &mut [u8],
     ) -> (usize, Option<Step>) {
         let frame_limits = match &connection.kind {
-            Kind::Echo(limits) => *limits,
+            Kind::Echo(echo) => echo.limits,
             Kind::Session { .. } | Kind::Refused => FrameLimits {
                 message_bytes_max: self.limits.message_bytes_max as usize,
                 fragments_max: self.limits.fragments_max,

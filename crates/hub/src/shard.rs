@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -21,7 +22,8 @@ use hubbub_proto::{Channel, CloseCode, CommandId, ConnId, DeviceId, Event, Reaso
 use hubbub_websocket::{Decoder, Limits as FrameLimits, Role};
 use mio::{Events, Poll, Token};
 
-use crate::connection::{Connection, Kind, Parked, Phase, Rare};
+use crate::chatter::Chatter;
+use crate::connection::{Connection, Echo, Kind, Parked, Phase, Rare};
 use crate::desk::{Desk, Settings};
 use crate::frame::Broadcast;
 use crate::inbox::Post;
@@ -66,7 +68,7 @@ pub(crate) struct Shard {
 
 /// The end of a shard.
 struct Drain {
-    retry_after_ms: u64,
+    retry_after_ms: RangeInclusive<u64>,
     deadline: Instant,
     /// Places before this one were told.
     told: u32,
@@ -283,9 +285,13 @@ impl Shard {
             }
             Post::Drain { retry_after_ms, deadline } => {
                 self.desk.stopped = true;
-                let per_step = (self.slab.len() / DRAIN_STEPS).max(64);
-                let next_step = Instant::now();
-                self.drain = Some(Drain { retry_after_ms, deadline, told: 0, per_step, next_step });
+                self.drain = Some(Drain {
+                    retry_after_ms,
+                    deadline,
+                    told: 0,
+                    per_step: (self.slab.len() / DRAIN_STEPS).max(64),
+                    next_step: Instant::now(),
+                });
             }
         }
     }
@@ -327,7 +333,9 @@ impl Shard {
                 (Kind::Session { session, codec }, compressed, None)
             }
             OpeningKind::Echo { message_bytes_max, fragments_max, compressed } => {
-                (Kind::Echo(FrameLimits { message_bytes_max, fragments_max }), compressed, None)
+                let limits = FrameLimits { message_bytes_max, fragments_max };
+                let heard_by = desk.now.plus_ms(desk.silence_ms());
+                (Kind::Echo(Echo { limits, heard_by }), compressed, None)
             }
             OpeningKind::Refused(code) => (Kind::Refused, None, Some(code)),
         };
@@ -341,6 +349,7 @@ impl Shard {
             rare,
             opened: 0,
             wheel_second: 0,
+            chatter: Chatter::default(),
             phase: Phase::Open,
             parked: None,
             synced: false,
@@ -539,12 +548,12 @@ impl Shard {
         let over = now >= drain.deadline;
         if now >= drain.next_step && drain.told < self.slab.places() {
             drain.next_step = now + DRAIN_STEP;
-            let retry_after_ms = drain.retry_after_ms;
-            let bye = Event::Bye(Bye { reconnect: true, retry_after_ms });
             let mut told = 0;
             while drain.told < self.slab.places() && told < drain.per_step {
                 if let Some((at, connection)) = self.slab.tenant(drain.told) {
                     told += 1;
+                    let retry_after_ms = spread(&drain.retry_after_ms, at, self.desk.shard);
+                    let bye = Event::Bye(Bye { reconnect: true, retry_after_ms });
                     guard(&mut self.desk, at, connection, |desk, at, connection| {
                         if connection.session().is_some_and(|session| session.is_open()) {
                             desk.send_event(at, connection, &bye);
@@ -559,6 +568,14 @@ impl Shard {
         self.remove_gone();
         (self.slab.len() == 0 && self.adopting.is_empty()) || over
     }
+}
+
+/// A moment of the range for this connection: those of a shard lie evenly in it.
+fn spread(range: &RangeInclusive<u64>, at: At, shard: u16) -> u64 {
+    // Multiples of the golden ratio fill an interval evenly, however many there are.
+    let place = at.slot.wrapping_add(u32::from(shard) << 24).wrapping_mul(0x9e37_79b9);
+    let width = range.end().saturating_sub(*range.start()).saturating_add(1);
+    range.start().saturating_add((u128::from(place) * u128::from(width) >> 32) as u64)
 }
 
 /// See [`Shard::with`].

@@ -63,6 +63,8 @@ counters! {
     publications,
     /// Frames that went from publications to connections.
     deliveries,
+    /// Connections closed for too many control frames, or pieces of frames, in a second.
+    floods,
     /// Publications on channels that were given their offset, at the channels' homes.
     sequenced,
     /// Signals sent.

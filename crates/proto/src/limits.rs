@@ -17,6 +17,8 @@ pub struct Limits {
     pub commands_burst: u32,
     /// Refusals in a row for the rate before 4009.
     pub rate_refusals_max: u16,
+    /// Pings, pongs, and small pieces of unfinished frames per second before 4009.
+    pub control_frames_per_second: u16,
     /// Bytes waiting for a slow reader before 4008; from half of it the connection is parked.
     pub outbox_bytes_max: u32,
     /// Frames waiting for a slow reader before 4008.
@@ -51,6 +53,7 @@ impl Default for Limits {
             commands_per_second: 200,
             commands_burst: 400,
             rate_refusals_max: 100,
+            control_frames_per_second: 1000,
             outbox_bytes_max: 1024 * 1024,
             outbox_frames_max: 4096,
             unconfirmed_max: 256,

@@ -238,9 +238,9 @@ impl Session {
 
     /// Decides about one message, in the order of the messages.
     ///
-    /// Each costs something in the rate, see [`rate`]; what cannot be read costs a whole command.
-    /// Refusals for the rate count while no command in between was
-    /// admitted; at `rate_refusals_max` the connection is closed with 4009.
+    /// Each costs something in the rate, see [`rate`]; what cannot be read costs a whole command,
+    /// and what is refused for the rate a tenth of one. Such refusals count while none in between
+    /// was admitted; at `rate_refusals_max` the connection is closed with 4009.
     pub fn on_message(
         &mut self,
         message: Result<Incoming, Box<Malformed>>,
@@ -266,7 +266,10 @@ impl Session {
     }
 
     fn refuse_for_rate(&mut self, id: Option<CommandId>, wait_ms: u64, limits: &Limits) -> Action {
-        let refusal = Refusal::later(Reason::RateLimited, wait_ms);
+        // Behind those that were refused before it, so that all fit when they come again.
+        let behind_ms =
+            u64::from(self.refusals) * 1000 / u64::from(limits.commands_per_second.max(1));
+        let refusal = Refusal::later(Reason::RateLimited, wait_ms + behind_ms);
         self.refusals = self.refusals.saturating_add(1);
         if self.refusals >= limits.rate_refusals_max.max(1) {
             return Action::Close { code: CloseCode::RateLimited, id, refusal };

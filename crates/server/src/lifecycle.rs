@@ -6,6 +6,7 @@
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -19,8 +20,12 @@ use crate::certificates::{self, Watch};
 use crate::config::Config;
 use crate::wiring::{Parts, assemble};
 
-/// When clients are to come back.
+/// When the first clients are to come back.
 const RETRY_AFTER_MS: u64 = 1_000;
+/// How many are to come back in a second: a fraction of what a core opens.
+const RETURNS_PER_SECOND: u64 = 4_000;
+/// The last of them come back this much later than the first at most.
+const RETURN_WITHIN_MS: u64 = 60_000;
 /// How often the store's health is looked at.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -174,6 +179,12 @@ async fn watch_health(chat: Arc<Chat>) {
     }
 }
 
+/// When so many clients are to come back, so that the next process gets them one after the other.
+fn retry_after_ms(connections: u64) -> RangeInclusive<u64> {
+    let within_ms = connections.saturating_mul(1000) / RETURNS_PER_SECOND;
+    RETRY_AFTER_MS..=RETRY_AFTER_MS + within_ms.clamp(500, RETURN_WITHIN_MS)
+}
+
 /// Everything after the end of accepting. What is handed over meanwhile is told to come back.
 async fn stop(parts: Parts, within: Duration) {
     let began = Instant::now();
@@ -184,7 +195,7 @@ async fn stop(parts: Parts, within: Duration) {
                 "the writer did not finish in time; what it had not acknowledged is cut"
             );
         }
-        parts.hub.drain(RETRY_AFTER_MS, began + within * 9 / 10);
+        parts.hub.drain(retry_after_ms(parts.hub.stats().connections), began + within * 9 / 10);
         if let Err(error) = parts.store.checkpoint() {
             tracing::warn!(%error, "the store was not checkpointed; the next start does it");
         }

@@ -4,8 +4,8 @@ use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The exit code after a second signal: nothing was drained.
-const CUT_OFF: i32 = 1;
+/// The exit code after a second signal: nothing was drained. What was acknowledged is stored.
+const CUT_OFF: i32 = 3;
 
 /// Completes on the first signal. Both are handled from the return of this function on.
 ///

@@ -161,3 +161,19 @@ fn wait_until_waiting(socket: &TcpStream, bytes: usize) {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn an_echo_peer_that_vanished_is_not_kept_for_ever() {
+    let stage = Stage::new(1, Limits::default());
+    let mut client = echo(&stage);
+    for _ in 0..5 {
+        // Who speaks now and then may stay for long.
+        client.socket.send(Message::text("here")).unwrap();
+        assert_eq!(client.socket.read().unwrap(), Message::text("here"));
+        stage.advance(39_000);
+    }
+    client.socket.send(Message::text("here")).unwrap();
+    assert_eq!(client.socket.read().unwrap(), Message::text("here"));
+    stage.advance(42_000);
+    client.expect_close(CloseCode::PongTimeout);
+}

@@ -9,6 +9,7 @@ mod channels;
 mod closing;
 mod compression;
 mod echo;
+mod floods;
 mod pressure;
 mod routing;
 mod sessions;

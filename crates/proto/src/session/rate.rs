@@ -34,6 +34,9 @@ impl Cost {
 
 impl Bucket {
     /// Takes the cost out, or says in how many milliseconds it could.
+    ///
+    /// A refusal costs a tenth of a command: whoever does not wait as told runs into debt, so that
+    /// mixing what is admitted with many times as much that is refused does not work.
     pub(super) fn charge(
         &mut self,
         cost: Cost,
@@ -48,7 +51,9 @@ impl Bucket {
         let full_at_us = self.full_at_us.max(now_us).saturating_add(cost_us);
         let missing_us = full_at_us.saturating_sub(now_us.saturating_add(depth_us));
         if missing_us > 0 {
-            return Err(missing_us.div_ceil(1000));
+            let fine_us = (whole_us / 10).clamp(1, cost_us);
+            self.full_at_us = self.full_at_us.max(now_us).saturating_add(fine_us);
+            return Err(missing_us.saturating_add(fine_us).div_ceil(1000));
         }
         self.full_at_us = full_at_us;
         Ok(())

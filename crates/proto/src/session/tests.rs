@@ -280,16 +280,55 @@ fn the_rate_is_held_and_ignoring_it_ends_the_session() {
     for _ in 0..5 {
         assert_eq!(say(some(), 0), "yes");
     }
-    assert_eq!(say(some(), 0), "rate_limited 100");
-    assert_eq!(say(some(), 60), "rate_limited 40");
+    // A refusal costs a tenth of a command.
+    assert_eq!(say(some(), 0), "rate_limited 110");
+    assert_eq!(say(some(), 60), "rate_limited 160", "its turn comes after the first one's");
     // A tenth of a command fits already, and an admitted one ends the row of refusals.
     assert_eq!(say(Command::Pong, 60), "ack");
-    assert_eq!(say(some(), 60), "rate_limited 50");
-    assert_eq!(say(some(), 110), "yes");
+    assert_eq!(say(some(), 60), "rate_limited 80");
+    assert_eq!(say(some(), 140), "yes");
     for _ in 0..2 {
-        assert!(say(some(), 110).starts_with("rate_limited"));
+        assert!(say(some(), 140).starts_with("rate_limited"));
     }
-    assert_eq!(say(some(), 110), "close 4009");
+    assert_eq!(say(some(), 140), "close 4009");
+}
+
+#[test]
+fn who_waits_as_told_gets_on_and_who_does_not_is_closed() {
+    let limits = Limits { commands_in_flight_max: u16::MAX, ..Limits::default() };
+    // So many at once, again as soon as the last refusal allows it, or every `pause_ms`.
+    let run = |at_once: u64, pause_ms: Option<u64>| {
+        let mut session = open(&limits);
+        let (mut now, mut admitted, mut refused) = (START, 0_u64, 0_u64);
+        let mut left = 10_000_u64;
+        while left > 0 && now < START.plus_ms(60_000) {
+            let mut wait_ms = 1;
+            let mut done = 0;
+            for _ in 0..at_once.min(left) {
+                match session.on_message(incoming(id("x"), some()), now, &limits) {
+                    Action::Forward { .. } => done += 1,
+                    Action::Reply { outcome: Err(refusal), .. } => {
+                        refused += 1;
+                        wait_ms = refusal.retry_after_ms.unwrap();
+                    }
+                    Action::Close { code, .. } => return (admitted, refused, Some(code)),
+                    other => panic!("{other:?}"),
+                }
+                session.replied();
+            }
+            admitted += done;
+            left -= done;
+            now = now.plus_ms(pause_ms.unwrap_or(wait_ms));
+        }
+        (admitted, refused, None)
+    };
+    // A client with 64 on their way gets nearly the whole rate; half of it would be 6,400.
+    let (admitted, _, code) = run(64, None);
+    assert_eq!((admitted, code), (10_000, None));
+    // Ninety-nine too many for each that is admitted worked as long as refusals were free.
+    let (admitted, refused, code) = run(100, Some(5));
+    assert_eq!(code, Some(CloseCode::RateLimited));
+    assert!(admitted < 500 && refused < 1_000, "{admitted} {refused}");
 }
 
 #[test]
@@ -308,7 +347,7 @@ fn who_brings_in_many_users_pays_for_them() {
     };
     assert!(say(invite.clone(), 0), "eleven commands");
     assert!(!say(invite.clone(), 0));
-    for _ in 0..9 {
+    for _ in 0..8 {
         assert!(say(some(), 0));
     }
     assert!(!say(some(), 0));

@@ -81,6 +81,7 @@ fn limits() -> String {
         commands_per_second,
         commands_burst,
         rate_refusals_max,
+        control_frames_per_second,
         outbox_bytes_max,
         outbox_frames_max,
         unconfirmed_max,
@@ -93,7 +94,7 @@ fn limits() -> String {
         redelivery_rounds_max,
         linger_ms,
     } = Limits::default();
-    let rows: [(&str, u64, &str); 18] = [
+    let rows: [(&str, u64, &str); 19] = [
         ("message_bytes_max", message_bytes_max.into(), "a larger message: close 1009"),
         ("fragments_max", fragments_max.into(), "a message in more fragments: close 1009"),
         ("content_depth_max", content_depth_max.into(), "`content` nested deeper: `too_deep`"),
@@ -111,7 +112,13 @@ fn limits() -> String {
         (
             "rate_refusals_max",
             rate_refusals_max.into(),
-            "`rate_limited` refusals in a row: close 4009",
+            "`rate_limited` refusals in a row: close 4009; each costs a tenth of a command",
+        ),
+        (
+            "control_frames_per_second",
+            control_frames_per_second.into(),
+            "pings and pongs of RFC 6455, and reads of less than 64 bytes in the midst of a frame: \
+             close 4009",
         ),
         (
             "outbox_bytes_max",

@@ -1,7 +1,8 @@
 //! The command line: one file for each command.
 //!
 //! Invariant: what a command makes goes to standard output and nothing else does; a failure is one
-//! line on standard error, with 2 for what was asked and 1 for what went wrong.
+//! line on standard error, with 2 for what was asked and 1 for what went wrong. A server that a
+//! second signal cut off ends with 3 (see `signals`).
 
 mod chat;
 mod config;

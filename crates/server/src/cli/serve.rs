@@ -17,7 +17,7 @@ Examples:
   hubbub serve --config hubbub.toml        see `hubbub config default`
 
 Prints `listening on ADDRESS:PORT` once it can be used. SIGTERM or ctrl-C ends it in an orderly way:
-what was accepted is finished, clients are told when to come back; a second one ends it at once.
+what was accepted is finished, clients are told when to come back; a second one ends it at once, with 3.
 Addresses: / (the chat page), /ws (WebSocket), /livez, /readyz, /version.";
 
 #[derive(Args, Debug)]

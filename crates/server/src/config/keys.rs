@@ -110,8 +110,12 @@ sections! {
         commands_per_second: u32 = Limits::default().commands_per_second, Range(1, 10_000_000);
         /// Commands at once on top of the sustained rate.
         commands_burst: u32 = Limits::default().commands_burst, Range(1, 10_000_000);
-        /// Refusals in a row for the rate before the connection is closed (4009).
+        /// Refusals for the rate, none admitted in between, before the connection is closed (4009).
+        /// Each costs a tenth of a command, so that a client gets on only by waiting as told.
         rate_refusals_max: u16 = Limits::default().rate_refusals_max, Range(1, U16);
+        /// Pings and pongs of RFC 6455 in a second, and reads of less than 64 bytes in the midst of
+        /// a frame, before the connection is closed (4009).
+        control_frames_per_second: u16 = Limits::default().control_frames_per_second, Range(10, U16);
         /// Bytes waiting for a slow reader before it is closed (4008); from half of it on the
         /// connection is not read any further.
         outbox_bytes_max: u32 = Limits::default().outbox_bytes_max, Range(64 << 10, 1 << 30);
@@ -225,7 +229,8 @@ sections! {
         check_bytes_max: u64 = SqliteOptions::default().check_bytes_max, Range(0, i64::MAX);
     }
 
-    /// `GET /echo`, a WebSocket that sends back what it gets, for conformance suites.
+    /// `GET /echo`, a WebSocket that sends back what it gets, for conformance suites. Who is silent
+    /// for `limits.ping_interval_ms` and `limits.pong_timeout_ms` together is closed (4002).
     echo: Echo {
         /// Whether it is there.
         enabled: bool = false, Any;
@@ -246,8 +251,9 @@ sections! {
 
 mirrors!(LimitsSection => Limits {
     message_bytes_max, fragments_max, content_depth_max, commands_in_flight_max,
-    commands_per_second, commands_burst, rate_refusals_max, outbox_bytes_max, outbox_frames_max,
-    unconfirmed_max, subscriptions_max, ping_interval_ms, pong_timeout_ms, auth_timeout_ms, expiry_warning_ms,
+    commands_per_second, commands_burst, rate_refusals_max, control_frames_per_second,
+    outbox_bytes_max, outbox_frames_max, unconfirmed_max, subscriptions_max,
+    ping_interval_ms, pong_timeout_ms, auth_timeout_ms, expiry_warning_ms,
     redelivery_after_ms, redelivery_rounds_max, linger_ms,
 });
 

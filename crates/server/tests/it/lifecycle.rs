@@ -90,5 +90,5 @@ fn a_second_signal_ends_at_once() {
     server.signal("TERM");
     assert_eq!(alice.next_of("bye")["type"], "bye");
     server.signal("TERM");
-    assert_eq!(server.ended().code, Some(1));
+    assert_eq!(server.ended().code, Some(3));
 }
