@@ -33,6 +33,8 @@ mod delivery;
 mod desk;
 mod fanout;
 mod frame;
+#[cfg(test)]
+mod heartbeats;
 mod hub;
 mod inbox;
 mod live;

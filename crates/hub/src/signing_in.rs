@@ -57,7 +57,11 @@ impl Desk {
 
     /// A number that spreads the pings of sessions opened in a row over the interval.
     pub(crate) fn ping_phase(&self) -> u32 {
-        let opened = self.settings.opened.load(Ordering::Relaxed);
-        (opened.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+        phase_of(self.settings.opened.load(Ordering::Relaxed))
     }
+}
+
+/// Multiples of the golden ratio lie evenly, however many there are.
+pub(crate) fn phase_of(opened: u64) -> u32 {
+    (opened.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }

@@ -278,3 +278,31 @@ fn a_dropped_redelivery_makes_its_connection_lag_and_no_other() {
     let stats = stage.hub.stats();
     assert_eq!((stats.lags, stats.dropped_inbox_durable), (1, 3));
 }
+
+#[test]
+fn too_many_small_frames_close_a_reader_as_too_many_bytes_do() {
+    let limits = Limits { outbox_frames_max: 64, outbox_bytes_max: 1 << 30, ..Limits::default() };
+    let stage = Stage::new(1, limits);
+    let (mut slow, conn) = stage.session_with("slow", small_buffers);
+    let (mut other, _) = stage.session("other");
+    // Some frames fill what the kernels keep, the small ones behind them count.
+    let big = "y".repeat(60_000);
+    let refuse = |id: u32, detail: &str| Effect::Reply {
+        conn,
+        id: CommandId::new(&id.to_string()).ok(),
+        outcome: Err(Refusal::with(Reason::NotFound, detail)),
+    };
+    let mut replies = 0;
+    while stage.hub.stats().closes.iter().all(|(_, count)| *count == 0) {
+        replies += 1;
+        assert!(replies < 100_000, "never closed");
+        let detail = if replies < 150 { &*big } else { "" };
+        stage.router.post(vec![refuse(replies, detail)]);
+    }
+    let (code, before) = slow.close_code();
+    assert_eq!(code, CloseCode::SlowConsumer.code());
+    for (i, reply) in before.iter().enumerate() {
+        assert_eq!(reply["id"], (i + 1).to_string());
+    }
+    other.expect_silence();
+}

@@ -10,6 +10,7 @@ mod crash;
 mod durability;
 mod files;
 mod groups;
+mod hostile;
 mod http;
 mod lifecycle;
 mod limits;

@@ -102,9 +102,15 @@ impl Node {
 
     /// Waits for the end of one that was asked to stop.
     #[track_caller]
-    pub(crate) fn has_stopped(mut self) -> Home {
+    pub(crate) fn has_stopped(self) -> Home {
+        self.has_ended(0)
+    }
+
+    /// Waits for an end with this code.
+    #[track_caller]
+    pub(crate) fn has_ended(mut self, code: i32) -> Home {
         let ended = self.server.ended();
-        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        assert_eq!(ended.code, Some(code), "{}", ended.log);
         assert!(!ended.log.contains("panic"), "{}", ended.log);
         self.home
     }

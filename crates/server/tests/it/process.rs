@@ -202,6 +202,11 @@ impl Server {
         assert!(sent.unwrap().success());
     }
 
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to stop and waits for its end.
     pub(crate) fn stop(mut self) -> Ended {
         self.signal("TERM");
