@@ -575,7 +575,7 @@ fn spread(range: &RangeInclusive<u64>, at: At, shard: u16) -> u64 {
     // Multiples of the golden ratio fill an interval evenly, however many there are.
     let place = at.slot.wrapping_add(u32::from(shard) << 24).wrapping_mul(0x9e37_79b9);
     let width = range.end().saturating_sub(*range.start()).saturating_add(1);
-    range.start().saturating_add((u128::from(place) * u128::from(width) >> 32) as u64)
+    range.start().saturating_add(((u128::from(place) * u128::from(width)) >> 32) as u64)
 }
 
 /// See [`Shard::with`].

@@ -176,5 +176,5 @@ fn a_second_signal_ends_it_at_once_and_what_was_acked_is_there() {
     let mut alice = Talk::open(&node, "alice");
     assert_eq!(alice.text("user:deaf", &content, "m200")["duplicate"], true);
     assert_eq!(alice.text("user:deaf", "next", "next")["seq"], ACKED + 1);
-    node.stop();
+    node.kill();
 }
