@@ -4,6 +4,7 @@
 
 mod architecture;
 mod bad_input;
+mod bounds;
 mod channels;
 mod cli;
 mod crash;
