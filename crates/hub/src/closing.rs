@@ -18,6 +18,8 @@ impl Desk {
     /// Takes a connection out of the tables; nothing is delivered to it any more.
     fn leave(&mut self, at: At, connection: &mut Connection) {
         self.topics.unsubscribe_all(at.slot);
+        // At once, for the next subscriber of any channel may be given a row that became free.
+        self.settle_emptied();
         let Kind::Session { session, .. } = &mut connection.kind else { return };
         if session.is_open() {
             self.stats.sessions.set(self.stats.sessions.get().saturating_sub(1));

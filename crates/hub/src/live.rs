@@ -144,6 +144,10 @@ impl Desk {
     ) -> Result<Ack, Reason> {
         // Where it is subscribed already, what comes before its ack has an offset up to there.
         self.catch_up(at, connection, index);
+        if connection.phase != Phase::Open {
+            // Its socket failed meanwhile, and it stands in no table any more.
+            return Err(Reason::Internal);
+        }
         let Self { channels, topics, limits, .. } = self;
         let Some(record) = channels.get_mut(index) else { return Err(Reason::Internal) };
         if record.row.is_none_or(|row| !topics.is_subscribed(row, at.slot)) {

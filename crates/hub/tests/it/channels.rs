@@ -617,3 +617,47 @@ fn subscribers_of_a_shard_that_is_behind_are_told() {
     assert!(stats.dropped_inbox_channels > 0, "{stats:?}");
     subscriber.expect_silence_or_publications();
 }
+
+/// Holds up the only shard, so that what clients send meanwhile is handled in one tick.
+fn hold(stage: &Stage) -> Client {
+    let (mut holder, _) = stage.session("holder");
+    holder.send(&json!({"type": "refresh", "payload": {"token": "hold"}}));
+    stage.script.wait_until_held();
+    holder
+}
+
+#[test]
+fn what_the_last_subscriber_leaves_behind_reaches_nobody_else() {
+    let stage = stage(1);
+    let (mut leaving, _) = stage.session("alice");
+    let (mut other, _) = stage.session("bob");
+    let (mut publisher, _) = stage.session("carol");
+    leaving.subscribe("open:a");
+    let _holder = hold(&stage);
+    drop(leaving);
+    other.ask("subscribe", "s", &json!({"channel": "open:b"}));
+    publisher.publish("open:a", &json!("for nobody"));
+    stage.script.let_go();
+    assert_eq!(other.expect("ack")["payload"]["channel"], "open:b");
+    other.expect_silence();
+    publisher.publish("open:b", &json!("for bob"));
+    assert_eq!(other.expect_publication(1), "for bob");
+}
+
+#[test]
+fn who_subscribes_when_the_last_subscriber_leaves_misses_nothing() {
+    let stage = stage(1);
+    let (mut leaving, _) = stage.session("alice");
+    let (mut coming, _) = stage.session("bob");
+    let (mut publisher, _) = stage.session("carol");
+    leaving.subscribe("open:a");
+    let _holder = hold(&stage);
+    drop(leaving);
+    coming.ask("subscribe", "s", &json!({"channel": "open:a"}));
+    stage.script.let_go();
+    coming.expect("ack");
+    for n in 1..=3 {
+        publisher.publish("open:a", &json!(n));
+        assert_eq!(coming.expect_publication(n), n);
+    }
+}
