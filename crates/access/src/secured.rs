@@ -272,7 +272,15 @@ impl AsyncRead for Secured {
             }
             ready!(this.stream.poll_read_ready(context))?;
             match this.feed() {
-                Ok(Fed::Some) => {}
+                Ok(Fed::Some) => {
+                    // What TLS itself answers cannot wait for a write of ours, which may never come.
+                    let said = this.tls.write_pending(&mut AtOnce(&this.stream));
+                    if let Err(error) = said
+                        && error.kind() != io::ErrorKind::WouldBlock
+                    {
+                        return Poll::Ready(Err(error));
+                    }
+                }
                 Ok(Fed::End | Fed::Plaintext) => return Poll::Ready(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {

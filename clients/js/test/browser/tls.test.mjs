@@ -76,7 +76,7 @@ async function ask(socket) {
   return answer;
 }
 
-test('two pages chat over wss, and go on while the certificate is renewed', async () => {
+test('two pages chat over wss, and go on while the certificate is renewed', { timeout: 3 * PATIENCE_MS }, async () => {
   const alice = await signIn('alice');
   const bob = await signIn('bob');
   await alice.page.getByTestId('new-chat').click();
@@ -106,7 +106,7 @@ test('two pages chat over wss, and go on while the certificate is renewed', asyn
   assert.equal(alice.sockets.length, 1, 'her connection went on');
 });
 
-test('OpenSSL speaks both versions and resumes; renegotiation is refused', async () => {
+test('OpenSSL speaks both versions and resumes; renegotiation is refused', { timeout: PATIENCE_MS }, async () => {
   for (const version of ['TLSv1.2', 'TLSv1.3']) {
     const only = { minVersion: version, maxVersion: version };
     const first = await connect(only);
