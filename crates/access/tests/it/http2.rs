@@ -277,7 +277,7 @@ fn a_shutdown_says_goodbye_on_each_socket() {
         let hub = both.hub.clone();
         std::thread::spawn(move || {
             hub.stop_parsing();
-            hub.drain(500, Instant::now() + PATIENCE);
+            hub.drain(500..=500, Instant::now() + PATIENCE);
         });
         let (_, bye) = socket.receive().await.unwrap();
         assert!(String::from_utf8_lossy(&bye).contains("\"bye\""), "{bye:?}");
