@@ -222,6 +222,8 @@ impl Connection {
             permit: Box::new(near),
         };
         acceptor.data_plane.adopt(end.into(), Bytes::new(), opening);
+        let open = self.sockets.used();
+        tracing::debug!(remote = %self.peer, open, "a WebSocket over HTTP/2");
         tokio::spawn(async move {
             if let Ok(stream) = stream.await {
                 bridge::run(TokioIo::new(stream), bridge).await;

@@ -21,11 +21,15 @@ export class Server {
   /** What it said, for when a test fails. */
   log = '';
 
-  /** @param {{ tls?: boolean }} [options] with `tls`, under a certificate that nobody trusts */
-  static async start({ tls = false } = {}) {
+  /**
+   * With `tls`, under a certificate that nobody trusts.
+   * @param {{ tls?: boolean, environment?: Record<string, string> }} [options]
+   */
+  static async start({ tls = false, environment = {} } = {}) {
     if (!existsSync(BINARY)) throw new Error(`No server at ${BINARY}: build it, or set HUBBUB_BIN.`);
     const server = new Server();
     server.#directory = await mkdtemp(path.join(tmpdir(), 'hubbub-browser-'));
+    server.#environment = environment;
     if (tls) await server.renew();
     await server.resume();
     return server;
@@ -43,6 +47,7 @@ export class Server {
     await writeFile(file('certificate.pem'), certificate);
     await writeFile(file('key.pem'), key, { mode: 0o600 });
     this.#environment = {
+      ...this.#environment,
       HUBBUB_TLS_CERTIFICATE_FILE: file('certificate.pem'),
       HUBBUB_TLS_KEY_FILE: file('key.pem'),
     };

@@ -1,4 +1,5 @@
-//! WebSockets over HTTP/2, with the `h2` crate as the client and a real hub behind the face.
+//! WebSockets over HTTP/2, over TLS and without, with the `h2` crate as the client and a real hub
+//! behind the face.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,14 +10,21 @@ use h2::client::SendRequest;
 use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, StatusCode};
-use hubbub_access::{AcceptLimits, Grant, Secret, Signer};
+use hubbub_access::{
+    AcceptLimits, Certificate, Grant, MinVersion, Secret, Security, Signer, TlsStats,
+};
 use hubbub_hub::{Announce, CompressionConfig, Hub, HubConfig, LiveConfig, Upstream};
 use hubbub_proto::limits::Limits;
 use hubbub_proto::{DeviceId, Identity, Refusal, Timestamp, UserId};
+use rustls::pki_types::ServerName;
+use rustls::version::{TLS12, TLS13};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio_rustls::TlsConnector;
 
-use crate::face::{Face, NOW_S, SECRET};
+use crate::face::{Face, HANDSHAKE, NOW_S, SECRET};
+use crate::tls::{files, make_certificate, trusting};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 const SOCKETS_MAX: u32 = 3;
 
 /// Nobody is above this hub.
@@ -32,13 +40,13 @@ impl Upstream for Nobody {
     }
 }
 
-struct Both {
-    face: Face,
+pub(crate) struct Both {
+    pub(crate) face: Face,
     hub: Arc<Hub>,
 }
 
 impl Both {
-    fn start(headers_timeout: Duration) -> Self {
+    fn start(headers_timeout: Duration, security: Option<Security>) -> Self {
         let hub = Hub::new(HubConfig {
             shards: 1,
             limits: Limits::default(),
@@ -57,11 +65,17 @@ impl Both {
             http2_sockets_max: SOCKETS_MAX,
             headers_timeout,
         };
-        Self { face: Face::before(hub.clone(), 100, limits, None), hub }
+        Self { face: Face::before(hub.clone(), 100, limits, security), hub }
     }
 
-    async fn connect(&self) -> SendRequest<Bytes> {
-        let stream = tokio::net::TcpStream::connect(self.face.address).await.unwrap();
+    pub(crate) async fn connect(&self) -> SendRequest<Bytes> {
+        self.connect_over(tokio::net::TcpStream::connect(self.face.address).await.unwrap()).await
+    }
+
+    async fn connect_over<S>(&self, stream: S) -> SendRequest<Bytes>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         // As browsers do: what one stream leaves unread must not use up the connection's window.
         let mut builder = h2::client::Builder::new();
         builder.initial_connection_window_size(1 << 20);
@@ -78,7 +92,7 @@ impl Both {
     }
 
     /// Waits until a number is there.
-    async fn wait_for(&self, what: &str, number: impl Fn(&Self) -> u64, wanted: u64) {
+    pub(crate) async fn wait_for(&self, what: &str, number: impl Fn(&Self) -> u64, wanted: u64) {
         let began = Instant::now();
         while number(self) != wanted {
             assert!(began.elapsed() < PATIENCE, "{what}: {}", number(self));
@@ -88,8 +102,16 @@ impl Both {
 }
 
 /// Runs a client's side against a face and a hub of its own, and gives them back.
-fn with(headers_timeout: Duration, client: impl AsyncFnOnce(&Both)) -> Both {
-    let both = Both::start(headers_timeout);
+pub(crate) fn with(headers_timeout: Duration, client: impl AsyncFnOnce(&Both)) -> Both {
+    with_security(headers_timeout, None, client)
+}
+
+fn with_security(
+    headers_timeout: Duration,
+    security: Option<Security>,
+    client: impl AsyncFnOnce(&Both),
+) -> Both {
+    let both = Both::start(headers_timeout, security);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(client(&both));
     both
@@ -114,14 +136,14 @@ fn opening(path: &str, fields: &[(&str, &str)]) -> Request<()> {
     request.body(()).unwrap()
 }
 
-struct Socket {
+pub(crate) struct Socket {
     to: SendStream<Bytes>,
     from: RecvStream,
     got: BytesMut,
 }
 
 impl Socket {
-    async fn open(
+    pub(crate) async fn open(
         client: &mut SendRequest<Bytes>,
         path: &str,
         fields: &[(&str, &str)],
@@ -162,10 +184,17 @@ impl Socket {
         }
     }
 
-    async fn echoes(&mut self, text: &str) {
+    pub(crate) async fn echoes(&mut self, text: &str) {
         self.send(text);
         assert_eq!(self.receive().await, Some((1, Bytes::copy_from_slice(text.as_bytes()))));
     }
+}
+
+/// So many text frames of 120 bytes.
+fn burst(frames: usize) -> Bytes {
+    let mut frame = vec![0x81, 0x80 | 120, 0, 0, 0, 0];
+    frame.extend_from_slice(&[b'x'; 120]);
+    frame.repeat(frames).into()
 }
 
 fn token() -> String {
@@ -250,11 +279,7 @@ fn a_slow_reader_does_not_hold_up_its_siblings() {
         let mut slow = Socket::open(&mut client, "/echo", &[]).await.ok().unwrap();
         let mut other = Socket::open(&mut client, "/echo", &[]).await.ok().unwrap();
         // Far more than all the buffers on the way hold; what comes back is not read.
-        let text = "x".repeat(120);
-        let mut frame = vec![0x81, 0x80 | 120, 0, 0, 0, 0];
-        frame.extend_from_slice(text.as_bytes());
-        let burst = Bytes::from(frame.repeat(8_000));
-        slow.to.send_data(burst.clone(), false).unwrap();
+        slow.to.send_data(burst(8_000), false).unwrap();
         for n in 0..200 {
             other.echoes(&format!("while it waits {n}")).await;
         }
@@ -327,5 +352,59 @@ fn a_connection_without_a_socket_ends_in_time() {
         tokio::time::timeout(PATIENCE, connection).await.unwrap().unwrap();
         drop(client);
         both.wait_for("places", |both| both.face.permits.used() as u64, 0).await;
+    });
+}
+
+#[test]
+fn over_tls_the_protocol_is_agreed_on_and_sockets_share_a_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    make_certificate(&folder);
+    let [certificate, key] = files(&folder);
+    let certificate = Certificate::load(&certificate, &key).unwrap();
+    let config = certificate.config(MinVersion::Tls12, &[b"h2", b"http/1.1"]).unwrap();
+    let security = Security { config, stats: Arc::<TlsStats>::default() };
+    with_security(PATIENCE, Some(security), async |both| {
+        let connect = async |version, offered: &[&[u8]]| {
+            let mut config = trusting(&folder, version);
+            config.alpn_protocols = offered.iter().map(|protocol| protocol.to_vec()).collect();
+            let stream = tokio::net::TcpStream::connect(both.face.address).await.unwrap();
+            let name = ServerName::try_from("localhost").unwrap();
+            let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+            let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+            (stream, agreed)
+        };
+        for (connections, version) in (1..).zip([&TLS12, &TLS13]) {
+            let (stream, agreed) = connect(version, &[b"http/1.1", b"h2"]).await;
+            assert_eq!(agreed.as_deref(), Some(&b"h2"[..]), "the server's order, {version:?}");
+            let mut client = both.connect_over(stream).await;
+            let mut one = Socket::open(&mut client, "/echo", &[]).await.ok().unwrap();
+            let mut two = Socket::open(&mut client, "/echo", &[]).await.ok().unwrap();
+            one.echoes("one").await;
+            // Many records, in both directions at once.
+            two.to.send_data(burst(8_000), false).unwrap();
+            for n in 0..100 {
+                one.echoes(&format!("meanwhile {n}")).await;
+            }
+            for _ in 0..8_000 {
+                assert_eq!(two.receive().await.map(|(_, payload)| payload.len()), Some(120));
+            }
+            assert_eq!(Face::counted(&both.face.stats.accepted), connections);
+            assert_eq!(Face::counted(&both.face.stats.http2), connections);
+            assert_eq!(Face::counted(&both.face.stats.http2_sockets), 2 * connections);
+            drop((client, one, two));
+            both.wait_for("places", |both| both.face.permits.used() as u64, 0).await;
+        }
+
+        // Who speaks HTTP/1.1 only gets the same WebSocket in the old way.
+        let (mut stream, agreed) = connect(&TLS13, &[b"http/1.1"]).await;
+        assert_eq!(agreed.as_deref(), Some(&b"http/1.1"[..]));
+        stream.write_all(HANDSHAKE.replace("/ws", "/echo").as_bytes()).await.unwrap();
+        stream.write_all(b"\x81\x82\0\0\0\0hi").await.unwrap();
+        let mut got = Vec::new();
+        while !got.ends_with(b"\r\n\r\n\x81\x02hi") {
+            assert_ne!(stream.read_buf(&mut got).await.unwrap(), 0, "{got:?}");
+        }
+        assert!(got.starts_with(b"HTTP/1.1 101 "));
+        assert_eq!(Face::counted(&both.face.stats.http2), 2);
     });
 }

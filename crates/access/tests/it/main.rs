@@ -8,4 +8,5 @@ mod both_ways;
 mod exhaustion;
 mod face;
 mod http2;
+mod http2_floods;
 mod tls;

@@ -53,12 +53,7 @@ impl Secure {
 
     /// Trusts the certificate that is in the file now.
     fn client_config(&self, version: &'static SupportedProtocolVersion) -> ClientConfig {
-        let own = CertificateDer::from_pem_file(&files(&self.folder)[0]).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(own).unwrap();
-        ClientConfig::builder_with_protocol_versions(&[version])
-            .with_root_certificates(roots)
-            .with_no_client_auth()
+        trusting(&self.folder, version)
     }
 
     fn connect(&self, config: &Arc<ClientConfig>) -> Stream {
@@ -75,15 +70,28 @@ impl Secure {
     }
 }
 
-fn files(folder: &TempDir) -> [PathBuf; 2] {
+pub(crate) fn files(folder: &TempDir) -> [PathBuf; 2] {
     ["certificate.pem", "key.pem"].map(|name| folder.path().join(name))
 }
 
-fn make_certificate(folder: &TempDir) {
+pub(crate) fn make_certificate(folder: &TempDir) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let [certificate, key] = files(folder);
     std::fs::write(certificate, made.cert.pem()).unwrap();
     std::fs::write(key, made.signing_key.serialize_pem()).unwrap();
+}
+
+/// A client that trusts the certificate that is in the file now.
+pub(crate) fn trusting(
+    folder: &TempDir,
+    version: &'static SupportedProtocolVersion,
+) -> ClientConfig {
+    let own = CertificateDer::from_pem_file(&files(folder)[0]).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(own).unwrap();
+    ClientConfig::builder_with_protocol_versions(&[version])
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 fn client(config: &Arc<ClientConfig>) -> ClientConnection {
