@@ -31,7 +31,8 @@ before(async () => {
 });
 after(() => browser?.close());
 beforeEach(async () => {
-  server = await Server.start({ tls: true, environment: { HUBBUB_LOG_LEVEL: 'debug' } });
+  const environment = { HUBBUB_LOG_LEVEL: 'debug', HUBBUB_ECHO_ENABLED: 'true', HUBBUB_COMPRESSION_ENABLED: 'true' };
+  server = await Server.start({ tls: true, environment });
 });
 afterEach(() => server?.end());
 
@@ -159,4 +160,23 @@ test('close codes come through, and a WebSocket that ends leaves its siblings', 
   await page.getByTestId('chat-start').click();
   await say(page, 'still here');
   await page.locator('#messages .own .mark[data-state=sent]').waitFor();
+});
+
+test('compression is agreed on, and large messages come back whole', async () => {
+  const page = await signIn(await browser.newContext({ locale: 'en-US' }), 'alice');
+  const texts = ['short', 'compressible '.repeat(100_000), ''];
+  const { extensions, echoes } = await page.evaluate(async (texts) => {
+    const socket = new WebSocket(location.origin.replace('http', 'ws') + '/echo');
+    await new Promise((come) => (socket.onopen = come));
+    const echoes = [];
+    for (const text of texts) {
+      const echo = new Promise((come) => (socket.onmessage = ({ data }) => come(data)));
+      socket.send(text);
+      echoes.push(await echo);
+    }
+    return { extensions: socket.extensions, echoes };
+  }, texts);
+  assert.match(extensions, /^permessage-deflate/);
+  assert.ok(echoes.every((echo, n) => echo === texts[n]), String(echoes.map((echo) => echo.length)));
+  assert.equal(streams().length, 2);
 });
