@@ -50,6 +50,7 @@ fn hub() -> Hub {
         announce,
         compression: Default::default(),
         live: LiveConfig { namespaces: vec![("bench".into(), open)], ..LiveConfig::default() },
+        on_calm: || {},
     });
     let hub = hub.expect("a hub");
     hub.run(Arc::new(Nobody)).expect("threads");

@@ -52,6 +52,7 @@ pub(crate) struct Settings {
     pub(crate) rules: Rules,
     pub(crate) keeping: Keeping,
     pub(crate) compression: Compression,
+    pub(crate) on_calm: fn(),
 }
 
 pub(crate) struct Desk {
@@ -73,7 +74,7 @@ pub(crate) struct Desk {
     pub(crate) wheel: Wheel,
     pub(crate) ids: ClientIds,
     #[expect(clippy::vec_box, reason = "the boxes themselves go to the connections and come back")]
-    pool: Vec<Box<Outbox>>,
+    pub(crate) pool: Vec<Box<Outbox>>,
     /// Connections with something to write in this tick.
     pub(crate) dirty: Vec<At>,
     /// Connections that may have something to read.

@@ -53,6 +53,9 @@ pub struct HubConfig {
     pub live: LiveConfig,
     /// permessage-deflate.
     pub compression: CompressionConfig,
+    /// Called on a shard's own thread after it has given up memory that it does not need any more,
+    /// so that the thread's allocator can return it to the system. Once in a while.
+    pub on_calm: fn(),
 }
 
 /// What `connected` says besides the limits.
@@ -117,6 +120,7 @@ impl Hub {
                 channels_max: config.live.channels_max as usize,
                 idle_ms: config.live.channel_idle_ms.into(),
             },
+            on_calm: config.on_calm,
         });
         let bus = Bus::Local(Local::new(settings.inboxes.clone()));
         Ok(Self {

@@ -22,6 +22,7 @@
 
 mod batch;
 mod bus;
+mod calm;
 mod channels;
 mod chatter;
 mod client_id;
@@ -47,6 +48,7 @@ mod shard;
 mod signing_in;
 mod slab;
 mod stats;
+mod tidy;
 pub mod tls;
 mod topics;
 mod transport;

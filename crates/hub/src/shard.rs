@@ -22,6 +22,7 @@ use hubbub_proto::{Channel, CloseCode, CommandId, ConnId, DeviceId, Event, Reaso
 use hubbub_websocket::{Decoder, Limits as FrameLimits, Role};
 use mio::{Events, Poll, Token};
 
+use crate::calm::Calm;
 use crate::chatter::Chatter;
 use crate::connection::{Connection, Echo, Kind, Parked, Phase, Rare};
 use crate::desk::{Desk, Settings};
@@ -59,10 +60,11 @@ pub(crate) struct Shard {
     pub(crate) slab: Slab,
     pub(crate) desk: Desk,
     load: Arc<AtomicUsize>,
-    posts: Vec<Post>,
+    pub(crate) posts: Vec<Post>,
     /// Sockets that wait for their turn, first come first; bounded by the number of connections.
-    adopting: VecDeque<Box<Adoption>>,
+    pub(crate) adopting: VecDeque<Box<Adoption>>,
     pub(crate) targets: Vec<u32>,
+    calm: Calm,
     drain: Option<Drain>,
 }
 
@@ -86,6 +88,7 @@ impl Shard {
             posts: Vec::new(),
             adopting: VecDeque::new(),
             targets: Vec::new(),
+            calm: Calm::default(),
             drain: None,
         }
     }
@@ -117,6 +120,7 @@ impl Shard {
                 _ => {}
             }
             self.desk.now = self.desk.now.max((self.desk.settings.clock)());
+            self.calm.note(events.iter().count());
             for event in &events {
                 if event.token() != WAKER {
                     self.on_event(event);
@@ -149,7 +153,7 @@ impl Shard {
         }
         // Deadlines are looked at once a second.
         let into_second = self.desk.now.0 % 1000;
-        let waits = self.slab.len() > 0 || self.desk.channels.homes() > 0;
+        let waits = self.slab.len() > 0 || self.desk.channels.homes() > 0 || self.calm.is_owed();
         waits.then(|| Duration::from_millis(1000 - into_second))
     }
 
@@ -178,6 +182,7 @@ impl Shard {
     fn handle_posts(&mut self) {
         let mut posts = std::mem::take(&mut self.posts);
         let losses = self.desk.inbox().take(&mut posts);
+        self.calm.note(posts.len());
         self.desk.stats.dropped_inbox.add(losses.volatile);
         self.desk.stats.dropped_inbox_durable.add(losses.durable + losses.redelivered);
         for post in posts.drain(..) {
@@ -501,7 +506,9 @@ impl Shard {
     }
 
     fn handle_deadlines(&mut self) {
+        let mut second_is_over = false;
         while let Some((second, mut list)) = self.desk.wheel.next_due(self.desk.now) {
+            second_is_over = true;
             for at in list.drain(..) {
                 self.with(at, |desk, at, connection| desk.on_deadline(at, connection, second));
             }
@@ -510,6 +517,9 @@ impl Shard {
         let expired = self.desk.channels.expire(self.desk.now);
         self.desk.stats.channels_expired.add(expired);
         self.desk.stats.channels.set(self.desk.channels.homes() as u64);
+        if second_is_over && self.calm.second() {
+            self.tidy();
+        }
     }
 
     fn flush_dirty(&mut self) {

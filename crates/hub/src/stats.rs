@@ -93,6 +93,8 @@ counters! {
     lags,
     /// Times that a connection was parked.
     parked,
+    /// Times that a shard gave memory back after it had calmed down.
+    tidied,
     /// Redeliveries asked for.
     redeliveries,
     /// Connections closed by their client.

@@ -11,6 +11,8 @@ use hubbub_proto::{ConversationId, Topic, UserId};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use crate::tidy::{KEPT, is_wide, slim};
+
 /// The number of a topic's row in one shard.
 pub(crate) type Row = u32;
 /// The places of connections.
@@ -20,6 +22,10 @@ pub(crate) type Slots = SmallVec<[u32; 4]>;
 const CHANNEL: Row = 1 << 31;
 /// Places whose subscriptions are kept together.
 const CHUNK: usize = 256;
+/// Room to spare for subscribers, as a part of theirs, above which a tidy row has none.
+const SPARE_PART: usize = 8;
+/// Set where a user has several connections: the rest is the number of their list.
+const SEVERAL: u32 = 1 << 31;
 /// Room for subscribers below which none is given back.
 const KEPT_ROOM: usize = 64;
 
@@ -31,8 +37,67 @@ struct Held {
     index: u32,
 }
 
-/// The subscriptions of one place, by row.
-type Holding = SmallVec<[Held; 2]>;
+/// The subscriptions of one place, by row; without room to spare, because there is one of these for
+/// each place.
+#[derive(Debug)]
+enum Holding {
+    One(Held),
+    /// Or none.
+    Many(Box<[Held]>),
+}
+
+impl Default for Holding {
+    fn default() -> Self {
+        Self::Many(Box::default())
+    }
+}
+
+impl Holding {
+    fn as_slice(&self) -> &[Held] {
+        match self {
+            Self::One(held) => std::slice::from_ref(held),
+            Self::Many(many) => many,
+        }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [Held] {
+        match self {
+            Self::One(held) => std::slice::from_mut(held),
+            Self::Many(many) => many,
+        }
+    }
+
+    fn into_vec(self) -> Vec<Held> {
+        match self {
+            Self::One(held) => vec![held],
+            Self::Many(many) => many.into_vec(),
+        }
+    }
+
+    fn from_vec(list: Vec<Held>) -> Self {
+        match list[..] {
+            [held] => Self::One(held),
+            _ => Self::Many(list.into_boxed_slice()),
+        }
+    }
+
+    fn insert(&mut self, place: usize, held: Held) {
+        let mut list = std::mem::take(self).into_vec();
+        list.reserve_exact(1);
+        list.insert(place, held);
+        *self = Self::from_vec(list);
+    }
+
+    fn remove(&mut self, place: usize) -> Held {
+        let mut list = std::mem::take(self).into_vec();
+        let held = list.remove(place);
+        *self = Self::from_vec(list);
+        held
+    }
+}
+
+/// The subscriptions of places that lie together.
+type Places = [Holding; CHUNK];
 
 enum Name {
     Conversation(ConversationId),
@@ -66,39 +131,113 @@ impl Rows {
             }
         }
     }
+
+    /// Gives back the rows behind the last one, and room that subscribers left.
+    fn tidy(&mut self) {
+        while self.rows.pop_if(|row| row.is_none()).is_some() {}
+        let len = self.rows.len();
+        self.free.retain(|row| (*row as usize) < len);
+        slim(&mut self.free);
+        slim(&mut self.rows);
+        for subscribers in self.rows.iter_mut().flatten() {
+            let slots = &mut subscribers.slots;
+            if slots.spilled() && slots.capacity() - slots.len() > slots.len() / SPARE_PART {
+                slots.shrink_to_fit();
+            }
+        }
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct Topics {
-    users: FxHashMap<UserId, Slots>,
+    /// A user's place, or [`SEVERAL`].
+    users: FxHashMap<UserId, u32>,
+    several: Vec<Vec<u32>>,
+    several_free: Vec<u32>,
     rows_by_name: FxHashMap<ConversationId, Row>,
     conversations: Rows,
     channels: Rows,
-    held: Vec<Box<[Holding; CHUNK]>>,
+    held: Vec<Option<Box<Places>>>,
     /// Records of channels whose last subscriber here has gone, until somebody takes note.
     pub(crate) emptied: Vec<u32>,
 }
 
 impl Topics {
     pub(crate) fn sign_in(&mut self, user: &UserId, slot: u32) {
-        let slots = self.users.entry(user.clone()).or_default();
-        if !slots.contains(&slot) {
-            slots.push(slot);
+        let Some(places) = self.users.get_mut(user) else {
+            self.users.insert(user.clone(), slot);
+            return;
+        };
+        if *places & SEVERAL != 0 {
+            let list = &mut self.several[(*places & !SEVERAL) as usize];
+            if !list.contains(&slot) {
+                list.push(slot);
+            }
+        } else if *places != slot {
+            let list = vec![*places, slot];
+            let number = match self.several_free.pop() {
+                Some(number) => {
+                    self.several[number as usize] = list;
+                    number
+                }
+                None => {
+                    self.several.push(list);
+                    (self.several.len() - 1) as u32
+                }
+            };
+            *places = SEVERAL | number;
         }
     }
 
     pub(crate) fn sign_out(&mut self, user: &UserId, slot: u32) {
-        if let Some(slots) = self.users.get_mut(user) {
-            slots.retain(|held| *held != slot);
-            if slots.is_empty() {
+        let Some(places) = self.users.get_mut(user) else { return };
+        if *places & SEVERAL == 0 {
+            if *places == slot {
                 self.users.remove(user);
             }
+            return;
+        }
+        let number = *places & !SEVERAL;
+        let list = &mut self.several[number as usize];
+        list.retain(|held| *held != slot);
+        if let [last] = list[..] {
+            *places = last;
+            *list = Vec::new();
+            self.several_free.push(number);
         }
     }
 
     /// The connections of a user.
     pub(crate) fn connections(&self, user: &UserId) -> &[u32] {
-        self.users.get(user).map_or(&[], |slots| slots)
+        match self.users.get(user) {
+            None => &[],
+            Some(places) if *places & SEVERAL == 0 => std::slice::from_ref(places),
+            Some(places) => &self.several[(*places & !SEVERAL) as usize],
+        }
+    }
+
+    /// Gives back what a crowd left.
+    pub(crate) fn tidy(&mut self) {
+        if is_wide(self.users.len(), self.users.capacity()) {
+            self.users.shrink_to(KEPT.max(2 * self.users.len()));
+        }
+        if is_wide(self.rows_by_name.len(), self.rows_by_name.capacity()) {
+            self.rows_by_name.shrink_to(KEPT.max(2 * self.rows_by_name.len()));
+        }
+        while self.several.pop_if(|list| list.is_empty()).is_some() {}
+        let len = self.several.len();
+        self.several_free.retain(|number| (*number as usize) < len);
+        slim(&mut self.several_free);
+        slim(&mut self.several);
+        self.conversations.tidy();
+        self.channels.tidy();
+        for chunk in &mut self.held {
+            let is_empty = |chunk: &Places| chunk.iter().all(|held| held.as_slice().is_empty());
+            if chunk.as_deref().is_some_and(is_empty) {
+                *chunk = None;
+            }
+        }
+        slim(&mut self.emptied);
     }
 
     /// The row of a conversation, made if need be; the caller subscribes somebody to it.
@@ -138,16 +277,18 @@ impl Topics {
     }
 
     fn holding(&self, slot: u32) -> &[Held] {
-        let chunk = self.held.get(slot as usize / CHUNK);
-        chunk.map_or(&[], |chunk| &chunk[slot as usize % CHUNK])
+        let chunk = self.held.get(slot as usize / CHUNK).and_then(Option::as_ref);
+        chunk.map_or(&[], |chunk| chunk[slot as usize % CHUNK].as_slice())
     }
 
     fn holding_mut(&mut self, slot: u32) -> &mut Holding {
         let chunk = slot as usize / CHUNK;
-        while self.held.len() <= chunk {
-            self.held.push(Box::new(std::array::from_fn(|_| Holding::new())));
+        if self.held.len() <= chunk {
+            self.held.resize_with(chunk + 1, || None);
         }
-        &mut self.held[chunk][slot as usize % CHUNK]
+        let places = self.held[chunk]
+            .get_or_insert_with(|| Box::new(std::array::from_fn(|_| Holding::default())));
+        &mut places[slot as usize % CHUNK]
     }
 
     pub(crate) fn is_subscribed(&self, row: Row, slot: u32) -> bool {
@@ -203,7 +344,7 @@ impl Topics {
     /// Ends all subscriptions of one connection.
     pub(crate) fn unsubscribe_all(&mut self, slot: u32) {
         if !self.holding(slot).is_empty() {
-            for held in std::mem::take(self.holding_mut(slot)) {
+            for held in std::mem::take(self.holding_mut(slot)).into_vec() {
                 self.remove(held);
             }
         }
@@ -227,7 +368,7 @@ impl Topics {
         let moved = slots.get(held.index as usize).copied();
         let empty = slots.is_empty();
         if let Some(moved) = moved {
-            let holding = self.holding_mut(moved);
+            let holding = self.holding_mut(moved).as_mut_slice();
             if let Ok(place) = holding.binary_search_by_key(&held.row, |other| other.row) {
                 holding[place].index = held.index;
             }
@@ -281,15 +422,87 @@ mod tests {
 
     #[test]
     fn a_subscription_is_small() {
-        assert!(size_of::<Holding>() <= 24, "{}", size_of::<Holding>());
+        assert!(size_of::<Holding>() <= 16, "{}", size_of::<Holding>());
+        // The first one: the place's entry, and one among the topic's subscribers.
+        assert!(size_of::<Holding>() + size_of::<u32>() <= 24);
         // One entry here and one there, each in a list that may be half empty.
         assert!(2 * (size_of::<Held>() + size_of::<u32>()) <= 24);
     }
 
+    #[test]
+    fn a_user_is_found_by_one_small_entry() {
+        assert_eq!(size_of::<(UserId, u32)>(), 24);
+    }
+
+    #[test]
+    fn what_a_crowd_took_is_given_back() {
+        let mut topics = Topics::default();
+        let user = |n: u32| UserId::new(&format!("u{n}")).unwrap();
+        for slot in 0..10_000 {
+            topics.sign_in(&user(slot / 2), slot);
+            let row = topics.row(&ConversationId::new(&format!("group:g{slot}")).unwrap());
+            topics.subscribe(row, slot);
+            let row = topics.channel_row(slot);
+            topics.subscribe(row, slot);
+        }
+        for slot in 0..9_998 {
+            topics.sign_out(&user(slot / 2), slot);
+            topics.unsubscribe_all(slot);
+        }
+        topics.emptied.clear();
+        topics.tidy();
+        assert!(topics.users.capacity() < 200 && topics.rows_by_name.capacity() < 200);
+        assert_eq!(topics.held.iter().flatten().count(), 1);
+        assert!(topics.several_free.capacity() < 20_000 && topics.emptied.capacity() < 200);
+        assert_eq!(topics.connections(&user(4_999)), [9_998, 9_999]);
+        assert_eq!(topics.channels(9_999), 1);
+
+        for slot in [9_998, 9_999] {
+            topics.sign_out(&user(4_999), slot);
+            topics.unsubscribe_all(slot);
+        }
+        topics.tidy();
+        assert!(topics.users.is_empty() && topics.held.iter().flatten().count() == 0);
+        for rows in [&topics.conversations, &topics.channels] {
+            assert_eq!(rows.rows.len() + rows.free.len(), 0);
+            assert!(rows.rows.capacity() < 200 && rows.free.capacity() < 200);
+        }
+        assert!(topics.several.is_empty() && topics.several.capacity() < 200);
+    }
+
     proptest! {
         #[test]
+        fn users_are_found_by_all_their_connections(
+            steps in proptest::collection::vec((0_u8..8, 0_u32..6, 0_u8..3), 0..100),
+        ) {
+            let mut topics = Topics::default();
+            let mut model: BTreeSet<(u8, u32)> = BTreeSet::new();
+            for (step, slot, n) in steps {
+                let user = UserId::new(&format!("u{n}")).unwrap();
+                match step {
+                    0..4 => {
+                        topics.sign_in(&user, slot);
+                        model.insert((n, slot));
+                    }
+                    4..7 => {
+                        topics.sign_out(&user, slot);
+                        model.remove(&(n, slot));
+                    }
+                    _ => topics.tidy(),
+                }
+                for n in 0..3 {
+                    let user = UserId::new(&format!("u{n}")).unwrap();
+                    let mut found = topics.connections(&user).to_vec();
+                    found.sort_unstable();
+                    let of = model.iter().filter(|(m, _)| *m == n).map(|(_, slot)| *slot);
+                    prop_assert_eq!(found, of.collect::<Vec<_>>());
+                }
+            }
+        }
+
+        #[test]
         fn targets_are_the_subscribers_each_once(
-            steps in proptest::collection::vec((0_u8..8, 0_u32..6, 0_u8..5), 0..200),
+            steps in proptest::collection::vec((0_u8..9, 0_u32..6, 0_u8..5), 0..200),
         ) {
             let mut topics = Topics::default();
             let mut channel_rows: BTreeMap<u8, Row> = BTreeMap::new();
@@ -331,6 +544,7 @@ mod tests {
                         }
                         channels.remove(&(n, slot));
                     }
+                    7 => topics.tidy(),
                     _ => {
                         topics.unsubscribe_all(slot);
                         model.retain(|(_, other)| *other != slot);

@@ -7,6 +7,7 @@
 use hubbub_proto::Timestamp;
 
 use crate::slab::At;
+use crate::tidy::KEPT;
 
 /// Buckets of one second each.
 const SECONDS: usize = 64;
@@ -53,10 +54,11 @@ impl Wheel {
         Some((self.done, std::mem::take(bucket)))
     }
 
-    /// Gives an emptied list back, to be filled again.
+    /// Gives an emptied list back, to be filled again. A long one is not kept: entries of the next
+    /// round stand in other seconds, and all buckets would keep the room of the longest list ever.
     pub(crate) fn recycle(&mut self, second: u32, mut list: Vec<At>) {
         let bucket = &mut self.buckets[second as usize % SECONDS];
-        if bucket.capacity() == 0 {
+        if bucket.capacity() == 0 && list.capacity() <= KEPT {
             list.clear();
             *bucket = list;
         }
@@ -93,6 +95,17 @@ mod tests {
         assert_eq!(take(&mut wheel, 7_000), [3]);
         assert!(take(&mut wheel, 67_999).is_empty());
         assert_eq!(take(&mut wheel, 68_000), [4], "further than the wheel reaches: early");
+    }
+
+    #[test]
+    fn an_empty_wheel_keeps_little() {
+        let mut wheel = Wheel::new(Timestamp(0));
+        for slot in 0..20_000 {
+            let second = wheel.second_for(Timestamp(u64::from(slot)));
+            wheel.insert(second, at(slot));
+        }
+        assert_eq!(take(&mut wheel, 100_000).len(), 20_000);
+        assert!(wheel.buckets.iter().all(|bucket| bucket.capacity() <= KEPT));
     }
 
     #[test]

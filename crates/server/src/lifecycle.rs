@@ -66,7 +66,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
     };
     let mut upkeep = vec![
         tokio::spawn(watch_health(parts.chat.clone())),
-        tokio::spawn(crate::memory::give_back(stats)),
+        tokio::spawn(crate::memory::give_back(stats, parts.permits.clone())),
     ];
     if let Some(watch) = watch {
         upkeep.push(tokio::spawn(watch.run()));

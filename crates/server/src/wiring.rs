@@ -67,6 +67,7 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
         },
         live: config.live()?,
         compression: (&config.compression).into(),
+        on_calm: crate::memory::collect,
     })?;
     let chat = Arc::new(Chat::start(
         store.clone(),

@@ -55,6 +55,7 @@ impl Both {
             announce: Announce { epoch: "e".into(), server: "hubbub/test", dedupe_window_ms: 1 },
             live: LiveConfig::default(),
             compression: CompressionConfig::default(),
+            on_calm: || {},
         })
         .unwrap();
         hub.run(Arc::new(Nobody)).unwrap();

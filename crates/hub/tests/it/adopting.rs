@@ -58,6 +58,29 @@ fn a_crowd_is_adopted_over_several_ticks() {
 }
 
 #[test]
+fn when_a_crowd_has_gone_its_memory_is_given_back() {
+    let stage = Stage::new(1, Limits::default());
+    let (mut stays, _) = stage.session("alice");
+    for client in &mut (0..200).map(|n| adopted(&stage, &format!("u{n}"))).collect::<Vec<_>>() {
+        first_bytes(client);
+    }
+    stage.wait_for("gone", |stats| stats.connections == 1);
+    let before = stage.hub.stats().tidied;
+    // A busy second and a calm one; fewer than after which a ping would come.
+    let seconds = std::cell::Cell::new(0);
+    stage.wait_for("tidied", |stats| {
+        if seconds.replace(seconds.get() + 1) < 5 {
+            stage.advance(1000);
+        }
+        stats.tidied > before
+    });
+    let clients: Vec<_> = (0..300).map(|n| stage.session(&format!("v{n}"))).collect();
+    assert_eq!(stage.hub.stats().connections, 301);
+    drop(clients);
+    stays.expect_silence();
+}
+
+#[test]
 fn after_the_end_the_answer_is_still_given() {
     let stage = Stage::new(1, Limits::default());
     stage.hub.drain(500..=900, std::time::Instant::now() + PATIENCE);

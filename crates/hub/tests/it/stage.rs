@@ -182,6 +182,7 @@ impl Stage {
             },
             live,
             compression,
+            on_calm: || {},
         })
         .unwrap();
         let state = State { room: usize::MAX, taken: VecDeque::new(), refused: 0, held: false };

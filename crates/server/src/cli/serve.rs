@@ -47,6 +47,7 @@ impl Serve {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("control")
             .worker_threads(control_threads())
+            .on_thread_park(crate::memory::collect_if_asked)
             .enable_all()
             .build()
             .context("the runtime cannot start")?;
