@@ -179,12 +179,6 @@ impl Secured {
         &self.stream
     }
 
-    /// The protocol agreed on by ALPN.
-    #[expect(dead_code, reason = "for the accept loop, once there is more than one protocol")]
-    pub(crate) fn alpn(&self) -> Option<&[u8]> {
-        self.tls.alpn()
-    }
-
     /// The socket, its keys, and what was decrypted and not read.
     pub(crate) fn into_parts(self) -> (TcpStream, Tls, Vec<u8>) {
         let mut plaintext = self.plaintext;
