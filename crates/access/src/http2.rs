@@ -3,13 +3,12 @@
 //! Each WebSocket is a stream, bridged through a pair of sockets whose other end is a shard's like
 //! any client's (see [`crate::bridge`]). Invariants: everything that a peer can make the connection
 //! hold is bounded by a window or a count; a connection without a WebSocket ends like one that
-//! speaks HTTP/1.1; a WebSocket takes the places of the two descriptors it costs. Ordinary requests
-//! get the same routes.
+//! speaks HTTP/1.1 (see [`crate::outstay`]), and one that is not let in ends with the first answer
+//! that says so; a WebSocket takes the places of the two descriptors it costs. Ordinary requests get
+//! the same routes.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -21,17 +20,18 @@ use hyper::body::Incoming;
 use hyper::ext::Protocol;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tower_service::Service as _;
 
 use crate::accept::{Acceptor, HEAD_BYTES_MAX, RETURN_WHEN_FULL, count};
 use crate::admission::Pace;
 use crate::bridge;
 use crate::io::Io;
-use crate::permit::{Permit, Permits};
+use crate::outstay::{Outstay, Stay};
+use crate::permit::Permit;
 use crate::rejection::Rejection;
 use crate::rewind::Rewind;
-use crate::speaking::{HTTP_GRACE, Peer, Place, is_about_health};
+use crate::speaking::{HTTP_GRACE, HTTP_LIFETIME, Peer, Place, is_about_health};
 
 /// Bytes that a stream may send before they are taken.
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -45,23 +45,16 @@ const RESETS_MAX: usize = 20;
 
 /// WebSockets that a connection may open per second, for each that it may have at a time.
 const OPENS_PER_SOCKET: u32 = 4;
-/// WebSockets that are refused before the connection ends.
-const REFUSED_MAX: u64 = 100;
 
 /// What the requests of one connection share.
 struct Connection {
     acceptor: Arc<Acceptor>,
     peer: std::net::SocketAddr,
     rejection: Option<Rejection>,
-    /// The WebSockets.
-    sockets: Permits,
-    requests: AtomicU64,
+    /// The WebSockets, and when they or their absence end it.
+    outstay: Arc<Outstay>,
     /// How fast WebSockets are opened: each costs far more than the frames that open and reset it.
     pace: Mutex<Pace>,
-    opened_at: Instant,
-    /// WebSockets that were refused, and the news that they are too many.
-    refused: AtomicU64,
-    too_many: Notify,
     /// Its place among those that speak HTTP, until it has a WebSocket.
     handshake: Mutex<Option<Permit>>,
 }
@@ -87,12 +80,8 @@ impl Acceptor {
             acceptor: self,
             peer,
             rejection,
-            sockets: Permits::new(sockets_max as usize),
-            requests: AtomicU64::new(0),
+            outstay: Arc::new(Outstay::new(sockets_max as usize)),
             pace: Mutex::new(Pace::new(sockets_max * OPENS_PER_SOCKET)),
-            opened_at: Instant::now(),
-            refused: AtomicU64::new(0),
-            too_many: Notify::new(),
             handshake: Mutex::new(handshake),
         });
         let shared = connection.clone();
@@ -112,8 +101,8 @@ impl Acceptor {
         );
         tokio::select! {
             _ = &mut serving => return,
-            () = connection.too_many.notified() => return,
-            () = connection.idle(idle_timeout) => {}
+            () = connection.outstay.cut() => return,
+            () = connection.outstay.leaves(idle_timeout, HTTP_LIFETIME) => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
         serving.as_mut().graceful_shutdown();
@@ -121,70 +110,57 @@ impl Acceptor {
         let mut grace = pin!(async {
             loop {
                 tokio::time::sleep(HTTP_GRACE).await;
-                if connection.sockets.used() == 0 {
+                if connection.outstay.sockets() == 0 {
                     return;
                 }
             }
         });
         tokio::select! {
             _ = &mut serving => {}
-            () = connection.too_many.notified() => {}
+            () = connection.outstay.cut() => {}
             () = &mut grace => {}
         }
     }
 }
 
 impl Connection {
-    /// Completes when there was neither a WebSocket nor a request for a while.
-    async fn idle(&self, timeout: Duration) {
-        let mut before = None;
-        loop {
-            tokio::time::sleep(timeout).await;
-            let requests = self.requests.load(Ordering::Relaxed);
-            if self.sockets.used() == 0 && before.unwrap_or(0) == requests {
-                return;
-            }
-            before = Some(requests);
-        }
-    }
-
     async fn answer(
         self: Arc<Self>,
         mut request: Request<Incoming>,
     ) -> Result<Response, std::convert::Infallible> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.outstay.asked();
         if let Some(rejection) = &self.rejection
             && !is_about_health(request.uri().path())
         {
+            // What was true when it came is not true for ever: it is to come back on another one.
+            self.outstay.leave();
             return Ok(rejection.clone().into_response());
         }
         name_host(&mut request);
-        let is_websocket = request.method() == Method::CONNECT
-            && request
+        if request.method() == Method::CONNECT {
+            let is_websocket = request
                 .extensions()
                 .get::<Protocol>()
                 .is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"));
-        if is_websocket {
-            return Ok(self.open(request).unwrap_or_else(Rejection::into_response));
+            let answer = if is_websocket { self.open(request) } else { Err(Rejection::protocol()) };
+            return Ok(answer.unwrap_or_else(Rejection::into_response));
         }
         request.extensions_mut().insert(Peer(self.peer));
         self.acceptor.access.router().call(request.map(Body::new)).await
     }
 
     /// A place for one more WebSocket of this connection.
-    fn admit(&self) -> Result<Permit, Rejection> {
+    fn admit(&self) -> Result<Stay, Rejection> {
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        let refusal = match pace.admit(self.opened_at.elapsed()) {
-            Ok(()) => match self.sockets.take() {
+        let refusal = match pace.admit(self.outstay.age()) {
+            Ok(()) => match self.outstay.take() {
                 Some(socket) => return Ok(socket),
                 None => Rejection::sockets(),
             },
             Err(wait) => Rejection::crowded(wait),
         };
         count(&self.acceptor.stats.http2_refused);
-        if self.refused.fetch_add(1, Ordering::Relaxed) >= REFUSED_MAX {
-            self.too_many.notify_one();
-        }
+        self.outstay.refused();
         Err(refusal)
     }
 
@@ -222,7 +198,7 @@ impl Connection {
             permit: Box::new(near),
         };
         acceptor.data_plane.adopt(end.into(), Bytes::new(), opening);
-        let open = self.sockets.used();
+        let open = self.outstay.sockets();
         tracing::debug!(remote = %self.peer, open, "a WebSocket over HTTP/2");
         tokio::spawn(async move {
             if let Ok(stream) = stream.await {

@@ -27,6 +27,7 @@ mod http2;
 mod io;
 mod leaving;
 mod origin;
+mod outstay;
 pub mod permit;
 mod rejection;
 mod rewind;

@@ -125,6 +125,16 @@ impl Rejection {
         )
     }
 
+    /// 501 for a CONNECT that does not ask for a WebSocket (RFC 9220 §3).
+    #[must_use]
+    pub(crate) fn protocol() -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "protocol_not_supported",
+            "CONNECT opens WebSockets here and nothing else; send `:protocol = websocket`.",
+        )
+    }
+
     /// The same, to be tried again after a while.
     fn after(self, retry_after: Duration) -> Self {
         let seconds = retry_after.as_millis().div_ceil(1000);

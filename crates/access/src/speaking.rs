@@ -33,7 +33,7 @@ use crate::rejection::Rejection;
 use crate::rewind::Rewind;
 
 /// How long one connection may go on speaking HTTP; then it ends after the answer under way.
-const HTTP_LIFETIME: Duration = Duration::from_secs(60);
+pub(crate) const HTTP_LIFETIME: Duration = Duration::from_secs(60);
 /// How long the answer under way may take after that.
 pub(crate) const HTTP_GRACE: Duration = Duration::from_secs(5);
 /// How long a connection that was answered may take to close.

@@ -42,7 +42,7 @@ impl Upstream for Nobody {
 
 pub(crate) struct Both {
     pub(crate) face: Face,
-    hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
 }
 
 impl Both {
@@ -118,12 +118,12 @@ fn with_security(
     both
 }
 
-fn get(path: &str) -> Request<()> {
+pub(crate) fn get(path: &str) -> Request<()> {
     Request::get(format!("http://here{path}")).body(()).unwrap()
 }
 
 /// A request to open a WebSocket; `fields` replace and add.
-fn opening(path: &str, fields: &[(&str, &str)]) -> Request<()> {
+pub(crate) fn opening(path: &str, fields: &[(&str, &str)]) -> Request<()> {
     let mut request = Request::builder()
         .method(Method::CONNECT)
         .uri(format!("http://here{path}"))

@@ -8,5 +8,6 @@ mod both_ways;
 mod exhaustion;
 mod face;
 mod http2;
+mod http2_ends;
 mod http2_floods;
 mod tls;
