@@ -17,6 +17,8 @@ common:  --dialect plain|socketio|hubbub|hubbub-volatile|raw-echo   the server's
          --json-only            no listing on stderr
 hubbub:  --secret-file PATH     the server's signing secret (required)
          --client-ids ordered|random   time-ordered UUIDs, or random ones (ordered)
+         --confirm-ms N                a receiver confirms within N ms or after 50 messages, as the SDKs do;
+                                       0 for once after each read (200)
 conns:   --count N --hold S
 fanout:  --subs N --rate R|max --window W --channel NAME --size B --secs S --warmup S
          W is the number of publications in flight at rate max (16)
@@ -34,6 +36,7 @@ slow:    --subs N --stopped K --rate R --channel NAME --size B --secs S --warmup
 const OPTIONS: &[&str] = &[
     "channel",
     "client-ids",
+    "confirm-ms",
     "conns",
     "core",
     "count",

@@ -33,8 +33,10 @@ impl App for Idle {
 fn new_io(args: &Args) -> Io {
     let target =
         Target::parse(&args.text("url", "ws://127.0.0.1:9000/")).unwrap_or_else(|why| die(&why));
-    Io::new(target, dialects::by_name(args), args.number("src", 0))
-        .unwrap_or_else(|error| die(&format!("epoll: {error}")))
+    let mut io = Io::new(target, dialects::by_name(args), args.number("src", 0))
+        .unwrap_or_else(|error| die(&format!("epoll: {error}")));
+    io.confirm_within(args.number::<u64>("confirm-ms", 200) * 1_000_000);
+    io
 }
 
 /// Opens connections until there are `count`, each for the user of its own number, and waits

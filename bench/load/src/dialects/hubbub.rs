@@ -1,7 +1,7 @@
 //! Hubbub's native protocol, version 1, in JSON, between the users `u0`, `u1` … Each connection
 //! brings a token with the upgrade request. A direct message is either durable (`send`) or volatile
-//! (`signal`). Receivers of durable ones confirm what they got, once per conversation and read, so
-//! that the server sees the confirmations that real clients send.
+//! (`signal`). Receivers of durable ones confirm what they got, once per conversation for
+//! several messages, as the SDKs do.
 //!
 //! A command's id says what its ack stands for: `s` a subscription, `p` a publication, a number
 //! the direct message of that number.
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn one_confirmation_per_conversation_and_read() {
+    fn one_confirmation_per_conversation_and_time() {
         let mut dialect = dialect();
         for (conversation, seq) in [("direct:u1:u2", 4), ("direct:u1:u2", 5), ("direct:u2:u3", 1)] {
             let message = format!(

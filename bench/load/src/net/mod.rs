@@ -10,6 +10,7 @@ mod url;
 use crate::clock::now_ns;
 use crate::dialects::{Dialect, Event};
 use crate::sys::{Epoll, Ready, start_connecting};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::take;
 use std::net::{Ipv4Addr, TcpStream};
@@ -22,6 +23,8 @@ const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// Buffers that grew beyond this are given back once they are empty.
 const KEPT_BYTES_MAX: usize = 65_536;
 const EVENTS_PER_WAIT: usize = 512;
+/// Deliveries that are confirmed at once, as the SDKs do.
+const CONFIRMED_TOGETHER: u32 = 50;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
@@ -41,6 +44,8 @@ struct Connection {
     out: Vec<u8>,
     written: usize,
     waits_to_write: bool,
+    /// Deliveries since its last confirmation.
+    unconfirmed: u32,
 }
 
 /// What a bench does with the traffic.
@@ -94,6 +99,10 @@ pub(crate) struct Io {
     request: Vec<u8>,
     /// What failed before it was ready and was not told yet.
     failures: Vec<(usize, Failure)>,
+    /// How long a delivery may wait for its confirmation; zero for one after each read.
+    confirm_ns: u64,
+    /// Connections that have something to confirm, and by when.
+    confirming: VecDeque<(u64, usize)>,
     /// Receive buffer that the next connections ask for, in bytes.
     receive_buffer: Option<i32>,
     /// When the bytes being handled were read, nanoseconds: one look at the clock for each read.
@@ -120,11 +129,18 @@ impl Io {
             read_buffer: vec![0; 1 << 20],
             request: vec![],
             failures: vec![],
+            confirm_ns: 0,
+            confirming: VecDeque::new(),
             receive_buffer: None,
             read_ns: 0,
             counters: Counters::default(),
             first_error: None,
         })
+    }
+
+    /// Deliveries are confirmed within `ns`, or after every 50 of them, instead of after each read.
+    pub(crate) fn confirm_within(&mut self, ns: u64) {
+        self.confirm_ns = ns;
     }
 
     /// How many connections were started.
@@ -163,6 +179,7 @@ impl Io {
             out: vec![],
             written: 0,
             waits_to_write: true,
+            unconfirmed: 0,
         });
         let source = u32::from(Ipv4Addr::new(127, 0, 0, 2))
             + self.first_source
@@ -235,9 +252,14 @@ impl Io {
         self.queue_request(ci, |dialect, out| dialect.direct(to, number, data, out));
     }
 
-    /// Tells the dialect that `message` was a delivery; it may confirm it after this read.
+    /// Tells the dialect that `message` was a delivery; it is confirmed together with others.
     pub(crate) fn delivered(&mut self, ci: usize, message: &[u8]) {
-        self.dialect.delivered(self.connections[ci].user, message);
+        let connection = &mut self.connections[ci];
+        self.dialect.delivered(connection.user, message);
+        connection.unconfirmed += 1;
+        if connection.unconfirmed == 1 && self.confirm_ns > 0 {
+            self.confirming.push_back((self.read_ns + self.confirm_ns, ci));
+        }
     }
 
     /// Writes what is queued, as far as the socket takes it.
@@ -293,6 +315,7 @@ impl Io {
             }
         }
         self.events = events;
+        self.confirm_due();
         for (ci, why) in take(&mut self.failures) {
             app.failed(ci, &why);
         }
@@ -323,11 +346,28 @@ impl Io {
         let mut buffer = take(&mut self.read_buffer);
         while self.read_once(app, ci, &mut buffer) {}
         self.read_buffer = buffer;
-        if self.connections[ci].state == State::Ready {
+        if self.confirm_ns == 0 || self.connections[ci].unconfirmed >= CONFIRMED_TOGETHER {
             self.queue_confirmations(ci);
         }
         if !self.connections[ci].waits_to_write {
             self.flush(ci);
+        }
+    }
+
+    /// Confirms what has waited long enough.
+    fn confirm_due(&mut self) {
+        if self.confirming.is_empty() {
+            return;
+        }
+        let now = now_ns();
+        while let Some((due, ci)) = self.confirming.front().copied()
+            && due <= now
+        {
+            self.confirming.pop_front();
+            self.queue_confirmations(ci);
+            if !self.connections[ci].waits_to_write {
+                self.flush(ci);
+            }
         }
     }
 
@@ -446,7 +486,12 @@ impl Io {
     }
 
     fn queue_confirmations(&mut self, ci: usize) {
-        let user = self.connections[ci].user;
+        let connection = &mut self.connections[ci];
+        let any = take(&mut connection.unconfirmed) > 0;
+        if !any || connection.state != State::Ready {
+            return;
+        }
+        let user = connection.user;
         let mut request = take(&mut self.request);
         request.clear();
         while self.dialect.confirmation(user, &mut request) {
