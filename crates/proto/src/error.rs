@@ -108,6 +108,29 @@ impl Refusal {
     }
 }
 
+/// The payload of `error`.
+impl Serialize for Refusal {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Failure<'a> {
+            code: u16,
+            reason: Reason,
+            message: &'a str,
+            retry: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            retry_after_ms: Option<u64>,
+        }
+        let failure = Failure {
+            code: self.reason.code(),
+            reason: self.reason,
+            message: self.message(),
+            retry: self.reason.retry(),
+            retry_after_ms: self.retry_after_ms,
+        };
+        failure.serialize(s)
+    }
+}
+
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
         Self { reason, detail: None, retry_after_ms: None }

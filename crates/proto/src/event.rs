@@ -9,76 +9,82 @@ use serde::{Serialize, Serializer};
 use crate::command::{Content, Data, JoinPolicy, Kind, Role};
 use crate::{Channel, ClientId, ConversationId, GroupId, Refusal, Timestamp, UserId};
 
-/// A server event of the native protocol. The payload struct is the JSON payload.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// `connected`
-    Connected(Box<Connected>),
-    /// `message`, or `group_changed` where the entry is the server's own
-    Entry(Delivered),
-    /// `void`
-    Void(Void),
-    /// `receipt`
-    Receipt(Receipt),
-    /// `typing`
-    Typing(TypingEvent),
-    /// `ping`
-    Ping(Ping),
-    /// `pong`
-    Pong,
-    /// `lag`
-    Lag(Lag),
-    /// `token_expiring`
-    TokenExpiring(TokenExpiring),
-    /// `publication`
-    Publication(Publication),
-    /// `signal`
-    Signal(SignalEvent),
-    /// `bye`
-    Bye(Bye),
-    /// `error` that answers no command
-    Error(Refusal),
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident $(($payload:ty))? = $($wire:literal)|+;)*) => {
+        /// A server event of the native protocol. The payload struct is the JSON payload.
+        #[derive(Clone, Debug)]
+        pub enum Event {
+            $($(#[$doc])* $name $(($payload))?,)*
+        }
+
+        impl Event {
+            /// Every event's `type`, in the order of `docs/protocol.md`.
+            pub const TYPES: &'static [&'static str] = &[$($($wire,)+)*];
+
+            /// The `type` on the wire.
+            #[must_use]
+            pub const fn type_name(&self) -> &'static str {
+                if let Self::Entry(delivered) = self {
+                    return delivered.entry.kind.event_type();
+                }
+                match self {
+                    $(Self::$name { .. } => events!(@first $($wire)|+),)*
+                }
+            }
+        }
+
+        /// The payload.
+        impl Serialize for Event {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$name $((events!(@as $payload, payload)))? => {
+                        events!(@write $(($payload), payload,)? s)
+                    })*
+                }
+            }
+        }
+    };
+    (@first $first:literal $(| $other:literal)*) => {
+        $first
+    };
+    (@as $payload:ty, $name:ident) => {
+        $name
+    };
+    (@write ($payload:ty), $value:ident, $s:ident) => {
+        $value.serialize($s)
+    };
+    (@write $s:ident) => {
+        $s.serialize_map(Some(0))?.end()
+    };
 }
 
-impl Event {
-    /// Every event's `type`, in the order of `docs/protocol.md`.
-    pub const TYPES: [&'static str; 14] = [
-        "connected",
-        "message",
-        "group_changed",
-        "void",
-        "receipt",
-        "typing",
-        "ping",
-        "pong",
-        "lag",
-        "token_expiring",
-        "publication",
-        "signal",
-        "bye",
-        "error",
-    ];
-
-    /// The `type` on the wire.
-    #[must_use]
-    pub const fn type_name(&self) -> &'static str {
-        match self {
-            Self::Connected(_) => "connected",
-            Self::Entry(delivered) if delivered.entry.kind.is_message() => "message",
-            Self::Entry(_) => "group_changed",
-            Self::Void(_) => "void",
-            Self::Receipt(_) => "receipt",
-            Self::Typing(_) => "typing",
-            Self::Ping(_) => "ping",
-            Self::Pong => "pong",
-            Self::Lag(_) => "lag",
-            Self::TokenExpiring(_) => "token_expiring",
-            Self::Publication(_) => "publication",
-            Self::Signal(_) => "signal",
-            Self::Bye(_) => "bye",
-            Self::Error(_) => "error",
-        }
-    }
+events! {
+    /// The session is open.
+    Connected(Box<Connected>) = "connected";
+    /// An entry of a log; its kind says which type it has.
+    Entry(Delivered) = "message" | "group_changed";
+    /// Entries that are not for this member.
+    Void(Void) = "void";
+    /// How far a member is.
+    Receipt(Receipt) = "receipt";
+    /// Somebody writes.
+    Typing(TypingEvent) = "typing";
+    /// The heartbeat.
+    Ping(Ping) = "ping";
+    /// The answer to the client's `ping`.
+    Pong = "pong";
+    /// Live deliveries were dropped.
+    Lag(Lag) = "lag";
+    /// The token ends soon.
+    TokenExpiring(TokenExpiring) = "token_expiring";
+    /// What somebody published on a channel.
+    Publication(Publication) = "publication";
+    /// What somebody sent to this user's connections.
+    Signal(SignalEvent) = "signal";
+    /// The server is about to close.
+    Bye(Bye) = "bye";
+    /// An error that answers no command.
+    Error(Refusal) = "error";
 }
 
 /// `connected`: the session is open.
@@ -161,10 +167,7 @@ impl Entry {
 impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(None)?;
-        map.serialize_entry(
-            "type",
-            if self.kind.is_message() { "message" } else { "group_changed" },
-        )?;
+        map.serialize_entry("type", self.kind.event_type())?;
         self.fields(&mut map)?;
         map.end()
     }
@@ -314,7 +317,7 @@ pub struct TokenExpiring {
 }
 
 /// `publication`: what somebody published on a channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Publication {
     /// Where.
     pub channel: Channel,
@@ -327,7 +330,7 @@ pub struct Publication {
 }
 
 /// `signal` as the receiver sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct SignalEvent {
     /// Who sent it.
     pub from: UserId,

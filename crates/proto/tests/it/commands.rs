@@ -18,7 +18,7 @@ fn decoded(message: &str) -> Incoming {
 fn every_type_decodes_to_its_command() {
     let sampled: Vec<_> = COMMANDS.iter().map(|(name, ..)| *name).collect();
     assert_eq!(sampled, Command::TYPES);
-    for (name, least, full) in COMMANDS {
+    for &(name, least, full) in COMMANDS.iter() {
         for payload in [least, full] {
             let message = message(name, payload);
             let incoming = decoded(&message);
@@ -31,7 +31,7 @@ fn every_type_decodes_to_its_command() {
 
 #[test]
 fn the_full_form_is_written_as_it_was_read() {
-    for (name, _, full) in COMMANDS {
+    for &(name, _, full) in COMMANDS.iter() {
         let message = message(name, full);
         let incoming = decoded(&message);
         let mut out = Vec::new();

@@ -165,7 +165,7 @@ proptest! {
     #[test]
     fn any_json_is_answered(value in content()) {
         fuzz::command(value.to_string().as_bytes());
-        for name in Command::TYPES {
+        for &name in Command::TYPES {
             fuzz::command(message(name, &value.to_string()).as_bytes());
         }
     }

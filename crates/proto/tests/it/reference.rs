@@ -29,7 +29,7 @@ fn generated(name: &str) -> String {
         None if name == "limits" => limits(),
         Some(("close", "codes")) => close_codes(),
         Some(("command", name)) => {
-            let (_, _, full) = COMMANDS.into_iter().find(|(sample, ..)| *sample == name).unwrap();
+            let (_, _, full) = COMMANDS.iter().find(|(sample, ..)| *sample == name).unwrap();
             example(&message(name, full))
         }
         Some(("event", name)) => {
@@ -197,8 +197,8 @@ fn tables_and_examples_are_what_the_code_says() {
         assert_eq!(document, fresh, "run with UPDATE_DOCS=1 and look at the difference");
     }
     let mut wanted: Vec<String> = ["reasons", "close codes", "limits"].map(str::to_owned).into();
-    wanted.extend(Command::TYPES.map(|name| format!("command {name}")));
-    wanted.extend(Event::TYPES.map(|name| format!("event {name}")));
+    wanted.extend(Command::TYPES.iter().map(|name| format!("command {name}")));
+    wanted.extend(Event::TYPES.iter().map(|name| format!("event {name}")));
     wanted.extend(acks().iter().map(|(name, _)| format!("ack {name}")));
     for name in wanted {
         assert!(names.contains(&name), "docs/protocol.md shows no `{name}`");
@@ -248,7 +248,7 @@ fn every_command_has_its_section_and_fields() {
     let sections = sections(&document, "Commands");
     let names: Vec<_> = sections.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, Command::TYPES);
-    for ((name, text), (_, least, full)) in sections.iter().zip(COMMANDS) {
+    for ((name, text), (_, least, full)) in sections.iter().zip(COMMANDS.iter()) {
         let mut fields = keys(&serde_json::from_str(full).unwrap());
         fields.extend(keys(&serde_json::from_str(least).unwrap()));
         if name == "history" {
@@ -270,7 +270,7 @@ fn every_event_has_its_section_and_fields() {
     let document = document();
     let sections = sections(&document, "Events");
     let names: Vec<_> = sections.iter().map(|(name, _)| name.as_str()).collect();
-    let expected: Vec<_> = Event::TYPES.into_iter().chain(["ack"]).collect();
+    let expected: Vec<_> = Event::TYPES.iter().copied().chain(["ack"]).collect();
     assert_eq!(names, expected);
     for (name, text) in &sections {
         let mut fields = BTreeSet::new();

@@ -299,7 +299,7 @@ fn missing_and_mistyped_fields() {
 
 #[test]
 fn every_required_field_is_required() {
-    for (name, least, _) in COMMANDS {
+    for &(name, least, _) in COMMANDS.iter() {
         let fields: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(least).unwrap();
         for missing in fields.keys() {

@@ -1,11 +1,13 @@
 //! One example of everything that goes over the wire, with and without what may be absent.
 
+use std::sync::LazyLock;
+
 use hubbub_proto::codec::Codec;
 use hubbub_proto::command::{JoinPolicy, Kind, Role};
 use hubbub_proto::event::*;
 use hubbub_proto::{
-    Ack, Channel, ClientId, CommandId, ConversationId, DeviceId, Event, GroupId, Reason, Refusal,
-    Timestamp, UserId,
+    Ack, Channel, ClientId, Command, CommandId, ConversationId, DeviceId, Event, GroupId, Reason,
+    Refusal, Timestamp, UserId,
 };
 use serde_json::value::RawValue;
 
@@ -13,7 +15,16 @@ pub(crate) const NOW: Timestamp = Timestamp(1_763_596_800_123);
 const EPOCH: &str = "4f0c2a9e";
 
 /// A command's `type`, its shortest payload and its fullest one.
-pub(crate) const COMMANDS: [(&str, &str, &str); 25] = [
+type Sample = (&'static str, &'static str, &'static str);
+
+/// All of them, in the order of the commands' table.
+pub(crate) static COMMANDS: LazyLock<Vec<Sample>> = LazyLock::new(|| {
+    let mut samples = [FOUNDATION].concat();
+    samples.sort_by_key(|(name, ..)| Command::TYPES.iter().position(|known| known == name));
+    samples
+});
+
+const FOUNDATION: &[Sample] = &[
     ("auth", r#"{"token":"eyJ.eyJ.sig"}"#, r#"{"token":"eyJ.eyJ.sig","device":{"id":"laptop-1"}}"#),
     ("refresh", r#"{"token":"eyJ.eyJ.sig"}"#, r#"{"token":"eyJ.eyJ.sig"}"#),
     ("ping", "{}", "{}"),

@@ -36,7 +36,7 @@ fn errors_have_their_form() {
 
 #[test]
 fn every_event_type_has_a_sample() {
-    for name in Event::TYPES {
+    for &name in Event::TYPES {
         let sample = events().into_iter().find(|(_, event)| event.type_name() == name);
         let (label, event) = sample.unwrap_or_else(|| panic!("no sample of {name}"));
         assert_eq!(label, name, "the first sample of a type bears its name");

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -208,44 +207,8 @@ impl<'de> Visitor<'de> for Payload<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Command, A::Error> {
-        command(self.0, map)
+        Command::read(self.0, map)
     }
-}
-
-/// Reads the payload of a command of type `name`.
-pub(super) fn command<'de, A: MapAccess<'de>>(name: &str, map: A) -> Result<Command, A::Error> {
-    Ok(match name {
-        "auth" => Command::Auth(payload(map)?),
-        "refresh" => Command::Refresh(payload(map)?),
-        "ping" => payload::<IgnoredAny, A>(map).map(|_| Command::Ping)?,
-        "pong" => payload::<IgnoredAny, A>(map).map(|_| Command::Pong)?,
-        "send" => Command::Send(payload(map)?),
-        "received" => Command::Received(payload(map)?),
-        "read" => Command::Read(payload(map)?),
-        "typing" => Command::Typing(payload(map)?),
-        "history" => Command::History(payload(map)?),
-        "pull" => Command::Pull(payload(map)?),
-        "sync" => Command::Sync(payload(map)?),
-        "conversations" => Command::Conversations(payload(map)?),
-        "group_create" => Command::GroupCreate(payload(map)?),
-        "group_update" => Command::GroupUpdate(payload(map)?),
-        "group_invite" => Command::GroupInvite(payload(map)?),
-        "group_join" => Command::GroupJoin(payload(map)?),
-        "group_leave" => Command::GroupLeave(payload(map)?),
-        "group_kick" => Command::GroupKick(payload(map)?),
-        "group_role" => Command::GroupRole(payload(map)?),
-        "group_dissolve" => Command::GroupDissolve(payload(map)?),
-        "group_members" => Command::GroupMembers(payload(map)?),
-        "subscribe" => Command::Subscribe(payload(map)?),
-        "unsubscribe" => Command::Unsubscribe(payload(map)?),
-        "publish" => Command::Publish(payload(map)?),
-        "signal" => Command::Signal(payload(map)?),
-        _ => return Err(A::Error::custom("unknown type")),
-    })
-}
-
-fn payload<'de, T: Deserialize<'de>, A: MapAccess<'de>>(map: A) -> Result<T, A::Error> {
-    T::deserialize(MapAccessDeserializer::new(map))
 }
 
 #[cfg(test)]

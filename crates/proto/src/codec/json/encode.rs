@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::command::Data;
 use crate::event::{Ack, Publication, SignalEvent};
-use crate::{Command, CommandId, Event, Reason, Refusal, Timestamp, UserId};
+use crate::{Command, CommandId, Event, Refusal, Timestamp, UserId};
 
 /// Appends a server event; see [`crate::codec::Codec::encode_event`].
 pub(in super::super) fn encode_event(event: &Event, now: Timestamp, out: &mut Vec<u8>) {
@@ -16,19 +16,9 @@ pub(in super::super) fn encode_event(event: &Event, now: Timestamp, out: &mut Ve
     }
     begin_payload(now, out);
     match event {
-        Event::Connected(payload) => json(payload, out),
-        Event::Entry(payload) => json(payload, out),
-        Event::Void(payload) => json(payload, out),
-        Event::Receipt(payload) => json(payload, out),
-        Event::Typing(payload) => json(payload, out),
-        Event::Ping(payload) => json(payload, out),
-        Event::Pong => out.extend_from_slice(b"{}"),
-        Event::Lag(payload) => json(payload, out),
-        Event::TokenExpiring(payload) => json(payload, out),
         Event::Publication(publication) => write_publication(publication, out),
         Event::Signal(signal) => write_signal(signal, out),
-        Event::Bye(payload) => json(payload, out),
-        Event::Error(refusal) => json(&Failure::from(refusal), out),
+        plain => json(plain, out),
     }
     out.push(b'}');
 }
@@ -46,7 +36,7 @@ pub(in super::super) fn encode_reply(
     match outcome {
         Ok(Ack::Done) => out.extend_from_slice(b"{}"),
         Ok(ack) => json(ack, out),
-        Err(refusal) => json(&Failure::from(refusal), out),
+        Err(refusal) => json(refusal, out),
     }
     out.push(b'}');
 }
@@ -60,30 +50,7 @@ pub(in super::super) fn encode_command(
     open(command.type_name(), out);
     write_id(id, out);
     out.extend_from_slice(b",\"payload\":");
-    match command {
-        Command::Auth(payload) => json(payload, out),
-        Command::Refresh(payload) => json(payload, out),
-        Command::Ping | Command::Pong => out.extend_from_slice(b"{}"),
-        Command::Send(payload) => json(payload, out),
-        Command::Received(payload) | Command::Read(payload) => json(payload, out),
-        Command::Typing(payload) => json(payload, out),
-        Command::History(payload) => json(payload, out),
-        Command::Pull(payload) => json(payload, out),
-        Command::Sync(payload) => json(payload, out),
-        Command::Conversations(payload) => json(payload, out),
-        Command::GroupCreate(payload) => json(payload, out),
-        Command::GroupUpdate(payload) => json(payload, out),
-        Command::GroupInvite(payload) => json(payload, out),
-        Command::GroupJoin(payload)
-        | Command::GroupLeave(payload)
-        | Command::GroupDissolve(payload) => json(payload, out),
-        Command::GroupKick(payload) => json(payload, out),
-        Command::GroupRole(payload) => json(payload, out),
-        Command::GroupMembers(payload) => json(payload, out),
-        Command::Subscribe(payload) | Command::Unsubscribe(payload) => json(payload, out),
-        Command::Publish(payload) => json(payload, out),
-        Command::Signal(payload) => json(payload, out),
-    }
+    json(command, out);
     out.push(b'}');
 }
 
@@ -123,29 +90,6 @@ fn decimal(mut number: u64, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&digits[at..]);
-}
-
-/// The payload of `error`.
-#[derive(Serialize)]
-struct Failure<'a> {
-    code: u16,
-    reason: Reason,
-    message: &'a str,
-    retry: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
-}
-
-impl<'a> From<&'a Refusal> for Failure<'a> {
-    fn from(refusal: &'a Refusal) -> Self {
-        Self {
-            code: refusal.reason.code(),
-            reason: refusal.reason,
-            message: refusal.message(),
-            retry: refusal.reason.retry(),
-            retry_after_ms: refusal.retry_after_ms,
-        }
-    }
 }
 
 /// Type names are plain words, so they need no escapes.

@@ -9,7 +9,6 @@ use serde_json::Error;
 use serde_json::value::RawValue;
 
 use super::super::{Incoming, Malformed};
-use super::decode::command;
 use crate::{Command, CommandId, Reason, Refusal};
 
 /// Longest part of an unknown type that the refusal repeats, in characters.
@@ -113,7 +112,7 @@ fn read_command(envelope: &Envelope<'_>) -> Result<Command, Refusal> {
     let fields: RawFields<'_> =
         serde_json::from_str(payload).map_err(|_| bad("`payload` must be an object."))?;
     let mut at = None;
-    command(&name, Tracked { fields: fields.0.into_iter(), value: None, at: &mut at })
+    Command::read(&name, Tracked { fields: fields.0.into_iter(), value: None, at: &mut at })
         .map_err(|error| Refusal::with(Reason::BadField, sentence(at.as_deref(), &error)))
 }
 

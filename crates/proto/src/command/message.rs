@@ -1,0 +1,194 @@
+//! Messages and what is done to them.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::or_default;
+use crate::id::{InvalidName, Text};
+use crate::{ClientId, ConversationId, UserId};
+
+/// JSON text, checked once and passed on as it came.
+pub type Content = Arc<RawValue>;
+
+/// `send {to, content, kind?, client_id, after?}`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Send {
+    /// Whom it is for.
+    pub to: Recipient,
+    /// Any JSON, passed on as it came.
+    #[serde(deserialize_with = "content")]
+    pub content: Content,
+    /// What the content is; `text` by default.
+    #[serde(default, deserialize_with = "or_default")]
+    pub kind: Kind,
+    /// The sender's own name for this message (P2).
+    pub client_id: ClientId,
+    /// A client id of the same sender that must be committed first, else `out_of_order`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<ClientId>,
+}
+
+fn content<'de, D: Deserializer<'de>>(d: D) -> Result<Content, D::Error> {
+    Box::<RawValue>::deserialize(d).map(Arc::from)
+}
+
+/// The address of a message: `user:ID`, `group:ID`, or a conversation id.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Recipient {
+    /// The direct conversation with this user, made on the first message.
+    User(UserId),
+    /// A conversation that exists.
+    Conversation(ConversationId),
+}
+
+impl Recipient {
+    fn parse(s: &str) -> Result<Self, InvalidName> {
+        const RULE: &str = "user:ID, group:ID or direct:ID:ID (the ids in order)";
+        match s.strip_prefix("user:") {
+            Some(user) => UserId::new(user).map(Self::User),
+            None => ConversationId::new(s)
+                .map(Self::Conversation)
+                .map_err(|_| InvalidName { what: "recipient", rule: RULE }),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Recipient {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_str(Text {
+            expecting: "user:ID, group:ID or a conversation id",
+            parse: Self::parse,
+        })
+    }
+}
+
+impl Serialize for Recipient {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::User(user) => s.collect_str(&format_args!("user:{user}")),
+            Self::Conversation(conversation) => conversation.serialize(s),
+        }
+    }
+}
+
+/// What the content of a message is. Kinds of the server's own (`member_joined` …) cannot be sent.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Kind {
+    /// Text.
+    #[default]
+    Text,
+    /// A picture.
+    Image,
+    /// A file.
+    File,
+    /// Sound.
+    Audio,
+    /// A video.
+    Video,
+    /// A place.
+    Location,
+    /// A card.
+    Card,
+    /// `custom:NAME`, the application's own; kept with its prefix.
+    Custom(Box<str>),
+    /// A group was made.
+    GroupCreated,
+    /// A group's name or join policy changed.
+    GroupUpdated,
+    /// A group ended.
+    GroupDissolved,
+    /// A member joined or was invited.
+    MemberJoined,
+    /// A member left.
+    MemberLeft,
+    /// A member was removed.
+    MemberKicked,
+    /// A member's role changed.
+    MemberRole,
+}
+
+impl Kind {
+    const PLAIN: [(&'static str, Self); 14] = [
+        ("text", Self::Text),
+        ("image", Self::Image),
+        ("file", Self::File),
+        ("audio", Self::Audio),
+        ("video", Self::Video),
+        ("location", Self::Location),
+        ("card", Self::Card),
+        ("group_created", Self::GroupCreated),
+        ("group_updated", Self::GroupUpdated),
+        ("group_dissolved", Self::GroupDissolved),
+        ("member_joined", Self::MemberJoined),
+        ("member_left", Self::MemberLeft),
+        ("member_kicked", Self::MemberKicked),
+        ("member_role", Self::MemberRole),
+    ];
+
+    /// The name on the wire and in the store.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Custom(name) => name,
+            plain => Self::PLAIN.iter().find(|(_, k)| k == plain).map_or("text", |(name, _)| name),
+        }
+    }
+
+    /// Reads a name as it stands in the store or on the wire.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        if let Some((_, kind)) = Self::PLAIN.iter().find(|(plain, _)| *plain == name) {
+            return Some(kind.clone());
+        }
+        let custom = name.strip_prefix("custom:")?;
+        let valid = (1..=64).contains(&custom.len())
+            && custom.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        valid.then(|| Self::Custom(name.into()))
+    }
+
+    /// The `type` of the event, and of the entry in a page, with which members see it.
+    #[must_use]
+    pub const fn event_type(&self) -> &'static str {
+        if self.is_message() { "message" } else { "group_changed" }
+    }
+
+    /// Whether a member may send it; the others are written by the server, and do not count as
+    /// unread.
+    #[must_use]
+    pub const fn is_message(&self) -> bool {
+        matches!(
+            self,
+            Self::Text
+                | Self::Image
+                | Self::File
+                | Self::Audio
+                | Self::Video
+                | Self::Location
+                | Self::Card
+                | Self::Custom(_)
+        )
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    /// Takes only what a member may send.
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        const RULE: &str = "text, image, file, audio, video, location, card or custom:NAME";
+        d.deserialize_str(Text {
+            expecting: RULE,
+            parse: |s| {
+                Self::parse(s)
+                    .filter(Self::is_message)
+                    .ok_or(InvalidName { what: "kind", rule: RULE })
+            },
+        })
+    }
+}
