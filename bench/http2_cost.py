@@ -10,20 +10,14 @@ back. Printed is the server's CPU time for each message, and this client's. "at 
 the messages of the 16 streams of a connection leave in one write, "apart" in one each.
 """
 import argparse
-import base64
-import hashlib
-import hmac
-import json
 import os
 import pathlib
-import resource
 import socket
 import struct
-import subprocess
-import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import measured
+
 # Sockets of one HTTP/2 connection: the server's default limit.
 STREAMS = 16
 WARM_UP = 320
@@ -34,17 +28,6 @@ ECHO_BYTES = 2 + len(PAYLOAD)
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 ACK, END_HEADERS = 1, 4
 WINDOW_MAX = (1 << 31) - 1
-
-
-def token(secret, user):
-    """A JSON Web Token (HS256) that holds for an hour."""
-    def part(value):
-        return base64.urlsafe_b64encode(value).rstrip(b"=")
-    now = int(time.time())
-    head = part(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
-    body = part(json.dumps({"sub": user, "iat": now, "exp": now + 3600}).encode())
-    signature = hmac.new(secret, head + b"." + body, hashlib.sha256).digest()
-    return b".".join([head, body, part(signature)]).decode()
 
 
 def dial(port):
@@ -58,12 +41,7 @@ class One:
 
     def __init__(self, port, path, bearers):
         self.stream = dial(port)
-        request = (
-            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\n"
-            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {bearers[0]}\r\n\r\n"
-        )
-        self.stream.sendall(request.encode())
+        self.stream.sendall(measured.upgrade(port, path, bearers[0]))
         self.got = b""
         wanted = b'"connected"' if path == "/ws" else b"\r\n\r\n"
         while wanted not in self.got:
@@ -170,46 +148,17 @@ def receive(stream):
     return more
 
 
-class Server:
-    def __init__(self, binary):
-        self.folder = tempfile.TemporaryDirectory()
-        data = pathlib.Path(self.folder.name) / "data"
-        environment = dict(
-            os.environ, HUBBUB_LIMITS_PING_INTERVAL_MS="3600000", HUBBUB_ECHO_ENABLED="true",
-            HUBBUB_LOG_LEVEL="warn")
-        command = [binary, "serve", "--bind", "127.0.0.1:0", "--data-dir", str(data)]
-        self.process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, text=True)
-        self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
-        self.secret = (data / "secret").read_bytes().strip()
+def start(binary):
+    return measured.Server(binary, HUBBUB_ECHO_ENABLED="true", HUBBUB_LOG_LEVEL="warn")
 
-    def __enter__(self):
-        return self
 
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.folder.cleanup()
-
-    def open(self, way, path, sockets, name):
-        """Connections that have so many WebSockets together."""
-        each = 1 if way is One else STREAMS
-        return [
-            way(self.port, path, [token(self.secret, f"{name}{n + i}") for i in range(each)])
-            for n in range(0, sockets, each)
-        ]
-
-    def resident(self):
-        """Bytes of resident memory that are not files."""
-        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
-        raise SystemExit("no RssAnon")
-
-    def cpu(self):
-        """Seconds of CPU time, of the system's as well."""
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def open_all(server, way, path, sockets, name):
+    """Connections that have so many WebSockets together."""
+    each = 1 if way is One else STREAMS
+    return [
+        way(server.port, path, [server.token(f"{name}{n + i}") for i in range(each)])
+        for n in range(0, sockets, each)
+    ]
 
 
 def busy():
@@ -220,11 +169,11 @@ def busy():
 
 
 def idle(binary, way, sockets):
-    with Server(binary) as server:
-        warm = server.open(way, "/ws", WARM_UP, "w")
+    with start(binary) as server:
+        warm = open_all(server, way, "/ws", WARM_UP, "w")
         time.sleep(3)
         before = server.resident()
-        held = server.open(way, "/ws", sockets, "u")
+        held = open_all(server, way, "/ws", sockets, "u")
         time.sleep(5)
         each = (server.resident() - before) / (len(held) * len(getattr(held[0], "ids", "1")))
         print(f"idle  {NAMES[way]:9} {each:8.0f} bytes each on {len(held)} connections"
@@ -232,8 +181,8 @@ def idle(binary, way, sockets):
 
 
 def echo(binary, way, sockets, rounds, apart):
-    with Server(binary) as server:
-        held = server.open(way, "/echo", sockets, "u")
+    with start(binary) as server:
+        held = open_all(server, way, "/echo", sockets, "u")
         messages = rounds * len(held) * len(getattr(held[0], "ids", "1"))
         for warm in (True, False):
             before = server.cpu(), time.process_time(), busy(), time.monotonic()
@@ -256,14 +205,12 @@ NAMES = {One: "HTTP/1.1", Many: "HTTP/2"}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    parser.add_argument("--binary", default=str(target / "release/hubbub"))
+    parser.add_argument("--binary", default=measured.default_binary())
     parser.add_argument("--sockets", type=int, default=1008)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    measured.allow_all_descriptors()
     for _ in range(options.runs):
         for way in (One, Many):
             idle(options.binary, way, options.sockets)

@@ -8,32 +8,15 @@ opens N authenticated sessions that then do nothing, and prints the growth of th
 memory for each of them. Each line is a server of its own. The first is without TLS.
 """
 import argparse
-import base64
-import hashlib
-import hmac
-import json
-import os
-import pathlib
-import resource
 import socket
 import ssl
 import subprocess
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import measured
+
 WARM_UP = 1000
-
-
-def token(secret, user):
-    """A JSON Web Token (HS256) that holds for an hour."""
-    def part(value):
-        return base64.urlsafe_b64encode(value).rstrip(b"=")
-    now = int(time.time())
-    head = part(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
-    body = part(json.dumps({"sub": user, "iat": now, "exp": now + 3600}).encode())
-    signature = hmac.new(secret, head + b"." + body, hashlib.sha256).digest()
-    return b".".join([head, body, part(signature)]).decode()
 
 
 def connect(port, context, bearer):
@@ -41,12 +24,7 @@ def connect(port, context, bearer):
     stream = socket.create_connection(("127.0.0.1", port))
     if context:
         stream = context.wrap_socket(stream)
-    request = (
-        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\n"
-        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {bearer}\r\n\r\n"
-    )
-    stream.sendall(request.encode())
+    stream.sendall(measured.upgrade(port, "/ws", bearer))
     got = b""
     while b'"connected"' not in got:
         more = stream.recv(4096)
@@ -56,57 +34,41 @@ def connect(port, context, bearer):
     return stream
 
 
-def resident(pid):
-    """Bytes of resident memory that are not files."""
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise SystemExit("no RssAnon")
-
-
 def measure(binary, conns, version, folder):
-    data = pathlib.Path(folder) / f"data-{version}"
-    environment = dict(os.environ, HUBBUB_LIMITS_PING_INTERVAL_MS="3600000")
+    settings = {}
     context = None
     if version:
-        environment["HUBBUB_TLS_CERTIFICATE_FILE"] = f"{folder}/certificate.pem"
-        environment["HUBBUB_TLS_KEY_FILE"] = f"{folder}/key.pem"
+        settings["HUBBUB_TLS_CERTIFICATE_FILE"] = f"{folder}/certificate.pem"
+        settings["HUBBUB_TLS_KEY_FILE"] = f"{folder}/key.pem"
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.minimum_version = context.maximum_version = {
             "1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[version]
-    command = [binary, "serve", "--bind", "127.0.0.1:0", "--data-dir", str(data)]
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    try:
-        port = int(server.stdout.readline().rsplit(":", 1)[1])
-        secret = (data / "secret").read_bytes().strip()
-        warm = [connect(port, context, token(secret, f"w{n}")) for n in range(WARM_UP)]
+    with measured.Server(binary, **settings) as server:
+        def connect_all(count, name):
+            return [connect(server.port, context, server.token(f"{name}{n}")) for n in range(count)]
+        warm = connect_all(WARM_UP, "w")
         time.sleep(3)
-        before = resident(server.pid)
+        before = server.resident()
         began = time.monotonic()
-        held = [connect(port, context, token(secret, f"u{n}")) for n in range(conns)]
+        held = connect_all(conns, "u")
         took = time.monotonic() - began
         time.sleep(5)
-        each = (resident(server.pid) - before) / conns
+        each = (server.resident() - before) / conns
         name = f"TLS {version}" if version else "plain"
         print(f"{name:8} {each:8.0f} bytes each of {len(held)} beyond {len(warm)}"
               f" ({conns / took:.0f} opened/s, one at a time)", flush=True)
         return each
-    finally:
-        server.kill()
-        server.wait()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    parser.add_argument("--binary", default=str(target / "release/hubbub"))
+    parser.add_argument("--binary", default=measured.default_binary())
     parser.add_argument("--conns", type=int, default=5000)
     parser.add_argument("--versions", default="1.3,1.2")
     options = parser.parse_args()
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    measured.allow_all_descriptors()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
