@@ -1,130 +1,16 @@
 /**
  * The chat page in Chromium against the real server: two people chat, the server is killed and comes
- * back, and nothing is lost, doubled or out of order. `CHROMIUM` and `HUBBUB_BIN` say where the
- * browser and the server are. Screenshots go to `out/`.
+ * back, and nothing is lost, doubled or out of order. Screenshots go to `out/`.
  */
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
-import { Client } from '../../src/index.js';
-import { NodeWebSocket } from '../../src/node-websocket.js';
-import { Server } from './server.mjs';
+import { test } from 'node:test';
+import { bench, marked, newChat, online, open, PHONE, say, shot, shows } from '../support/browser.js';
 
-const OUT = fileURLToPath(new URL('./out/', import.meta.url));
-const WIDE = { width: 1_000, height: 680 };
-const PHONE = { width: 360, height: 640 };
-const PATIENCE_MS = 20_000;
-
-let browser;
-let server;
-/** Whatever a page complained about. */
-let complaints;
-let contexts;
-
-before(async () => {
-  await mkdir(OUT, { recursive: true });
-  // A profile of its own in a temporary directory is what `launch` makes.
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
-});
-after(() => browser?.close());
-beforeEach(async () => {
-  complaints = [];
-  contexts = [];
-  server = await Server.start();
-});
-afterEach(async () => {
-  for (const context of contexts) await context.close();
-  await server?.end();
-});
-
-/** A page on which `user` has signed in. */
-async function signIn(user, options = {}) {
-  const context = await browser.newContext({ viewport: WIDE, locale: 'en-US', ...options });
-  contexts.push(context);
-  const page = await context.newPage();
-  page.setDefaultTimeout(PATIENCE_MS);
-  page.on('pageerror', (error) => complaints.push(`${user}: ${error.stack}`));
-  page.on('console', (message) => {
-    // The browser itself reports connections that fail while the server is down.
-    const expected = /WebSocket connection|ERR_CONNECTION|net::ERR/.test(message.text());
-    if (message.type() === 'error' && !expected) complaints.push(`${user}: ${message.text()}`);
-  });
-  await page.goto(server.url);
-  await page.getByTestId('signin-name').fill(user);
-  await page.getByTestId('signin-submit').click();
-  await online(page);
-  return page;
-}
-
-/** A client of the SDK in Node, beside the pages. */
-async function nodeClient(user) {
-  const client = new Client({
-    url: server.url,
-    token: await server.token(user),
-    WebSocket: NodeWebSocket,
-    storage: null,
-    device: `node-${user}`,
-  });
-  client.connect();
-  return client;
-}
-
-const online = (page) => page.locator('[data-testid=chat][data-state=online]').waitFor();
-const shot = (page, name) => page.screenshot({ path: `${OUT}${name}.png` });
-const open = (page, conversation) => page.locator(`[data-conversation="${conversation}"]`).click();
-
-async function newChat(page, user) {
-  await page.getByTestId('new-chat').click();
-  await page.getByTestId('chat-user').fill(user);
-  await page.getByTestId('chat-start').click();
-}
-
-async function say(page, ...texts) {
-  for (const text of texts) {
-    await page.getByTestId('draft').fill(text);
-    await page.getByTestId('draft').press('Enter');
-  }
-}
-
-/** Waits until the open conversation shows exactly these texts. */
-async function shows(page, texts) {
-  const wanted = JSON.stringify(texts);
-  const read = () =>
-    page.getByTestId('messages').evaluate((list) =>
-      JSON.stringify([...list.querySelectorAll('[data-testid=text]')].map((p) => p.textContent)),
-    );
-  const end = Date.now() + PATIENCE_MS;
-  let shown = await read();
-  while (shown !== wanted && Date.now() < end) {
-    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(drawn)));
-    shown = await read();
-  }
-  assert.deepEqual(JSON.parse(shown), texts);
-}
-
-/** Waits until every own message on the page has this mark. */
-async function marked(page, state) {
-  await page.waitForFunction((wanted) => {
-    const marks = [...document.querySelectorAll('#messages .own .mark')];
-    return marks.length > 0 && marks.every((mark) => mark.dataset.state === wanted);
-  }, state);
-}
+const here = bench();
 
 test('two people chat, the server is killed, and nothing is lost, doubled or out of order', async () => {
-  const alice = await signIn('alice');
-  const bob = await signIn('bob', { colorScheme: 'dark' });
+  const alice = await here.signIn('alice');
+  const bob = await here.signIn('bob', { colorScheme: 'dark' });
   const id = 'direct:alice:bob';
 
   await newChat(alice, 'bob');
@@ -148,7 +34,7 @@ test('two people chat, the server is killed, and nothing is lost, doubled or out
   await shot(alice, 'typing');
   await bob.getByTestId('draft').fill('');
 
-  await server.kill();
+  await here.server.kill();
   for (const page of [alice, bob]) await page.getByTestId('banner').waitFor();
   const fromAlice = Array.from({ length: 5 }, (_, i) => `alice, written offline ${i + 1}`);
   const fromBob = Array.from({ length: 3 }, (_, i) => `bob, written offline ${i + 1}`);
@@ -159,7 +45,7 @@ test('two people chat, the server is killed, and nothing is lost, doubled or out
   assert.equal(await pending.count(), fromAlice.length);
   await shot(alice, 'offline');
 
-  await server.resume();
+  await here.server.resume();
   for (const page of [alice, bob]) {
     // The page comes back by itself; somebody impatient presses the button.
     await page.getByTestId('banner-action').click({ timeout: 1_000 }).catch(() => {});
@@ -183,29 +69,29 @@ test('two people chat, the server is killed, and nothing is lost, doubled or out
   await shows(alice, atAlice);
   await shot(alice, 'desktop');
   await shot(bob, 'dark');
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(here.complaints, []);
 });
 
 test('what was written offline survives closing the page', async () => {
-  const alice = await signIn('alice');
+  const alice = await here.signIn('alice');
   await newChat(alice, 'bob');
   await say(alice, 'first');
   await marked(alice, 'sent');
-  await server.kill();
+  await here.server.kill();
   await alice.getByTestId('banner').waitFor();
   await say(alice, 'second', 'third');
   const kept = await alice.context().storageState();
   await alice.close();
-  await server.resume();
-  await signIn('alice', { storageState: kept });
-  const bob = await signIn('bob');
+  await here.server.resume();
+  await here.signIn('alice', { storageState: kept });
+  const bob = await here.signIn('bob');
   await open(bob, 'direct:alice:bob');
   await shows(bob, ['first', 'second', 'third']);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(here.complaints, []);
 });
 
 test('a long history is read page by page, and the place is kept', async () => {
-  const bob = await nodeClient('bob');
+  const bob = await here.nodeClient('bob');
   const count = 170;
   const texts = Array.from({ length: count }, (_, i) => `message ${i + 1}`);
   const sent = texts.map((text) => bob.send('user:alice', text).acked);
@@ -213,11 +99,11 @@ test('a long history is read page by page, and the place is kept', async () => {
   assert.deepEqual(seqs, texts.map((_, i) => i + 1), 'in order');
 
   // Another device of hers has everything: the page gets only the newest ones by itself.
-  const phone = await nodeClient('alice');
+  const phone = await here.nodeClient('alice');
   await new Promise((all) => bob.on('receipt', (r) => r.received_seq === count && all(undefined)));
   phone.close();
 
-  const alice = await signIn('alice', { viewport: PHONE });
+  const alice = await here.signIn('alice', { viewport: PHONE });
   await open(alice, 'direct:alice:bob');
   await alice.getByTestId('message').first().waitFor();
   assert.ok((await alice.getByTestId('message').count()) < count, 'not everything at once');
@@ -251,13 +137,12 @@ test('a long history is read page by page, and the place is kept', async () => {
   await alice.getByTestId('jump').click();
   await alice.getByText('the last one').last().waitFor();
   await alice.waitForFunction(() => document.title === 'Hubbub');
-  bob.close();
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(here.complaints, []);
 });
 
 test('groups, in Chinese, on a phone', async () => {
-  const alice = await signIn('alice', { viewport: PHONE, locale: 'zh-CN' });
-  const bob = await signIn('bob');
+  const alice = await here.signIn('alice', { viewport: PHONE, locale: 'zh-CN' });
+  const bob = await here.signIn('bob');
   assert.equal(await alice.getByTestId('new-group').textContent(), '新群组');
   await alice.getByTestId('new-group').click();
   await alice.getByTestId('group-name').fill('午饭');
@@ -305,11 +190,11 @@ test('groups, in Chinese, on a phone', async () => {
   assert.equal(await alice.getByTestId('new-group').textContent(), 'New group');
   const width = await alice.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(width <= PHONE.width, `nothing sticks out: ${width}`);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(here.complaints, []);
 });
 
 test('signing in says what is wrong, and signing out ends it', async () => {
-  const alice = await signIn('alice');
+  const alice = await here.signIn('alice');
   await alice.getByTestId('signout').click();
   await alice.getByTestId('signin-name').fill('not a name');
   await alice.getByTestId('signin-submit').click();
@@ -318,12 +203,12 @@ test('signing in says what is wrong, and signing out ends it', async () => {
   await alice.getByTestId('signin-token').fill('not-a-token');
   await alice.getByTestId('signin-submit').click();
   await alice.getByTestId('signin-error').filter({ hasText: 'did not accept' }).waitFor();
-  await alice.getByTestId('signin-token').fill(await server.token('carol'));
+  await alice.getByTestId('signin-token').fill(await here.server.token('carol'));
   await alice.getByTestId('signin-submit').click();
   await online(alice);
   assert.equal(await alice.getByTestId('me').textContent(), 'carol');
   await alice.reload();
   await online(alice);
   assert.equal(await alice.getByTestId('me').textContent(), 'carol');
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(here.complaints, []);
 });

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Client } from '../../src/index.js';
 import { NodeWebSocket } from '../../src/node-websocket.js';
-import { Server } from './server.mjs';
+import { Server } from '../support/binary.js';
 
 const ROUNDS = 8;
 const PER_ROUND = 100;

@@ -1,69 +1,40 @@
 /**
  * WebSockets over HTTP/2 (RFC 8441) in Chromium: it uses the connection that brought the page, each
- * WebSocket a stream of it. The server's log says which connection each came over. `CHROMIUM` and
- * `HUBBUB_BIN` say where browser and server are.
+ * WebSocket a stream of it. The server's log says which connection each came over.
  */
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { chromium } from 'playwright-core';
-import { Server } from './server.mjs';
+import { test } from 'node:test';
+import { bench, newChat, open, say, shown } from '../support/browser.js';
 
-const PATIENCE_MS = 20_000;
 /** WebSockets of one page, besides the page's own. */
 const OTHERS = 6;
 
-let browser;
-let server;
-
-before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--ignore-certificate-errors',
-    ],
-  });
+const here = bench({
+  args: ['--ignore-certificate-errors'],
+  server: {
+    tls: true,
+    environment: {
+      HUBBUB_LOG_LEVEL: 'debug',
+      HUBBUB_ECHO_ENABLED: 'true',
+      HUBBUB_COMPRESSION_ENABLED: 'true',
+    },
+  },
 });
-after(() => browser?.close());
-beforeEach(async () => {
-  const environment = { HUBBUB_LOG_LEVEL: 'debug', HUBBUB_ECHO_ENABLED: 'true', HUBBUB_COMPRESSION_ENABLED: 'true' };
-  server = await Server.start({ tls: true, environment });
-});
-afterEach(() => server?.end());
 
 /** The peer's address of each WebSocket that came over HTTP/2, in order. */
 const streams = () =>
-  [...server.log.matchAll(/a WebSocket over HTTP\/2 remote=(\S+)/g)].map(([, remote]) => remote);
+  [...here.server.log.matchAll(/a WebSocket over HTTP\/2 remote=(\S+)/g)].map(([, remote]) => remote);
 
 /** A tab on which `user` has signed in. */
 async function signIn(context, user) {
-  const page = await context.newPage();
-  page.setDefaultTimeout(PATIENCE_MS);
-  await page.goto(server.url);
+  const page = await here.signIn(user, { context });
   const protocol = await page.evaluate(() => performance.getEntriesByType('navigation')[0].nextHopProtocol);
   assert.equal(protocol, 'h2');
-  await page.getByTestId('signin-name').fill(user);
-  await page.getByTestId('signin-submit').click();
-  await page.locator('[data-testid=chat][data-state=online]').waitFor();
   return page;
 }
 
-async function say(page, text) {
-  await page.getByTestId('draft').fill(text);
-  await page.getByTestId('draft').press('Enter');
-}
-
-const open = (page, conversation) => page.locator(`[data-conversation="${conversation}"]`).click();
-const shown = (page, text) =>
-  page.getByTestId('messages').getByTestId('text').filter({ hasText: text }).waitFor();
-
 test('the WebSockets of a browser are streams of the connection that brought the page', async () => {
-  const context = await browser.newContext({ locale: 'en-US' });
+  const context = await here.context();
   const alice = await signIn(context, 'alice');
 
   // More clients in the same page write to her, in a ring to each other, and get what comes.
@@ -113,16 +84,14 @@ test('the WebSockets of a browser are streams of the connection that brought the
 
   // A second tab of the same profile shares it; another profile has a connection of its own.
   const second = await signIn(context, 'alice');
-  const bob = await signIn(await browser.newContext({ locale: 'en-US' }), 'bob');
+  const bob = await signIn(await here.context(), 'bob');
   const used = streams();
   assert.equal(used.length, 3 + OTHERS);
   assert.equal(used[1 + OTHERS], used[0]);
   assert.notEqual(used[2 + OTHERS], used[0]);
   // What ends with it is its stream only.
   await second.close();
-  await alice.getByTestId('new-chat').click();
-  await alice.getByTestId('chat-user').fill('bob');
-  await alice.getByTestId('chat-start').click();
+  await newChat(alice, 'bob');
   await say(alice, 'Hello Bob!');
   await open(bob, 'direct:alice:bob');
   await shown(bob, 'Hello Bob!');
@@ -131,7 +100,7 @@ test('the WebSockets of a browser are streams of the connection that brought the
 });
 
 test('close codes come through, and a WebSocket that ends leaves its siblings', async () => {
-  const context = await browser.newContext({ locale: 'en-US' });
+  const context = await here.context();
   const page = await signIn(context, 'alice');
   const closed = await page.evaluate(async () => {
     const open = (protocols = []) => new WebSocket(location.origin.replace('http', 'ws') + '/ws', protocols);
@@ -155,15 +124,13 @@ test('close codes come through, and a WebSocket that ends leaves its siblings', 
   ]);
   assert.equal(streams().length, 3);
   assert.equal(new Set(streams()).size, 1, String(streams()));
-  await page.getByTestId('new-chat').click();
-  await page.getByTestId('chat-user').fill('alice2');
-  await page.getByTestId('chat-start').click();
+  await newChat(page, 'alice2');
   await say(page, 'still here');
   await page.locator('#messages .own .mark[data-state=sent]').waitFor();
 });
 
 test('compression is agreed on, and large messages come back whole', async () => {
-  const page = await signIn(await browser.newContext({ locale: 'en-US' }), 'alice');
+  const page = await signIn(await here.context(), 'alice');
   const texts = ['short', 'compressible '.repeat(100_000), ''];
   const { extensions, echoes } = await page.evaluate(async (texts) => {
     const socket = new WebSocket(location.origin.replace('http', 'ws') + '/echo');

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { makeCertificate } from '../support/certificate.js';
+import { makeCertificate } from './certificate.js';
 
 const BINARY =
   process.env.HUBBUB_BIN ?? fileURLToPath(new URL('../../../../target/debug/hubbub', import.meta.url));
