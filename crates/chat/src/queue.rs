@@ -34,6 +34,7 @@ pub(crate) fn weight(request: &Request) -> usize {
         + match &request.work {
             Work::Command { command, .. } => command.weight(),
             Work::Redeliver { conversation, .. } => conversation.as_str().len(),
+            Work::Opened | Work::Renewed | Work::Closed => 0,
         }
 }
 

@@ -65,6 +65,7 @@ pub fn answer(
             Work::Redeliver { conversation, after, attempt } => {
                 desk.redeliver(request.conn, conversation, *after, *attempt).map(Answer::Effects)
             }
+            Work::Opened | Work::Renewed | Work::Closed => Ok(Answer::Effects(Vec::new())),
         }
     });
     let refusal = match outcome {
@@ -90,7 +91,7 @@ pub(crate) fn reply(request: &Request, outcome: std::result::Result<Ack, Refusal
         Work::Command { id, .. } => {
             vec![Effect::Reply { conn: request.conn, id: id.clone(), outcome }]
         }
-        Work::Redeliver { .. } => Vec::new(),
+        Work::Redeliver { .. } | Work::Opened | Work::Renewed | Work::Closed => Vec::new(),
     }
 }
 

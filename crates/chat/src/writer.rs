@@ -80,6 +80,7 @@ fn is_read(request: &Request) -> bool {
     match &request.work {
         Work::Command { command, .. } => matches!(command.class(), Class::Read | Class::Attach),
         Work::Redeliver { .. } => true,
+        Work::Opened | Work::Renewed | Work::Closed => false,
     }
 }
 

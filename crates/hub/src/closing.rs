@@ -1,13 +1,15 @@
 //! How a connection ends.
 //!
-//! Invariant: once closing has begun, the connection stands in no table and nothing more is
-//! delivered to it. The close frame goes out behind what waits; then our direction is shut down and
+//! Invariant: once closing has begun, the connection stands in no table, nothing more is delivered
+//! to it, and the upstream is told behind its last command. The close frame goes out behind what waits; then our direction is shut down and
 //! input is discarded until its end or `linger_ms`, because closing a socket with unread input
 //! sends RST, which destroys a close frame that is still on its way.
 
 use std::io;
+use std::sync::Arc;
 
 use hubbub_proto::CloseCode;
+use hubbub_proto::route::Work;
 use hubbub_websocket::{ProtocolError, close};
 
 use crate::connection::{Connection, Kind, Phase, Rare};
@@ -20,11 +22,14 @@ impl Desk {
         self.topics.unsubscribe_all(at.slot);
         // At once, for the next subscriber of any channel may be given a row that became free.
         self.settle_emptied();
+        let was_opened = connection.opened > 0;
         let Kind::Session { session, .. } = &mut connection.kind else { return };
-        if session.is_open() {
+        // A socket that came while the server stopped was never announced.
+        if was_opened && session.is_open() {
             self.stats.sessions.set(self.stats.sessions.get().saturating_sub(1));
             if let Some(identity) = session.identity() {
                 self.topics.sign_out(&identity.user, at.slot);
+                self.hand_up(at, Arc::clone(identity), Work::Closed);
             }
         }
         session.close();

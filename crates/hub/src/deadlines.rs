@@ -4,7 +4,7 @@
 //! than its next deadline; entries that do not count are ignored when they come up.
 
 use hubbub_proto::session::Due;
-use hubbub_proto::{CloseCode, Request, Timestamp};
+use hubbub_proto::{CloseCode, Timestamp};
 
 use crate::connection::{Connection, Kind, Phase};
 use crate::desk::Desk;
@@ -99,7 +99,7 @@ impl Desk {
                 Due::Submit(work) => {
                     if let Some(identity) = identity.clone() {
                         self.stats.redeliveries.add(1);
-                        self.batch.push_back(Request { conn: self.conn_id(at), identity, work });
+                        self.hand_up(at, identity, work);
                     }
                 }
             }

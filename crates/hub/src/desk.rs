@@ -10,8 +10,9 @@ use std::sync::atomic::AtomicU64;
 
 use hubbub_proto::event::Lag;
 use hubbub_proto::limits::Limits;
+use hubbub_proto::route::Work;
 use hubbub_proto::session::Due;
-use hubbub_proto::{ConnId, Event, Request, Timestamp, UserId};
+use hubbub_proto::{ConnId, Event, Identity, Request, Timestamp, UserId};
 use hubbub_websocket::OpCode;
 use hubbub_websocket::deflate::Inflater;
 
@@ -283,6 +284,14 @@ impl Desk {
             self.pool.push(outbox);
         }
         self.finish_close(at, connection);
+    }
+
+    /// Gathers a request. What has no reply is in no window: it is bounded by the connections.
+    pub(crate) fn hand_up(&mut self, at: At, identity: Arc<Identity>, work: Work) {
+        self.batch.push_back(Request { conn: self.conn_id(at), identity, work });
+        if self.batch.len() >= BATCH_MAX && !self.upstream_full {
+            self.submit();
+        }
     }
 
     /// Hands up what was gathered.

@@ -6,15 +6,19 @@
 //! one connection; where parcels of channels were, those who are subscribed to any; drafts are
 //! refused. What is never dropped is bounded elsewhere: replies, subscriptions and attachments by the
 //! windows of the connections, sockets and what signing in brings by the number of connections,
-//! lags by that of redeliveries, changes of membership by the commands that the writer has queued.
+//! lags by that of redeliveries, changes of membership and of roles and what the chat services close
+//! by the commands that the writer has queued.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 use hubbub_proto::event::{Ack, Position, SignalEvent};
 use hubbub_proto::route::DeliveryClass;
-use hubbub_proto::{Channel, CommandId, ConnId, DeviceId, Event, Reason, Refusal, Topic, UserId};
+use hubbub_proto::{
+    Channel, CloseCode, CommandId, ConnId, DeviceId, Event, Reason, Refusal, Topic, UserId,
+};
 use mio::Waker;
 
 use crate::frame::Broadcast;
@@ -52,6 +56,16 @@ pub(crate) enum Post {
     },
     End {
         topic: Topic,
+    },
+    /// The connection is to be closed, behind what was posted for it before.
+    Close {
+        conn: ConnId,
+        code: CloseCode,
+    },
+    /// The connections of this user have these roles from here on.
+    Identity {
+        user: UserId,
+        roles: Arc<[Box<str>]>,
     },
     /// Connections of this user and device that were opened before `opened` are to be closed.
     Replace {

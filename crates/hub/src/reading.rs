@@ -17,7 +17,7 @@ use hubbub_websocket::{Event as Message, Limits as FrameLimits, OpCode, Protocol
 
 use crate::compression::Compressed;
 use crate::connection::{Connection, Kind, Lane, Parked, Phase};
-use crate::desk::{BATCH_MAX, Desk, Load};
+use crate::desk::{Desk, Load};
 use crate::slab::At;
 use crate::transport::{Buffers, Received};
 
@@ -325,11 +325,7 @@ impl Desk {
                 if confirms && connection.session().is_some_and(|s| s.unconfirmed() > 0) {
                     self.schedule(at, connection);
                 }
-                let work = Work::Command { id, command };
-                self.batch.push_back(Request { conn: self.conn_id(at), identity, work });
-                if self.batch.len() >= BATCH_MAX {
-                    self.submit();
-                }
+                self.hand_up(at, identity, Work::Command { id, command });
             }
             Action::Live { id, command } => self.live(at, connection, id.as_ref(), command),
             Action::Authenticate { id, token, device } => {
@@ -346,6 +342,9 @@ impl Desk {
                         self.ack(at, connection, id.as_ref());
                     }
                     Signed::Renewed => {
+                        if let Some(identity) = session.identity().cloned() {
+                            self.hand_up(at, identity, Work::Renewed);
+                        }
                         self.ack(at, connection, id.as_ref());
                         self.schedule(at, connection);
                     }

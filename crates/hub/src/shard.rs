@@ -41,6 +41,9 @@ pub(crate) const WAKER: Token = Token(usize::MAX);
 const EVENTS_MAX: usize = 1024;
 /// Sockets adopted in one tick: what is there already is served in between, however many come.
 const ADOPTIONS_PER_TICK: usize = 32;
+/// Requests that wait for the upstream while it is full before no more sockets are adopted, in a
+/// shard with fewer sessions.
+const UNTOLD_MAX: usize = 4096;
 /// While draining, the time between two steps.
 const DRAIN_STEP: Duration = Duration::from_millis(10);
 /// In how many steps all connections are told to go.
@@ -144,7 +147,8 @@ impl Shard {
 
     /// How long to wait for something to happen.
     fn timeout(&mut self) -> Option<Duration> {
-        let work_waits = !self.desk.ready.is_empty() || !self.adopting.is_empty();
+        let adopts = !self.adopting.is_empty() && self.has_room();
+        let work_waits = !self.desk.ready.is_empty() || adopts;
         if work_waits || !self.desk.inbox().sleep() {
             return Some(Duration::ZERO);
         }
@@ -269,6 +273,10 @@ impl Shard {
             Post::Join { user, topic } => self.join(&user, &topic),
             Post::Leave { user, topic } => self.part(&user, &topic),
             Post::End { topic } => self.end(&topic),
+            Post::Close { conn, code } => {
+                self.with(at(conn), |desk, at, connection| desk.close(at, connection, code));
+            }
+            Post::Identity { user, roles } => self.set_roles(&user, &roles),
             Post::Replace { user, device, opened } => self.replace(&user, &device, opened),
             Post::Subscribe { conn, id, channel } => self.desk.on_subscribe(conn, id, channel),
             Post::Subscribed { conn, id, channel, outcome } => {
@@ -301,8 +309,18 @@ impl Shard {
         }
     }
 
+    /// Whether sockets may come in. Sessions come and go while the upstream takes nothing, and it
+    /// has to be told of each: what waits for it stays in proportion to the sessions that are here.
+    fn has_room(&self) -> bool {
+        let told_max = UNTOLD_MAX.max(2 * self.slab.len());
+        !self.desk.upstream_full || self.desk.batch.len() < told_max
+    }
+
     fn handle_adoptions(&mut self) {
         for _ in 0..ADOPTIONS_PER_TICK {
+            if !self.has_room() {
+                return;
+            }
             let Some(adoption) = self.adopting.pop_front() else { return };
             self.adopt(*adoption);
         }
@@ -413,6 +431,16 @@ impl Shard {
                 guard(&mut self.desk, at, connection, |desk, at, connection| {
                     desk.close(at, connection, CloseCode::Replaced);
                 });
+            }
+        }
+    }
+
+    fn set_roles(&mut self, user: &UserId, roles: &[Box<str>]) {
+        for slot in self.desk.topics.connections(user).to_vec() {
+            if let Some((_, connection)) = self.slab.tenant(slot)
+                && let Some(session) = connection.session()
+            {
+                session.set_roles(roles);
             }
         }
     }

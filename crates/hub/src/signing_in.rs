@@ -1,11 +1,12 @@
-//! A session gets its identity: it is announced, entered into the tables, and takes the place of an
-//! older connection of the same device.
+//! A session gets its identity: it is announced to the client and to the upstream, entered into the
+//! tables, and takes the place of an older connection of the same device.
 
 use std::sync::atomic::Ordering;
 
 use hubbub_proto::Event;
 use hubbub_proto::command::HISTORY_LIMIT_MAX;
 use hubbub_proto::event::{AnnouncedLimits, Connected};
+use hubbub_proto::route::Work;
 
 use crate::connection::{Connection, Kind};
 use crate::desk::Desk;
@@ -40,6 +41,7 @@ impl Desk {
             expires_at: identity.expires_at,
         }));
         self.send_event(at, connection, &connected);
+        self.hand_up(at, identity.clone(), Work::Opened);
         if identity.device_named {
             self.opened.push(at);
             for (shard, inbox) in self.settings.inboxes.iter().enumerate() {

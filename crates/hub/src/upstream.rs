@@ -7,7 +7,7 @@ use hubbub_proto::{DeviceId, Identity, Refusal, Request};
 /// The chat services and the token check, as the shards see them.
 ///
 /// **Ordering.** Requests are submitted in the order in which each connection sent them; the
-/// upstream keeps that order for each connection. **Liveness.** After a `submit` that left
+/// upstream keeps that order for each connection; `Opened` comes before them and `Closed` behind. **Liveness.** After a `submit` that left
 /// something behind, [`Router::resume`](crate::Router::resume) is called once there is room again.
 pub trait Upstream: Send + Sync {
     /// Takes requests from the front while there is room; the rest stays, and the connections that

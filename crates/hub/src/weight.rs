@@ -27,6 +27,7 @@ impl Post {
                 // The frames are shared with other shards; each of them holds them for itself.
                 Self::Parcel(parcel) => size_of_val(&**parcel) + NAMES + parcel.bytes(),
                 Self::Signal { event, .. } => NAMES + event.data.get().len(),
+                Self::Identity { roles, .. } => NAMES + roles.len() * NAMES,
                 Self::Attach { topics, .. } => topics.len() * (size_of::<Topic>() + NAMES),
                 _ => NAMES,
             }

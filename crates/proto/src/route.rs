@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::command::{Command, Expiry};
 use crate::event::{Ack, Event};
-use crate::{CommandId, ConversationId, DeviceId, Refusal, UserId};
+use crate::{CloseCode, CommandId, ConversationId, DeviceId, Refusal, UserId};
 
 /// One connection for as long as it lives: shard, slot, and the slot's generation.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -50,7 +50,8 @@ pub enum Topic {
     Conversation(ConversationId),
 }
 
-/// Work for the chat services.
+/// Work for the chat services. That of one connection comes in the order in which it happened:
+/// [`Work::Opened`], what the client asks for, [`Work::Closed`].
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Who is to get the reply.
@@ -80,6 +81,13 @@ pub enum Work {
         /// 2 for the first redelivery.
         attempt: u8,
     },
+    /// A session was opened. Comes before its first command and is never lost. Has no reply.
+    Opened,
+    /// The session goes on under a newer token: `identity` is what it says. Has no reply.
+    Renewed,
+    /// The session is gone, however it ended. Nothing of it follows, and this is never lost. Has no
+    /// reply.
+    Closed,
 }
 
 /// What is to happen on the data plane, in this order.
@@ -109,6 +117,21 @@ pub enum Effect {
         conn: ConnId,
         /// The user's groups.
         topics: Vec<Topic>,
+    },
+    /// The connection is closed with this code, behind all that was queued for it before.
+    Close {
+        /// Whose.
+        conn: ConnId,
+        /// Why.
+        code: CloseCode,
+    },
+    /// A back end gave the user these roles in place of those of their tokens: the connections that
+    /// they have at this moment speak with them from here on, until they bring a newer token.
+    Identity {
+        /// Who.
+        user: UserId,
+        /// All of them.
+        roles: Arc<[Box<str>]>,
     },
     /// The user became a member: their synced connections get the topic from here on.
     Join {

@@ -369,6 +369,13 @@ impl Session {
         }
     }
 
+    /// A back end gave the user other roles; they count until a newer token comes.
+    pub fn set_roles(&mut self, roles: &[Box<str>]) {
+        if let Some(identity) = &mut self.identity {
+            Arc::make_mut(identity).roles = roles.to_vec();
+        }
+    }
+
     /// An entry goes out on this connection. Answers when the session wants to be called for it,
     /// where that is new.
     pub fn delivered(

@@ -221,12 +221,14 @@ impl Node {
             armed: None,
         };
         self.seats.insert(link, seat);
+        self.submit(stage, link, Work::Opened);
         self.send(stage, link, &Event::Connected(Box::new(connected)));
         self.arm(stage, link);
     }
 
     /// The connection is gone, or made to go.
     pub(crate) fn close(&mut self, stage: &mut Stage, link: usize, code: CloseCode) {
+        self.submit(stage, link, Work::Closed);
         if self.seats.remove(&link).is_some() {
             trace!(stage, "#{link} closed by the node: {}", code.code());
             stage.down(link, Frame::End(code.code()));
@@ -239,6 +241,7 @@ impl Node {
         match frame {
             Frame::End(_) => {
                 trace!(stage, "#{link} lost by the node");
+                self.submit(stage, link, Work::Closed);
                 self.seats.remove(&link);
             }
             Frame::Text(text) => {

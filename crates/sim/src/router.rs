@@ -3,6 +3,8 @@
 //! Invariant, as of the hub: effects happen in the order posted; a connection on several topics of
 //! a publication gets it once; a connection that lags gets no entry until it was told.
 
+use std::sync::Arc;
+
 use hubbub_proto::event::Lag;
 use hubbub_proto::route::{DeliveryClass, Publication};
 use hubbub_proto::{Effect, Event, Topic};
@@ -41,6 +43,15 @@ impl Node {
                     if let Some(seat) = self.seats.get_mut(&link_of(conn)) {
                         seat.synced = true;
                         topics.into_iter().for_each(|topic| seat.subscribe(topic));
+                    }
+                }
+                Effect::Close { conn, code } => self.close(stage, link_of(conn), code),
+                Effect::Identity { user, roles } => {
+                    for seat in self.seats.values_mut() {
+                        if seat.identity.user == user {
+                            Arc::make_mut(&mut seat.identity).roles = roles.to_vec();
+                            seat.session.set_roles(&roles);
+                        }
                     }
                 }
                 Effect::Join { user, topic } => {

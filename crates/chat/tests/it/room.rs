@@ -195,6 +195,8 @@ pub(crate) fn shown(effect: &Effect) -> String {
         }
         Effect::Join { user, topic: what } => format!("join {user} {}", topic(what)),
         Effect::Leave { user, topic: what } => format!("leave {user} {}", topic(what)),
+        Effect::Close { conn, code } => format!("close {} {}", conn.slot, code.code()),
+        Effect::Identity { user, roles } => format!("roles of {user}: {}", roles.join(" ")),
         Effect::End { topic: what } => format!("end {}", topic(what)),
         Effect::Attach { topics, .. } => {
             format!("attach {}", topics.iter().map(topic).collect::<Vec<_>>().join(" "))

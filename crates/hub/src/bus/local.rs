@@ -64,6 +64,8 @@ fn address(effect: Effect) -> (Scope, Post) {
         Effect::Reply { conn, id, outcome } => (one(conn), Post::Reply { conn, id, outcome }),
         Effect::Push { conn, event } => (one(conn), Post::Push { conn, event }),
         Effect::Attach { conn, topics } => (one(conn), Post::Attach { conn, topics }),
+        Effect::Close { conn, code } => (one(conn), Post::Close { conn, code }),
+        Effect::Identity { user, roles } => (Scope::All, Post::Identity { user, roles }),
         Effect::Publish(publication) => (Scope::All, Post::Publish(Broadcast::new(publication))),
         Effect::Join { user, topic } => (Scope::All, Post::Join { user, topic }),
         Effect::Leave { user, topic } => (Scope::All, Post::Leave { user, topic }),
@@ -77,6 +79,9 @@ fn copy(post: &Post) -> Option<Post> {
         Post::Publish(broadcast) => Post::Publish(broadcast.clone()),
         Post::Join { user, topic } => Post::Join { user: user.clone(), topic: topic.clone() },
         Post::Leave { user, topic } => Post::Leave { user: user.clone(), topic: topic.clone() },
+        Post::Identity { user, roles } => {
+            Post::Identity { user: user.clone(), roles: Arc::clone(roles) }
+        }
         Post::End { topic } => Post::End { topic: topic.clone() },
         _ => return None,
     })

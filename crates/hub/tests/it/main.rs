@@ -10,6 +10,7 @@ mod closing;
 mod compression;
 mod echo;
 mod floods;
+mod lives;
 mod pressure;
 mod routing;
 mod sessions;
