@@ -1,6 +1,7 @@
 //! What an operator may choose about messaging. Each field is the key of the same name in the
 //! section `[chat]` of the configuration file.
 
+use hubbub_proto::Who;
 use serde::{Deserialize, Serialize};
 
 /// The rules' numbers, and the sizes of the services.
@@ -36,6 +37,18 @@ pub struct ChatConfig {
     pub queue_bytes_max: u32,
     /// Threads that answer `history`, `pull`, `sync` and lists.
     pub readers: u16,
+    /// Most roles of a user that are looked at for what is pushed to roles; each costs a membership.
+    pub push_roles_max: u32,
+    /// The section `[push]`.
+    #[serde(skip)]
+    pub push: PushRules,
+}
+
+/// Who may push.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PushRules {
+    /// To users, roles and everyone.
+    pub send: Who,
 }
 
 impl Default for ChatConfig {
@@ -55,6 +68,8 @@ impl Default for ChatConfig {
             queue_commands_max: 16_384,
             queue_bytes_max: 64 * 1024 * 1024,
             readers: 2,
+            push_roles_max: 32,
+            push: PushRules::default(),
         }
     }
 }

@@ -7,10 +7,10 @@
 //! sender spelled it.
 
 use hubbub_proto::command::{
-    GroupCreate, GroupInvite, GroupMember, GroupRole, GroupTarget, GroupUpdate, JoinPolicy, Role,
-    Send,
+    GroupCreate, GroupInvite, GroupMember, GroupRole, GroupTarget, GroupUpdate, JoinPolicy, Push,
+    Role, Send,
 };
-use hubbub_proto::{ConversationId, UserId};
+use hubbub_proto::{ClientId, ConversationId, UserId};
 use xxhash_rust::xxh3::Xxh3;
 
 struct Form(Xxh3);
@@ -100,6 +100,34 @@ pub(crate) fn role(command: &GroupRole) -> u64 {
         .text(command.user.as_str())
         .text(role_name(command.role))
         .digest()
+}
+
+/// `targets` are all of them, in the order in which they are written.
+pub(crate) fn push<'a>(targets: impl Iterator<Item = &'a ConversationId>, command: &Push) -> u64 {
+    let lifetime = command.expires_in_ms.map(|ms| ms.to_string());
+    let form = Form::new("push")
+        .text(command.kind.as_str())
+        .text(command.data.get())
+        .maybe(lifetime.as_deref());
+    targets.fold(form, |form, target| form.text(target.as_str())).digest()
+}
+
+/// Under which client id one command writes its entry in this log, where it writes several: its own
+/// names only the first.
+pub(crate) fn part(client_id: &ClientId, conversation: &ConversationId) -> Option<ClientId> {
+    let all = Form::new("parts").text(client_id.as_str()).digest();
+    let one = Form::new("part").text(client_id.as_str()).text(conversation.as_str()).digest();
+    // In the form of a UUID, which takes least room in the index; the parts of a command stand
+    // together there.
+    let text = format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        all >> 32,
+        (all >> 16) & 0xffff,
+        all & 0xffff,
+        one >> 48,
+        one & 0xffff_ffff_ffff,
+    );
+    ClientId::new(&text).ok()
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ mod stop;
 pub mod visibility;
 pub mod writer;
 
-pub use config::ChatConfig;
+pub use config::{ChatConfig, PushRules};
 pub use reading::answer;
 pub use service::{Chat, Health, StartError};
 pub use writer::{Executed, Scribe};

@@ -8,6 +8,8 @@
 //! that returned missing. **Idempotency.** `append` refuses a second entry of the same sender and
 //! client id and says where the first one went.
 
+mod push;
+
 use hubbub_proto::command::{JoinPolicy, Role};
 use hubbub_proto::event::ConversationKind;
 use hubbub_proto::{ClientId, ConversationId, Effect, Timestamp, UserId};
@@ -17,6 +19,8 @@ use crate::model::{
     UserKey,
 };
 use crate::stats::Times;
+
+pub use push::{AudienceWriter, Audiences};
 
 /// Why the store did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -179,7 +183,7 @@ pub trait Messages {
 }
 
 /// A handle that reads. Between `begin_read` and `end_read` everything is of one moment.
-pub trait Reader: Users + Conversations + Messages + Send {
+pub trait Reader: Users + Conversations + Messages + Audiences + Send {
     /// Begins a snapshot of the newest commit.
     fn begin_read(&mut self) -> Result<()>;
     /// Ends it.
@@ -189,7 +193,7 @@ pub trait Reader: Users + Conversations + Messages + Send {
 }
 
 /// The handle that writes; its reads see what it wrote, committed or not.
-pub trait Writer: Users + Conversations + Messages + Send {
+pub trait Writer: Users + Conversations + Messages + Audiences + AudienceWriter + Send {
     /// The newest change that was committed.
     fn committed_rev(&mut self) -> Result<Rev>;
     /// Begins a transaction.

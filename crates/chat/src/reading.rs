@@ -13,7 +13,7 @@ mod redeliver;
 mod sync;
 pub mod window;
 
-use hubbub_proto::event::PublicUser;
+use hubbub_proto::event::{ConversationKind, PublicUser};
 use hubbub_proto::route::Work;
 use hubbub_proto::{
     Ack, Command, ConversationId, Effect, Reason, Refusal, Request, Timestamp, UserId,
@@ -24,6 +24,7 @@ use crate::model::{Conversation, Membership, UserKey};
 use crate::plan::address::Address;
 use crate::ports::{Reader, Result};
 use crate::stop::{Outcome, Stop};
+use crate::visibility::Visibility;
 
 /// When a read that the store failed makes sense again, in milliseconds.
 const STORE_RETRY_MS: u64 = 1_000;
@@ -43,6 +44,14 @@ struct Desk<'a> {
 struct Place {
     conversation: Conversation,
     membership: Membership,
+}
+
+impl Place {
+    /// Whether nothing was ever pushed that the user may see: then they need not hear of it.
+    fn shows_nothing(&self) -> bool {
+        let view = Visibility::of(&self.conversation, &self.membership);
+        self.conversation.kind == ConversationKind::System && view.head() < view.first()
+    }
 }
 
 /// Answers one request that [`crate::Scribe::execute`] handed on.

@@ -7,8 +7,10 @@
 //! [`crate::service`].
 
 mod attach;
+mod audience;
 mod cursor;
 mod group;
+mod push;
 mod send;
 mod transaction;
 mod typing;

@@ -13,6 +13,7 @@
 //! - `channels`, what a shard knows of them; `live`, the commands on them; `rules`, who may; `batch`
 //!   and `fanout`, the way of publications to sockets.
 //! - `compression`: what was agreed with whom, and compressing frames.
+//! - `audience`: sessions found by their roles.
 //! - `transport`: the socket under a connection; [`tls`]: what may be in between. `connection`,
 //!   `slab`, `chatter`, `outbox`, `topics`, `wheel`, `frame`, `client_id`: the parts.
 //!
@@ -20,6 +21,7 @@
 //! bounded in count and bytes; an idle connection has no buffer, task, channel or timer. The rules
 //! of the protocol are in `hubbub_proto::session`. Deliberately absent: chat rules, HTTP.
 
+mod audience;
 mod batch;
 mod bus;
 mod calm;

@@ -450,6 +450,7 @@ impl Shard {
         self.desk.stats.publications.add(1);
         let mut targets = std::mem::take(&mut self.targets);
         self.desk.topics.targets(&publication.topics, &mut targets);
+        self.add_audiences(&publication.topics, &mut targets);
         for slot in &targets {
             let Some((at, connection)) = self.slab.tenant(*slot) else { continue };
             if publication.except == Some(self.desk.conn_id(at)) {
@@ -471,7 +472,7 @@ impl Shard {
             connection.synced = true;
             let conversations = topics.iter().filter_map(|topic| match topic {
                 Topic::Conversation(conversation) => Some(conversation),
-                Topic::User(_) => None,
+                Topic::User(_) | Topic::Role(_) | Topic::All => None,
             });
             desk.topics.subscribe_exactly(conversations, at.slot);
         });

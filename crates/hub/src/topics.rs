@@ -388,7 +388,8 @@ impl Topics {
         }
     }
 
-    /// Writes the slots that get what goes to `topics` into `targets`, each once.
+    /// Writes the slots that get what goes to `topics` into `targets`, each once, except those of
+    /// roles and of everyone: nothing is kept for these, see [`crate::audience`].
     pub(crate) fn targets(&self, topics: &[Topic], targets: &mut Vec<u32>) {
         targets.clear();
         for topic in topics {
@@ -399,6 +400,7 @@ impl Topics {
                         targets.extend_from_slice(self.subscribers(row));
                     }
                 }
+                Topic::Role(_) | Topic::All => {}
             }
         }
         if topics.len() > 1 {

@@ -4,7 +4,7 @@
 //! nearly all of what is large, estimated for everything around them. Deliberately absent: what a
 //! heavy inbox means (see `inbox`).
 
-use hubbub_proto::event::{Ack, Entry, Listed, LogItem, Member, SyncedConversation};
+use hubbub_proto::event::{Ack, Entry, Listed, LogItem, Member, PushEntry, SyncedConversation};
 use hubbub_proto::{Event, Refusal, Topic};
 
 use crate::inbox::Post;
@@ -37,6 +37,7 @@ impl Post {
 fn event(event: &Event) -> usize {
     match event {
         Event::Entry(delivered) => content(&delivered.entry),
+        Event::Push(pushed) => size_of_val(&**pushed) + NAMES + pushed.data.get().len(),
         _ => NAMES,
     }
 }
@@ -70,6 +71,7 @@ fn of_ack(ack: &Ack) -> usize {
             .iter()
             .map(|one| size_of::<Listed>() + NAMES + one.last.as_ref().map_or(0, content))
             .sum(),
+        Ack::Pushed(pushed) => pushed.written.len() * (size_of::<PushEntry>() + 2 * NAMES),
         Ack::Members(page) => page.members.len() * (size_of::<Member>() + NAMES),
     }
 }

@@ -8,6 +8,7 @@
 mod group;
 mod live;
 mod message;
+mod push;
 mod reading;
 mod session;
 
@@ -19,6 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use group::*;
 pub use live::*;
 pub use message::*;
+pub use push::*;
 pub use reading::*;
 pub use session::*;
 
@@ -153,6 +155,9 @@ commands! {
     /// A page of members.
     GroupMembers(GroupMembers) = "group_members", Read;
 
+    /// Something for users, a role or everyone.
+    Push(Push) = "push", Write;
+
     /// Publications of a channel from here on.
     Subscribe(ChannelTarget) = "subscribe", Live;
     /// No more of them.
@@ -175,6 +180,7 @@ impl Command {
             Self::Sync(sync) => sync.cursors.len() * 96,
             Self::GroupCreate(create) => create.members.len() * 48,
             Self::GroupInvite(invite) => invite.members.len() * 48,
+            Self::Push(push) => push.weight(),
             _ => 64,
         }
     }

@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::command::{Content, Data, JoinPolicy, Kind, Role};
-use crate::{Channel, ClientId, ConversationId, GroupId, Refusal, Timestamp, UserId};
+use crate::{Channel, ClientId, ConversationId, GroupId, PushType, Refusal, Timestamp, UserId};
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident $(($payload:ty))? = $($wire:literal)|+;)*) => {
@@ -23,9 +23,11 @@ macro_rules! events {
 
             /// The `type` on the wire.
             #[must_use]
-            pub const fn type_name(&self) -> &'static str {
-                if let Self::Entry(delivered) = self {
-                    return delivered.entry.kind.event_type();
+            pub fn type_name(&self) -> &str {
+                match self {
+                    Self::Entry(delivered) => return delivered.entry.kind.live_type(),
+                    Self::Push(pushed) => return pushed.kind.as_str(),
+                    _ => {}
                 }
                 match self {
                     $(Self::$name { .. } => events!(@first $($wire)|+),)*
@@ -79,6 +81,9 @@ events! {
     TokenExpiring(TokenExpiring) = "token_expiring";
     /// What somebody published on a channel.
     Publication(Publication) = "publication";
+    /// What was pushed and is not kept. The type is that of the push, and may be the application's
+    /// own; what is kept is an entry.
+    Push(Box<Pushed>) = "notification" | "order_update" | "collaboration";
     /// What somebody sent to this user's connections.
     Signal(SignalEvent) = "signal";
     /// The server is about to close.
@@ -157,6 +162,10 @@ impl Entry {
         map.serialize_entry("message_id", &DecimalText(self.message_id))?;
         map.serialize_entry("from", &self.from)?;
         map.serialize_entry("to", &Address(self))?;
+        if matches!(self.kind, Kind::Push(_)) {
+            map.serialize_entry("at", &self.at)?;
+            return map.serialize_entry("data", &*self.content);
+        }
         map.serialize_entry("kind", &self.kind)?;
         map.serialize_entry("content", &*self.content)?;
         map.serialize_entry("client_id", &self.client_id)?;
@@ -168,16 +177,22 @@ impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(None)?;
         map.serialize_entry("type", self.kind.event_type())?;
+        if matches!(self.kind, Kind::Push(_)) {
+            map.serialize_entry("kind", &self.kind)?;
+        }
         self.fields(&mut map)?;
         map.end()
     }
 }
 
-/// `user:ID` of the other side, or the conversation id of a group.
+/// `user:ID` of the other side, the conversation id of a group, or whom a push is for.
 struct Address<'a>(&'a Entry);
 
 impl Serialize for Address<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        if let Some(audience) = self.0.conversation.as_str().strip_prefix("system:") {
+            return s.serialize_str(audience);
+        }
         match self.0.conversation.peer_of(&self.0.from) {
             Some(peer) => s.collect_str(&format_args!("user:{peer}")),
             None => self.0.conversation.serialize(s),
@@ -226,7 +241,7 @@ pub struct Void {
 /// One element of `entries` in `pull` and `sync`; together they leave no hole.
 #[derive(Clone, Debug)]
 pub enum LogItem {
-    /// An entry, with `type` `message` or `group_changed`.
+    /// An entry, with `type` `message`, `group_changed` or `push`.
     Entry(Entry),
     /// A stretch that is not for this member, with `type` `void`.
     Void(Void),
@@ -329,6 +344,25 @@ pub struct Publication {
     pub data: Data,
 }
 
+/// A push that is not kept, as the receiver sees it. Its type on the wire is `kind`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pushed {
+    /// What sort of thing.
+    #[serde(skip)]
+    pub kind: PushType,
+    /// Who pushed it.
+    pub from: UserId,
+    /// Whom it is for: `all`, `role:NAME` or `user:ID`.
+    pub to: Box<str>,
+    /// When.
+    pub at: Timestamp,
+    /// Until when it means anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// As it came.
+    pub data: Content,
+}
+
 /// `signal` as the receiver sees it.
 #[derive(Clone, Debug, Serialize)]
 pub struct SignalEvent {
@@ -364,6 +398,8 @@ pub enum Ack {
     Conversations(ConversationPage),
     /// To `group_members`.
     Members(MemberPage),
+    /// To `push`.
+    Pushed(PushedTo),
     /// To `subscribe` and `publish`.
     Channel(Position),
 }
@@ -378,6 +414,7 @@ impl Serialize for Ack {
             Self::Sync(page) => page.serialize(s),
             Self::Conversations(page) => page.serialize(s),
             Self::Members(page) => page.serialize(s),
+            Self::Pushed(pushed) => pushed.serialize(s),
             Self::Channel(position) => position.serialize(s),
         }
     }
@@ -400,6 +437,31 @@ pub struct Written {
     pub timestamp: Timestamp,
     /// The command had been executed before.
     pub duplicate: bool,
+}
+
+/// `push`, where it is kept: the entries that it wrote, now or when it first came.
+#[derive(Clone, Debug, Serialize)]
+pub struct PushedTo {
+    /// One for each target.
+    pub written: Vec<PushEntry>,
+    /// When they were committed.
+    pub timestamp: Timestamp,
+    /// The command had been executed before.
+    pub duplicate: bool,
+}
+
+/// One entry of a push.
+#[derive(Clone, Debug, Serialize)]
+pub struct PushEntry {
+    /// Whom it is for: `all`, `role:NAME` or `user:ID`.
+    pub to: Box<str>,
+    /// Which log.
+    pub conversation: ConversationId,
+    /// Its place in the log.
+    pub seq: u64,
+    /// Its place in the order of commits, as a string.
+    #[serde(serialize_with = "decimal")]
+    pub message_id: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -489,7 +551,7 @@ pub struct SyncedConversation {
 pub struct Summary {
     /// Its id.
     pub id: ConversationId,
-    /// `direct` or `group`.
+    /// `direct`, `group` or `system`.
     pub kind: ConversationKind,
     /// The group's name, for one who left that of the moment they did; absent for direct ones.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -551,6 +613,8 @@ pub enum ConversationKind {
     Direct,
     /// A group.
     Group,
+    /// What is pushed: nobody writes there by a command other than `push`.
+    System,
 }
 
 /// `conversations`: most recently changed first.

@@ -152,10 +152,11 @@ name!(
     CommandId, "command id", is_token, TOKEN_RULE
 );
 name!(
-    /// The name of a conversation, see [`ConversationName`] for its two forms.
+    /// The name of a conversation, see [`ConversationName`] for its forms.
     ConversationId, "conversation id", is_conversation, CONVERSATION_RULE
 );
 
+// Those of pushes are left out: they are the server's to name.
 const CONVERSATION_RULE: &str = "direct:USER:USER (in order) or group:GROUP";
 
 fn is_conversation(s: &str) -> bool {
@@ -169,6 +170,19 @@ pub enum ConversationName<'a> {
     Direct(&'a str, &'a str),
     /// A group's log.
     Group(&'a str),
+    /// What is pushed to everyone, to a role or to a user.
+    System(SystemName<'a>),
+}
+
+/// Whom a system conversation is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SystemName<'a> {
+    /// Everyone.
+    All,
+    /// Everyone with this role.
+    Role(&'a str),
+    /// One user.
+    User(&'a str),
 }
 
 impl<'a> ConversationName<'a> {
@@ -180,9 +194,49 @@ impl<'a> ConversationName<'a> {
                 (is_name(a) && is_name(b) && a <= b).then_some(Self::Direct(a, b))
             }
             "group" => is_name(rest).then_some(Self::Group(rest)),
+            "system" => SystemName::parse(rest).map(Self::System),
             _ => None,
         }
     }
+}
+
+impl<'a> SystemName<'a> {
+    fn parse(s: &'a str) -> Option<Self> {
+        match s.split_once(':') {
+            None => (s == "all").then_some(Self::All),
+            Some(("role", role)) => is_name(role).then_some(Self::Role(role)),
+            Some(("user", user)) => is_name(user).then_some(Self::User(user)),
+            Some(_) => None,
+        }
+    }
+}
+
+name!(
+    /// A role, as tokens name it, to which something may be pushed.
+    RoleName, "role", is_name, NAME_RULE
+);
+name!(
+    /// What sort of thing is pushed; the `type` of its event.
+    PushType, "push type", is_push_type, PUSH_TYPE_RULE
+);
+
+const PUSH_TYPE_RULE: &str = "1 to 64 characters out of a-z 0-9 _, the first of them a letter, and \
+                              no event of the protocol";
+/// Types of pushes that the protocol names itself. The rest of its events cannot be pushed.
+pub const PUSH_TYPES: [&str; 4] =
+    ["notification", "order_update", "collaboration", "online_status"];
+/// Longest type of a push, in bytes.
+pub const PUSH_TYPE_BYTES_MAX: usize = 64;
+
+/// Whether `s` has the form of a push's type, whatever the protocol names otherwise.
+pub(crate) fn is_push_word(s: &str) -> bool {
+    s.len() <= PUSH_TYPE_BYTES_MAX
+        && s.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+        && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+fn is_push_type(s: &str) -> bool {
+    PUSH_TYPES.contains(&s) || (is_push_word(s) && s != "ack" && !crate::Event::TYPES.contains(&s))
 }
 
 name!(
@@ -196,7 +250,8 @@ const CHANNEL_RULE: &str = "NAMESPACE:NAME, at most 128 printable ASCII characte
                             quotes and backslashes, the namespace out of a-z 0-9 _ - and none of \
                             the server's own";
 /// What the server names itself; no application's channel begins with one of these.
-const RESERVED_NAMESPACES: [&str; 7] = ["all", "conv", "direct", "group", "role", "room", "user"];
+const RESERVED_NAMESPACES: [&str; 8] =
+    ["all", "conv", "direct", "group", "role", "room", "system", "user"];
 
 fn is_channel(s: &str) -> bool {
     let Some((namespace, rest)) = s.split_once(':') else { return false };
@@ -235,6 +290,30 @@ impl ConversationId {
     #[must_use]
     pub fn group(group: &GroupId) -> Self {
         Self(format!("group:{group}").into())
+    }
+
+    /// What is pushed to everyone.
+    #[must_use]
+    pub fn all() -> Self {
+        Self("system:all".into())
+    }
+
+    /// What is pushed to everyone with this role.
+    #[must_use]
+    pub fn role(role: &RoleName) -> Self {
+        Self(format!("system:role:{role}").into())
+    }
+
+    /// What is pushed to this user.
+    #[must_use]
+    pub fn user(user: &UserId) -> Self {
+        Self(format!("system:user:{user}").into())
+    }
+
+    /// Whether only pushes are written to it.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.0.starts_with("system:")
     }
 
     /// Its parts.

@@ -28,7 +28,8 @@ pub use command::Command;
 pub use error::{Reason, Refusal};
 pub use event::{Ack, Event};
 pub use id::{
-    Channel, ClientId, CommandId, ConversationId, ConversationName, DeviceId, GroupId, UserId,
+    Channel, ClientId, CommandId, ConversationId, ConversationName, DeviceId, GroupId, PushType,
+    RoleName, SystemName, UserId,
 };
 pub use route::{ConnId, Effect, Identity, Request, Topic};
 pub use time::Timestamp;

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::command::{Command, Expiry};
 use crate::event::{Ack, Event};
-use crate::{CloseCode, CommandId, ConversationId, DeviceId, Refusal, UserId};
+use crate::{CloseCode, CommandId, ConversationId, DeviceId, Refusal, RoleName, UserId};
 
 /// One connection for as long as it lives: shard, slot, and the slot's generation.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -48,6 +48,10 @@ pub enum Topic {
     User(UserId),
     /// The connections of a group's members that have synced.
     Conversation(ConversationId),
+    /// Every connection whose token names this role, from authentication on.
+    Role(RoleName),
+    /// Every connection, from authentication on.
+    All,
 }
 
 /// Work for the chat services. That of one connection comes in the order in which it happened:

@@ -74,7 +74,7 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
         Arc::new(Downstream(hub.router())),
         Arc::new(SystemClock),
         Box::new(UuidNames::new()),
-        (&config.chat).into(),
+        config.chat()?,
     )?);
     hub.run(Arc::new(Services { chat: chat.clone(), verifier: verifier.clone() }))?;
 

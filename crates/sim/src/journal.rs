@@ -75,7 +75,7 @@ impl Log {
         let counts = |e: &&Committed| {
             e.seq > read_seq
                 && e.seq >= join
-                && e.kind.is_message()
+                && e.kind.counts_as_unread()
                 && e.sender != *user
                 && self.sees(user, e.seq)
         };

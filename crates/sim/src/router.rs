@@ -20,6 +20,8 @@ impl Seat {
         match topic {
             Topic::User(user) => self.identity.user == *user,
             Topic::Conversation(_) => self.topics.contains(topic),
+            Topic::Role(role) => self.identity.roles.iter().any(|held| **held == *role.as_str()),
+            Topic::All => true,
         }
     }
 

@@ -7,7 +7,8 @@ use hubbub_chat::model::{
     UserKey,
 };
 use hubbub_chat::ports::{
-    Appended, Conversations, Messages, Range, Reader, Result, Store as _, StoreError, Users, Writer,
+    Appended, AudienceWriter, Audiences, Conversations, Messages, Range, Reader, Result,
+    Store as _, StoreError, Users, Writer,
 };
 use hubbub_proto::command::{JoinPolicy, Role};
 use hubbub_proto::event::ConversationKind;
@@ -137,6 +138,35 @@ impl<T: Conversations + ?Sized> Conversations for Spy<T> {
         let mut rows = self.inner.recent(user, before, limit)?;
         rows.iter_mut().for_each(|(_, membership)| self.twist(membership));
         Ok(rows)
+    }
+}
+
+impl<T: Audiences + ?Sized> Audiences for Spy<T> {
+    fn audiences_of(&mut self, user: UserKey) -> Result<Vec<(ConversationKey, ConversationId)>> {
+        self.inner.audiences_of(user)
+    }
+}
+
+impl AudienceWriter for Spy<dyn Writer> {
+    fn enter_audience(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        head_seq: u64,
+        stays_max: u32,
+        rev: Rev,
+    ) -> Result<()> {
+        self.inner.enter_audience(conversation, user, head_seq, stays_max, rev)
+    }
+
+    fn leave_audience(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        head_seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        self.inner.leave_audience(conversation, user, head_seq, rev)
     }
 }
 

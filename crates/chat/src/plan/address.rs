@@ -2,7 +2,7 @@
 
 use hubbub_proto::command::Recipient;
 use hubbub_proto::route::Topic;
-use hubbub_proto::{ConversationId, ConversationName, Reason, Refusal, UserId};
+use hubbub_proto::{ConversationId, ConversationName, Reason, Refusal, SystemName, UserId};
 use smallvec::{SmallVec, smallvec};
 
 /// A conversation as one of its possible members names it.
@@ -11,7 +11,7 @@ pub struct Address {
     /// Which log.
     pub conversation: ConversationId,
     /// The other side of a direct conversation (the user again for notes to oneself); `None` for a
-    /// group.
+    /// group and for what is pushed.
     pub peer: Option<UserId>,
 }
 
@@ -19,7 +19,8 @@ impl Address {
     /// Reads `to` of a command of `user`.
     ///
     /// # Errors
-    /// `not_a_member` for a direct conversation of others, whether it exists or not.
+    /// `not_a_member` for a direct conversation of others, and for what is pushed to others, whether
+    /// it exists or not.
     pub fn of(user: &UserId, to: &Recipient) -> Result<Self, Refusal> {
         match to {
             Recipient::User(peer) => Ok(Self {
@@ -36,10 +37,25 @@ impl Address {
     /// As [`Address::of`].
     pub fn named(user: &UserId, id: &ConversationId) -> Result<Self, Refusal> {
         let peer = match id.name() {
-            ConversationName::Group(_) => None,
+            ConversationName::System(SystemName::User(other)) if other != user.as_str() => {
+                return Err(Reason::NotAMember.into());
+            }
+            ConversationName::Group(_) | ConversationName::System(_) => None,
             ConversationName::Direct(..) => Some(id.peer_of(user).ok_or(Reason::NotAMember)?),
         };
         Ok(Self { conversation: id.clone(), peer })
+    }
+
+    /// Refuses to write where only pushes are written.
+    ///
+    /// # Errors
+    /// `not_allowed` for a system conversation.
+    pub fn writable(&self) -> Result<(), Refusal> {
+        if self.conversation.is_system() {
+            let detail = "Nobody writes here; it holds what is pushed.";
+            return Err(Refusal::with(Reason::NotAllowed, detail));
+        }
+        Ok(())
     }
 
     /// The topics on which everyone in it listens, `user` included.
@@ -75,6 +91,10 @@ mod tests {
         check("direct:alice:bob", Ok(("direct:alice:bob", Some("bob"))));
         check("direct:bob:carol", Err(Reason::NotAMember));
         check("group:g", Ok(("group:g", None)));
+        check("system:all", Ok(("system:all", None)));
+        check("system:role:staff", Ok(("system:role:staff", None)));
+        check("system:user:alice", Ok(("system:user:alice", None)));
+        check("system:user:bob", Err(Reason::NotAMember));
     }
 
     #[test]

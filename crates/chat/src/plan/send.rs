@@ -33,9 +33,10 @@ pub struct Plan {
 /// Decides about a `send`.
 ///
 /// # Errors
-/// `not_found` for a group that is not there, `not_a_member` where the sender is not (or no more)
+/// `not_allowed` where only pushes are written, `not_found` for a group that is not there, `not_a_member` where the sender is not (or no more)
 /// in it, `out_of_order` where `after` names what is not recorded yet.
 pub fn plan(address: &Address, state: &State<'_>, now: Timestamp) -> Result<Plan, Refusal> {
+    address.writable()?;
     let head = match (state.conversation, &address.peer) {
         (Some(conversation), None) => {
             standing(conversation, state.membership).ok_or(Reason::NotAMember)?;
@@ -82,6 +83,7 @@ mod tests {
         check("direct:alice:bob", Some(&live), None, true, Ok((false, 8, 1_000)));
         check("direct:alice:bob", Some(&live), None, false, Err(Reason::OutOfOrder));
         check("group:g", None, None, true, Err(Reason::NotFound));
+        check("system:all", Some(&live), Some(&open), true, Err(Reason::NotAllowed));
         check("group:g", Some(&live), Some(&open), true, Ok((false, 8, 1_000)));
         check("group:g", Some(&live), Some(&open), false, Err(Reason::OutOfOrder));
         check("group:g", Some(&live), Some(&left), true, Err(Reason::NotAMember));

@@ -10,12 +10,13 @@ use crate::model::{Conversation, Membership};
 /// Where the event goes; `None` where nobody is there to see it yet.
 ///
 /// # Errors
-/// `not_a_member` for a group in which the user is not, or which is not there.
+/// `not_allowed` where only pushes are written, `not_a_member` for a group in which the user is not, or which is not there.
 pub fn plan(
     address: &Address,
     conversation: Option<&Conversation>,
     membership: Option<&Membership>,
 ) -> Result<Option<Topic>, Refusal> {
+    address.writable()?;
     match (&address.peer, conversation) {
         (Some(_), None) => Ok(None),
         (Some(peer), Some(_)) => Ok(Some(Topic::User(peer.clone()))),
@@ -48,6 +49,7 @@ mod tests {
                 topic.map(|topic| match topic {
                     Topic::User(user) => user.to_string(),
                     Topic::Conversation(id) => id.to_string(),
+                    other => format!("{other:?}"),
                 })
             });
             assert_eq!(found, expect.map(|topic| topic.map(str::to_owned)), "{to}");
@@ -58,5 +60,6 @@ mod tests {
         check("group:g", Some(&live), Some(&left), Err(Reason::NotAMember));
         check("group:g", Some(&over), Some(&open), Err(Reason::NotAMember));
         check("group:g", None, None, Err(Reason::NotAMember));
+        check("system:all", Some(&live), Some(&open), Err(Reason::NotAllowed));
     }
 }

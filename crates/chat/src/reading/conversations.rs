@@ -28,19 +28,27 @@ impl Desk<'_> {
         let mut page = ConversationPage { conversations: Vec::new(), next: None };
         let Some(key) = self.key else { return Ok(page) };
         let found = self.reader.recent(key, command.before_rev.map(Rev), limit + 1)?;
+        let is_last = found.len() <= limit as usize;
         let mut bytes = self.config.sync_bytes_max as usize;
+        let mut passed = None;
         for (conversation, membership) in found {
             if page.conversations.len() == limit as usize || bytes == 0 {
-                page.next = page.conversations.last().map(|listed| listed.summary.rev);
-                break;
+                page.next = passed;
+                return Ok(page);
             }
+            passed = Some(changed_at(&conversation, &membership).0);
             let place = Place { conversation, membership };
+            if place.shows_nothing() {
+                continue;
+            }
             let last = self.newest(&place)?;
             let size = last.as_ref().map_or(0, |entry| entry.content.get().len());
             bytes = bytes.saturating_sub(size);
             let summary = self.summary(&place)?;
             page.conversations.push(Listed { summary, last });
         }
+        // Those that were passed over left room for more.
+        page.next = passed.filter(|_| !is_last);
         Ok(page)
     }
 

@@ -68,6 +68,9 @@ impl Desk<'_> {
             page.rev = page.rev.max(changed_at(&conversation, &membership).0);
             included.insert(conversation.id.clone());
             let place = Place { conversation, membership };
+            if place.shows_nothing() {
+                continue;
+            }
             page.conversations.push(self.synced(&place, &told, &mut budget)?);
         }
         if !page.more {

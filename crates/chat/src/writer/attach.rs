@@ -10,6 +10,7 @@ use crate::ports::Result;
 impl Transaction<'_> {
     pub(super) fn attach(&mut self, caller: Caller<'_>) -> Result<()> {
         let user = self.named_caller_key(caller.identity)?;
+        self.keep_audiences(user, caller.identity)?;
         let groups = self.store.open_groups(user)?;
         let topics = groups.into_iter().map(Topic::Conversation).collect();
         self.effects.push(Effect::Attach { conn: caller.conn, topics });

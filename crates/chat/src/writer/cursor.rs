@@ -30,8 +30,11 @@ impl Transaction<'_> {
         if let Some(step) = self.step(caller, &address, Which::Received, command.seq)? {
             let received = step.cursors.received;
             self.soft.advance(step.place, &command.conversation, received, self.now);
-            let told = self.told(caller, address, &step)?;
-            self.moved.extend(told);
+            // Whoever pushed it is not told, and the user's other devices have nothing to learn.
+            if !address.conversation.is_system() {
+                let told = self.told(caller, address, &step)?;
+                self.moved.extend(told);
+            }
         }
         Ok(Ack::Done)
     }
@@ -123,6 +126,7 @@ impl Transaction<'_> {
         let user = &caller.identity.user;
         let audience = match &address.peer {
             Some(_) => address.topics(user),
+            None if address.conversation.is_system() => smallvec![Topic::User(user.clone())],
             None => {
                 let slot = self.cache.slot(self.store, &address.conversation)?;
                 let count = match slot {

@@ -245,7 +245,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn own_client_id(&mut self) -> Outcome<ClientId> {
+    pub(super) fn own_client_id(&mut self) -> Outcome<ClientId> {
         let name = self.names.unique(self.now);
         Ok(ClientId::new(&name).map_err(|_| Reason::Internal)?)
     }
@@ -294,6 +294,6 @@ impl Transaction<'_> {
 fn group_of(conversation: &ConversationId) -> Option<GroupId> {
     match conversation.name() {
         ConversationName::Group(group) => GroupId::new(group).ok(),
-        ConversationName::Direct(..) => None,
+        ConversationName::Direct(..) | ConversationName::System(_) => None,
     }
 }

@@ -75,7 +75,11 @@ pub(super) struct Draft<'a> {
 impl Transaction<'_> {
     /// Carries out one request, or answers why not.
     pub(super) fn request(&mut self, request: &Request) -> Result<()> {
-        let Work::Command { id, command } = &request.work else { return Ok(()) };
+        let (id, command) = match &request.work {
+            Work::Command { id, command } => (id, command),
+            Work::Opened | Work::Renewed => return self.seen(&request.identity),
+            Work::Redeliver { .. } | Work::Closed => return Ok(()),
+        };
         let caller = Caller { conn: request.conn, identity: &request.identity };
         let outcome = match command {
             Command::Send(send) => self.send(caller, send),
@@ -83,6 +87,7 @@ impl Transaction<'_> {
             Command::Read(cursor) => self.read(caller, cursor),
             Command::Typing(typing) => self.typing(caller, typing),
             Command::Sync(_) => return self.attach(caller),
+            Command::Push(push) => self.push(caller.identity, push),
             Command::GroupCreate(_)
             | Command::GroupUpdate(_)
             | Command::GroupInvite(_)

@@ -7,7 +7,8 @@ use hubbub_chat::model::{
     UserKey,
 };
 use hubbub_chat::ports::{
-    Appended, Conversations, Messages, Order, Range, Result, Store, StoreError, Users, Writer,
+    Appended, AudienceWriter, Audiences, Conversations, Messages, Order, Range, Result, Store,
+    StoreError, Users, Writer,
 };
 use hubbub_proto::command::{JoinPolicy, Role};
 use hubbub_proto::event::ConversationKind;
@@ -61,6 +62,37 @@ impl Users for Faulty {
     fn user(&mut self, id: &UserId) -> Result<Option<User>> {
         self.note("user");
         self.inner.user(id)
+    }
+}
+
+impl Audiences for Faulty {
+    fn audiences_of(&mut self, user: UserKey) -> Result<Vec<(ConversationKey, ConversationId)>> {
+        self.inner.audiences_of(user)
+    }
+}
+
+impl AudienceWriter for Faulty {
+    fn enter_audience(
+        &mut self,
+        c: ConversationKey,
+        user: UserKey,
+        head_seq: u64,
+        stays_max: u32,
+        rev: Rev,
+    ) -> Result<()> {
+        self.note("enter_audience");
+        self.inner.enter_audience(c, user, head_seq, stays_max, rev)
+    }
+
+    fn leave_audience(
+        &mut self,
+        c: ConversationKey,
+        user: UserKey,
+        head_seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        self.note("leave_audience");
+        self.inner.leave_audience(c, user, head_seq, rev)
     }
 }
 

@@ -7,6 +7,7 @@ mod cursors;
 mod failing;
 mod faulty;
 mod groups;
+mod push;
 mod reading;
 mod room;
 mod send;

@@ -168,6 +168,8 @@ fn topic(topic: &Topic) -> String {
     match topic {
         Topic::User(user) => format!("@{user}"),
         Topic::Conversation(id) => id.to_string(),
+        Topic::Role(role) => format!("@role:{role}"),
+        Topic::All => "@all".into(),
     }
 }
 
@@ -182,6 +184,7 @@ fn event(event: &Event) -> String {
             format!("receipt {} {} {}/{}", r.conversation, r.user, r.received_seq, r.read_seq)
         }
         Event::Typing(t) => format!("typing {} {} {}", t.conversation, t.user, t.active),
+        Event::Push(p) => format!("{} to {} from {}: {}", p.kind, p.to, p.from, p.data),
         Event::Void(void) => format!("void {}#{}-{}", void.conversation, void.seq, void.through),
         other => format!("{other:?}"),
     }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::or_default;
-use crate::id::{InvalidName, Text};
-use crate::{ClientId, ConversationId, UserId};
+use crate::id::{InvalidName, Text, is_push_word};
+use crate::{ClientId, ConversationId, PushType, UserId};
 
 /// JSON text, checked once and passed on as it came.
 pub type Content = Arc<RawValue>;
@@ -30,7 +30,7 @@ pub struct Send {
     pub after: Option<ClientId>,
 }
 
-fn content<'de, D: Deserializer<'de>>(d: D) -> Result<Content, D::Error> {
+pub(super) fn content<'de, D: Deserializer<'de>>(d: D) -> Result<Content, D::Error> {
     Box::<RawValue>::deserialize(d).map(Arc::from)
 }
 
@@ -107,7 +107,12 @@ pub enum Kind {
     MemberKicked,
     /// A member's role changed.
     MemberRole,
+    /// `push:TYPE`, what was pushed under this type; kept with its prefix.
+    Push(Box<str>),
 }
+
+/// What the kinds of pushes begin with.
+const PUSH: &str = "push:";
 
 impl Kind {
     const PLAIN: [(&'static str, Self); 14] = [
@@ -131,7 +136,7 @@ impl Kind {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Custom(name) => name,
+            Self::Custom(name) | Self::Push(name) => name,
             plain => Self::PLAIN.iter().find(|(_, k)| k == plain).map_or("text", |(name, _)| name),
         }
     }
@@ -142,6 +147,9 @@ impl Kind {
         if let Some((_, kind)) = Self::PLAIN.iter().find(|(plain, _)| *plain == name) {
             return Some(kind.clone());
         }
+        if let Some(word) = name.strip_prefix(PUSH) {
+            return is_push_word(word).then(|| Self::Push(name.into()));
+        }
         let custom = name.strip_prefix("custom:")?;
         let valid = (1..=64).contains(&custom.len())
             && custom.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
@@ -151,11 +159,35 @@ impl Kind {
     /// The `type` of the event, and of the entry in a page, with which members see it.
     #[must_use]
     pub const fn event_type(&self) -> &'static str {
-        if self.is_message() { "message" } else { "group_changed" }
+        match self {
+            Self::Push(_) => "push",
+            kind if kind.is_message() => "message",
+            _ => "group_changed",
+        }
     }
 
-    /// Whether a member may send it; the others are written by the server, and do not count as
-    /// unread.
+    /// The kind of what is pushed under this type.
+    #[must_use]
+    pub fn push(kind: &PushType) -> Self {
+        Self::Push(format!("{PUSH}{kind}").into())
+    }
+
+    /// The `type` of the event with which it comes live: that of a push is its own.
+    #[must_use]
+    pub fn live_type(&self) -> &str {
+        match self {
+            Self::Push(name) => name.strip_prefix(PUSH).unwrap_or(name),
+            kind => kind.event_type(),
+        }
+    }
+
+    /// Whether it counts as unread to others (P6).
+    #[must_use]
+    pub const fn counts_as_unread(&self) -> bool {
+        self.is_message() || matches!(self, Self::Push(_))
+    }
+
+    /// Whether a member may send it; the others are written by the server.
     #[must_use]
     pub const fn is_message(&self) -> bool {
         matches!(

@@ -27,6 +27,7 @@ impl Cost {
             Command::Ping | Command::Pong | Command::Received(_) => Self(1),
             Command::GroupCreate(create) => Self(more(create.members.len())),
             Command::GroupInvite(invite) => Self(more(invite.members.len())),
+            Command::Push(push) => Self(more(push.users())),
             _ => Self::WHOLE,
         }
     }

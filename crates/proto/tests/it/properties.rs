@@ -7,7 +7,7 @@ use hubbub_proto::command::Kind;
 use hubbub_proto::limits::Limits;
 use hubbub_proto::{
     Channel, ClientId, Command, CommandId, ConversationId, ConversationName, DeviceId, GroupId,
-    UserId, fuzz,
+    RoleName, SystemName, UserId, fuzz,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -225,6 +225,15 @@ proptest! {
             match id.name() {
                 ConversationName::Group(group) => {
                     prop_assert_eq!(ConversationId::group(&GroupId::new(group).unwrap()), id.clone());
+                }
+                ConversationName::System(name) => {
+                    let made = match name {
+                        SystemName::All => ConversationId::all(),
+                        SystemName::Role(role) => ConversationId::role(&RoleName::new(role).unwrap()),
+                        SystemName::User(user) => ConversationId::user(&UserId::new(user).unwrap()),
+                    };
+                    prop_assert_eq!(&made, &id);
+                    prop_assert!(id.is_system());
                 }
                 ConversationName::Direct(a, b) => {
                     let (a, b) = (UserId::new(a).unwrap(), UserId::new(b).unwrap());

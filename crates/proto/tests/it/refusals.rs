@@ -7,6 +7,8 @@ use hubbub_proto::{Command, Reason, fuzz};
 
 use crate::samples::{COMMANDS, message};
 
+mod push;
+
 #[track_caller]
 fn refused(message: &[u8]) -> Malformed {
     fuzz::command(message);

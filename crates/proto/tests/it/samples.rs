@@ -1,5 +1,7 @@
 //! One example of everything that goes over the wire, with and without what may be absent.
 
+mod push;
+
 use std::sync::LazyLock;
 
 use hubbub_proto::codec::Codec;
@@ -19,7 +21,7 @@ type Sample = (&'static str, &'static str, &'static str);
 
 /// All of them, in the order of the commands' table.
 pub(crate) static COMMANDS: LazyLock<Vec<Sample>> = LazyLock::new(|| {
-    let mut samples = [FOUNDATION].concat();
+    let mut samples = [FOUNDATION, push::COMMANDS].concat();
     samples.sort_by_key(|(name, ..)| Command::TYPES.iter().position(|known| known == name));
     samples
 });
@@ -182,7 +184,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
     own.conversation = ConversationId::new("direct:alice:alice").unwrap();
     let mut grouped = text();
     grouped.conversation = team();
-    vec![
+    let foundation = vec![
         ("connected", connected(Some("Alice"), Some(Timestamp(1_763_600_400_000)))),
         ("connected, bare", connected(None, None)),
         ("message", Event::Entry(Delivered { entry: text(), attempt: 1 })),
@@ -230,7 +232,8 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ),
         ("bye", Event::Bye(Bye { reconnect: true, retry_after_ms: 1_500 })),
         ("error", Event::Error(Refusal::with(Reason::Unauthorized, "Authenticate first."))),
-    ]
+    ];
+    [foundation, push::events()].concat()
 }
 
 fn direct_summary() -> Summary {
@@ -286,7 +289,7 @@ pub(crate) fn acks() -> Vec<(&'static str, Ack)> {
         })
     };
     let void = LogItem::Void(Void { conversation: team(), seq: 38, through: 40 });
-    vec![
+    let foundation = vec![
         ("read", Ack::Done),
         ("send", written(None, direct(), 7, 912)),
         ("group_create", written(Some("team"), team(), 1, 840)),
@@ -367,7 +370,8 @@ pub(crate) fn acks() -> Vec<(&'static str, Ack)> {
             "publish",
             Ack::Channel(Position { channel: None, offset: 18, epoch: Epoch(0x00c0_ffee) }),
         ),
-    ]
+    ];
+    [foundation, push::acks()].concat()
 }
 
 /// Refusals of every form.

@@ -1,6 +1,6 @@
 //! Every key there is.
 
-use hubbub_chat::ChatConfig;
+use hubbub_chat::{ChatConfig, PushRules};
 use hubbub_hub::{CompressionConfig, Level, LiveConfig, WindowBits};
 use hubbub_proto::Who;
 use hubbub_proto::limits::Limits;
@@ -183,6 +183,14 @@ sections! {
         send: Vec<String> = vec!["nobody".into()], Whose;
     }
 
+    /// Pushes: what the application's own parts send to users, to everyone with a role, or to everyone.
+    push: PushSection {
+        /// Who may push, to anybody. While it is `nobody`, no note is taken of who would be meant:
+        /// a user gets what is pushed to everyone or to their roles from the first time they sign in
+        /// after somebody was permitted.
+        send: Vec<String> = vec!["nobody".into()], Whose;
+    }
+
     /// Messages, groups, and the services behind them.
     chat: Chat {
         /// How long a device may have been away and still be caught up message by message, in
@@ -214,6 +222,9 @@ sections! {
         queue_bytes_max: u32 = ChatConfig::default().queue_bytes_max, Range(128 << 10, U32);
         /// Threads that answer `history`, `pull`, `sync` and lists.
         readers: u16 = ChatConfig::default().readers, Range(1, 64);
+        /// Most roles of a user that count for what is pushed to roles: the first in their order. Each
+        /// costs a membership.
+        push_roles_max: u32 = ChatConfig::default().push_roles_max, Range(0, 1000);
     }
 
     /// The embedded store (SQLite).
@@ -257,10 +268,10 @@ mirrors!(LimitsSection => Limits {
     redelivery_after_ms, redelivery_rounds_max, linger_ms,
 });
 
-mirrors!(Chat => ChatConfig {
+mirrors!(Chat => ChatConfig, with what other sections say, {
     offline_window_ms, dedupe_window_ms, group_members_max, groups_per_user_max, stays_max, receipt_members_max,
     receipt_interval_ms, sync_entries_max, sync_bytes_max, redelivery_entries, queue_commands_max,
-    queue_bytes_max, readers,
+    queue_bytes_max, readers, push_roles_max,
 });
 
 mirrors!(Store => SqliteOptions {
@@ -282,6 +293,15 @@ impl From<&CompressionSection> for CompressionConfig {
 }
 
 impl Config {
+    /// What the chat services need to know.
+    ///
+    /// # Errors
+    /// As [`Config::live`].
+    pub fn chat(&self) -> Result<ChatConfig, hubbub_proto::who::UnknownWho> {
+        let send = Who::compile(self.push.send.iter().map(String::as_str))?;
+        Ok(ChatConfig { push: PushRules { send }, ..(&self.chat).into() })
+    }
+
     /// What the hub needs to know of channels and signals.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use toml::{Table, Value};
 pub use document::{as_markdown, as_toml};
 pub use keys::{
     Auth, ChannelsSection, Chat, CompressionSection, Config, Echo, FAMILY, LimitsSection, Log,
-    Namespace, SECTIONS, Server, Signals, Store, Tls,
+    Namespace, PushSection, SECTIONS, Server, Signals, Store, Tls,
 };
 pub use table::{Key, Rule, Section};
 

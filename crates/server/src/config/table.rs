@@ -221,6 +221,13 @@ macro_rules! sections {
 
 /// Copies the fields of a section into the type that another crate owns.
 macro_rules! mirrors {
+    ($Section:ty => $Target:ty, with what other sections say, { $($key:ident),* $(,)? }) => {
+        impl From<&$Section> for $Target {
+            fn from(section: &$Section) -> Self {
+                Self { $($key: section.$key,)* ..Self::default() }
+            }
+        }
+    };
     ($Section:ty => $Target:ty { $($key:ident),* $(,)? }) => {
         impl From<&$Section> for $Target {
             fn from(section: &$Section) -> Self {

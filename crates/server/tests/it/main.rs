@@ -18,6 +18,7 @@ mod limits;
 mod messages;
 mod node;
 mod process;
+mod push;
 mod restored;
 mod sessions;
 mod shutdown;

@@ -82,6 +82,11 @@ impl Node {
         self.home.data.token(user)
     }
 
+    /// A token for `user` with these roles that holds for an hour.
+    pub(crate) fn token_with(&self, user: &str, roles: &[&str]) -> String {
+        self.home.data.token_with(user, None, roles, 3600)
+    }
+
     /// A token for `user` that holds for `seconds` from now; negative is over.
     pub(crate) fn token_for(&self, user: &str, seconds: i64) -> String {
         self.home.data.token_for(user, None, seconds)

@@ -89,12 +89,23 @@ impl Data {
 
     /// A token for `user` on `device` that holds for `seconds` from now; negative is over.
     pub(crate) fn token_for(&self, user: &str, device: Option<&str>, seconds: i64) -> String {
+        self.token_with(user, device, &[], seconds)
+    }
+
+    /// The same, with roles.
+    pub(crate) fn token_with(
+        &self,
+        user: &str,
+        device: Option<&str>,
+        roles: &[&str],
+        seconds: i64,
+    ) -> String {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
         let exp = now.saturating_add_signed(seconds);
         let grant = Grant {
             sub: UserId::new(user).unwrap(),
             name: None,
-            roles: Vec::new(),
+            roles: roles.iter().map(|role| (*role).into()).collect(),
             device: device.map(|device| DeviceId::new(device).unwrap()),
             iss: None,
             aud: None,

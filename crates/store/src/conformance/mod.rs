@@ -12,6 +12,7 @@ mod cursors;
 mod desk;
 mod members;
 mod messages;
+mod push;
 mod transactions;
 mod users;
 
@@ -32,7 +33,7 @@ type Case = (&'static str, fn(&mut dyn Fixture));
 /// # Panics
 /// When the store does not do what the ports say.
 pub fn all(make: &dyn Fn() -> Box<dyn Fixture>) {
-    let files: [&[Case]; 7] = [
+    let files: [&[Case]; 8] = [
         transactions::CASES,
         users::CASES,
         conversations::CASES,
@@ -40,6 +41,7 @@ pub fn all(make: &dyn Fn() -> Box<dyn Fixture>) {
         cursors::CASES,
         messages::CASES,
         changes::CASES,
+        push::CASES,
     ];
     for (name, case) in files.into_iter().flatten() {
         println!("{name}");

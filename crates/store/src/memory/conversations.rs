@@ -130,7 +130,7 @@ impl<S: Seat> Conversations for Handle<S> {
     }
 }
 
-fn places(state: &State, user: UserKey) -> impl Iterator<Item = (&Log, &Membership)> {
+pub(super) fn places(state: &State, user: UserKey) -> impl Iterator<Item = (&Log, &Membership)> {
     let person = state.people.get(&user);
     person.into_iter().flat_map(|person| &person.conversations).filter_map(move |key| {
         let log = state.logs.get(key)?;

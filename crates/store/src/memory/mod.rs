@@ -9,6 +9,7 @@
 
 mod conversations;
 mod messages;
+mod push;
 mod users;
 
 use std::collections::BTreeMap;

@@ -45,14 +45,15 @@ const MEMBERS: &str = "SELECT u.key, u.id, u.name, m.role
      FROM member m INDEXED BY open_member CROSS JOIN user u ON u.key = m.user
      WHERE m.conversation = ?1 AND m.open = 1 AND u.id > ?2 ORDER BY u.id LIMIT ?3";
 const OPEN_GROUPS: &str = "SELECT c.id
-     FROM member m CROSS JOIN conversation c ON c.key = m.conversation
-     WHERE m.user = ?1 AND m.open = 1 AND c.kind = ?2 AND c.dissolved = 0 ORDER BY c.id";
+     FROM member m INDEXED BY open_place CROSS JOIN conversation c ON c.key = m.conversation
+     WHERE m.user = ?1 AND m.open = 1 AND m.kind > 0 AND m.kind = ?2 AND c.dissolved = 0
+     ORDER BY c.id";
 const OPEN_GROUP_COUNT: &str = "SELECT count(*)
-     FROM member m CROSS JOIN conversation c ON c.key = m.conversation
-     WHERE m.user = ?1 AND m.open = 1 AND c.kind = ?2 AND c.dissolved = 0";
+     FROM member m INDEXED BY open_place CROSS JOIN conversation c ON c.key = m.conversation
+     WHERE m.user = ?1 AND m.open = 1 AND m.kind > 0 AND m.kind = ?2 AND c.dissolved = 0";
 const OPEN_STAY: &str =
-    "INSERT INTO member (user, conversation, role, received_seq, read_seq, rev, open)
-     VALUES (?1, ?2, ?3, ?4, ?4, ?5, 1)
+    "INSERT INTO member (user, conversation, role, received_seq, read_seq, rev, open, kind)
+     VALUES (?1, ?2, ?3, ?4, ?4, ?5, 1, (SELECT kind FROM conversation WHERE key = ?2))
      ON CONFLICT (user, conversation) DO UPDATE SET
          role = excluded.role,
          received_seq = max(received_seq, excluded.received_seq),
@@ -138,7 +139,7 @@ impl<S: Seat> Conversations for Handle<S> {
     }
 }
 
-fn collect<T>(
+pub(super) fn collect<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -223,6 +224,7 @@ fn conversation(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         kind: match row.get(2)? {
             0 => ConversationKind::Direct,
             1 => ConversationKind::Group,
+            2 => ConversationKind::System,
             code => return Err(damaged(2, format!("{code} is no kind of conversation"))),
         },
         head_seq: number(row, 3)?,
@@ -246,10 +248,11 @@ pub(super) fn conversation_id(row: &Row<'_>, column: usize) -> rusqlite::Result<
     id.map_err(|why| damaged(column, why.to_string()))
 }
 
-const fn kind_code(kind: ConversationKind) -> i64 {
+pub(super) const fn kind_code(kind: ConversationKind) -> i64 {
     match kind {
         ConversationKind::Direct => 0,
         ConversationKind::Group => 1,
+        ConversationKind::System => 2,
     }
 }
 
@@ -278,7 +281,12 @@ fn role(row: &Row<'_>, column: usize) -> rusqlite::Result<Role> {
 }
 
 /// Runs a statement that must change one row.
-fn change(connection: &Connection, sql: &str, params: impl Params, otherwise: &str) -> Result<()> {
+pub(super) fn change(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    otherwise: &str,
+) -> Result<()> {
     let changed = connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.execute(params))
@@ -287,7 +295,7 @@ fn change(connection: &Connection, sql: &str, params: impl Params, otherwise: &s
 }
 
 const NO_CONVERSATION: &str = "there is no such conversation";
-const NEVER_A_MEMBER: &str = "the user was never a member";
+pub(super) const NEVER_A_MEMBER: &str = "the user was never a member";
 
 pub(super) fn create(
     connection: &Connection,

@@ -245,7 +245,7 @@ fn unread(log: &Log<'_>, reader: UserKey, from: u64, to: u64) -> rusqlite::Resul
     let (mut unread, mut scanned) = (0, 0);
     log.walk_down(from, to, |passed| {
         let (row, column) = passed.kind();
-        if passed.sender()? != reader.0 && kind(row, column)?.is_message() {
+        if passed.sender()? != reader.0 && kind(row, column)?.counts_as_unread() {
             unread += 1;
         }
         scanned += 1;

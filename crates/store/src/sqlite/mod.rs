@@ -16,6 +16,7 @@ mod errors;
 mod lock;
 mod messages;
 mod migrations;
+mod push;
 mod schema;
 mod users;
 mod wal;

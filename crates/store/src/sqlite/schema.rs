@@ -125,6 +125,16 @@ pub(super) const VERSION_2: &str = "
     CREATE UNIQUE INDEX signpost ON entry (conversation, seq) WHERE seq % 64 = 0;
 ";
 
+/// Version 6: what is pushed.
+///
+/// - `member.kind` repeats the kind of the conversation, for an index of the few memberships that a
+///   session is attached to, among the many direct ones that a user may have.
+pub(super) const VERSION_6: &str = "
+    ALTER TABLE member ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;
+    UPDATE member SET kind = (SELECT kind FROM conversation WHERE key = member.conversation);
+    CREATE INDEX open_place ON member (user, kind, conversation) WHERE open = 1 AND kind > 0;
+";
+
 /// Opens the connection of the writer, or one that prepares the database for it.
 ///
 /// `synchronous = FULL` in WAL mode syncs the log before `COMMIT` returns (P1). Foreign keys are off

@@ -180,7 +180,7 @@ fn a_newer_schema_is_refused_and_kept() {
     drop(database);
     let before = fs::read(dir.path().join(DATABASE)).unwrap();
     let refused = open(dir.path()).unwrap_err();
-    assert!(matches!(refused, StoreError::NewerSchema { found: 99, known: 2 }), "{refused:?}");
+    assert!(matches!(refused, StoreError::NewerSchema { found: 99, .. }), "{refused:?}");
     assert_eq!(fs::read(dir.path().join(DATABASE)).unwrap(), before);
 }
 

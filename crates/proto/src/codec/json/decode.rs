@@ -45,6 +45,10 @@ fn check(command: &Command, limits: &Limits) -> Result<(), Refusal> {
         Command::Send(send) => passed_on("content", send.content.get(), limits),
         Command::Publish(publish) => passed_on("data", publish.data.get(), limits),
         Command::Signal(signal) => passed_on("data", signal.data.get(), limits),
+        Command::Push(push) if push.expires_in_ms == Some(0) => {
+            Err(Refusal::with(Reason::BadField, "`expires_in_ms` must be at least 1."))
+        }
+        Command::Push(push) => passed_on("data", push.data.get(), limits),
         Command::History(history) if history.before.is_some() && history.after.is_some() => {
             Err(Refusal::with(Reason::BadField, "Give `before` or `after`, not both."))
         }
