@@ -191,7 +191,7 @@ byId('signout').addEventListener('click', () => signOut());
 byId('new-chat').addEventListener('click', () => askForChat((user) => show(client.open(user))));
 byId('new-group').addEventListener('click', () =>
   askForGroup(async (name, members) => {
-    const { conversation } = await client.createGroup(name, members);
+    const { conversation } = await client.groups.create(name, members);
     show(conversation);
   }),
 );

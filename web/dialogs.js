@@ -85,7 +85,7 @@ export function showGroup(client, conversation) {
   const { dialog, fail, signal } = ask('info-dialog', async () => {
     const names = namesIn(input.value);
     if (names === null || names.length === 0) throw { key: 'signin.bad_name' };
-    await client.invite(group, names);
+    await client.groups.invite(group, names);
     input.value = '';
     await list();
     return 'stay';
@@ -95,7 +95,7 @@ export function showGroup(client, conversation) {
     let after;
     let count = 0;
     do {
-      const page = await client.members(group, { after, limit: 200 });
+      const page = await client.groups.members(group, { after, limit: 200 });
       count = page.count;
       for (const member of page.members) rows.push(memberRow(member, client.user));
       after = page.next;
@@ -103,7 +103,7 @@ export function showGroup(client, conversation) {
     byId('info-count').textContent = t('group.count', { n: count });
     byId('info-members').replaceChildren(...rows);
   };
-  const leave = () => client.leave(group).then(() => dialog.close(), fail);
+  const leave = () => client.groups.leave(group).then(() => dialog.close(), fail);
   byId('leave').addEventListener('click', leave, { signal });
   list().catch(fail);
 }

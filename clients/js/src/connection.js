@@ -45,7 +45,7 @@ export class Connection {
    * @param {string} options.url
    * @param {any} options.WebSocket constructor
    * @param {string} options.token
-   * @param {string | undefined} options.device
+   * @param {{id: string, kind?: string, name?: string} | undefined} options.device
    * @param {import('./clock.js').Clock} options.clock
    * @param {ConnectionEvents} events
    */
@@ -57,7 +57,7 @@ export class Connection {
     this.#socket = new WebSocket(url, ['hubbub.v1.json']);
     this.#socket.onopen = () => {
       // The token travels in the first command and not in the address, which ends up in logs.
-      this.call('auth', device ? { token, device: { id: device } } : { token }, (error) => {
+      this.call('auth', device ? { token, device } : { token }, (error) => {
         if (!error || this.session) return;
         const refused = error.reason === 'token_expired' ? 4004 : 4001;
         this.end(error.code === 401 ? refused : ABNORMAL, error.reason);

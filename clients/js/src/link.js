@@ -39,7 +39,7 @@ export class Link {
    * @param {() => Promise<any>} options.webSocket gives the constructor
    * @param {(reason: string) => string | Promise<string>} options.getToken
    * @param {boolean} options.renewable `getToken` can give another token than the last one
-   * @param {string | undefined} options.device
+   * @param {{id: string, kind?: string, name?: string} | undefined} options.device
    * @param {Required<import('./backoff.js').ReconnectOptions>} options.reconnect
    * @param {import('./clock.js').Clock} options.clock
    * @param {object} events

@@ -8,61 +8,20 @@
  * Bounded: a conversation keeps its newest 500 messages; one that is held open keeps up to 5,000.
  *
  * @typedef {import('./replica.js').Entry} Entry
- *
- * @typedef {object} Message
- * @property {string} key stable from the first keystroke of its life to the last
- * @property {string} clientId
- * @property {number | null} seq null until the server acked it
- * @property {string} from
- * @property {boolean} own
- * @property {boolean} system written by the server, about the group
- * @property {string} kind
- * @property {any} content
- * @property {number} at milliseconds since the epoch
- * @property {'pending' | 'sent' | 'delivered' | 'read' | 'failed' | 'received'} state
- * @property {number} readBy how many others have read it, as far as known
- * @property {string | null} error reason, when `failed`
- *
- * @typedef {object} ConversationView
- * @property {string} id
- * @property {'direct' | 'group'} kind
- * @property {string | null} name of a group, or of the other side where known
- * @property {string | null} peer user id of the other side
- * @property {string | null} role own role in a group
- * @property {string | null} join join policy of a group
- * @property {boolean} member false once left: history stays, nothing can be sent
- * @property {number} unread 100 stands for 99+
- * @property {number} readSeq own read cursor
- * @property {number} headSeq newest seq
- * @property {Message | null} last
- * @property {number} at when it last changed, for sorting
- * @property {string[]} typing
- *
- * @typedef {ConversationView & {messages: Message[], older: boolean}} OpenConversation
- *   `older`: history has more than `messages` holds
+ * @typedef {import('./conversation.js').Message} Message
+ * @typedef {import('./conversation.js').ConversationView} ConversationView
+ * @typedef {import('./conversation.js').OpenConversation} OpenConversation
  */
+import { applyGroupChange, isSystemKind, messageOf, newConversation, SETTINGS, viewOf } from './conversation.js';
 
 const WINDOW_MAX = 500;
 const HELD_WINDOW_MAX = 5_000;
-const UNREAD_MAX = 100;
 const TYPING_MS = 6_000;
-
-/** Kinds that the server writes; they are no messages and never unread. */
-const SYSTEM_KINDS = new Set([
-  'group_created',
-  'group_updated',
-  'group_dissolved',
-  'member_joined',
-  'member_left',
-  'member_kicked',
-  'member_role',
-]);
-
-/** @param {string} kind */
-export const isSystemKind = (kind) => SYSTEM_KINDS.has(kind);
+/** Timers take no more. */
+const WAIT_MAX_MS = 2 ** 31 - 1;
 
 export class Store {
-  /** @type {Map<string, any>} */
+  /** @type {Map<string, ReturnType<typeof newConversation>>} */
   #conversations = new Map();
   /** Own messages that have no seq yet, in the order written. @type {Map<string, any>} */
   #pending = new Map();
@@ -71,7 +30,8 @@ export class Store {
   #scheduled = false;
   #snapshot = null;
   #clock;
-  #typingTimer = null;
+  #expiryTimer = null;
+  #expiryAt = Infinity;
   #state = /** @type {any} */ ({ name: 'idle' });
   /** @type {string | null} */
   user = null;
@@ -91,13 +51,21 @@ export class Store {
     return () => this.#subscribers.delete(listener);
   }
 
-  /** @returns {{user: string | null, state: any, unread: number, conversations: ConversationView[]}} */
+  /**
+   * Everything, pinned conversations first, then by time. `unread` leaves out what is hidden, and of
+   * what is muted all but mentions.
+   * @returns {{user: string | null, state: any, unread: number, conversations: ConversationView[]}}
+   */
   getSnapshot() {
     if (!this.#snapshot) {
+      const now = this.#clock.now();
       const conversations = [...this.#conversations.values()]
         .map((c) => this.#view(c))
-        .sort((a, b) => b.at - a.at || (a.id < b.id ? -1 : 1));
-      const unread = conversations.reduce((sum, c) => sum + c.unread, 0);
+        .sort((a, b) => Number(b.pinned) - Number(a.pinned) || b.at - a.at || (a.id < b.id ? -1 : 1));
+      const unread = conversations.reduce((sum, c) => {
+        if (c.hidden) return sum;
+        return sum + (c.mutedUntil !== null && c.mutedUntil > now ? c.mentions : c.unread);
+      }, 0);
       this.#snapshot = { user: this.user, state: this.#state, unread, conversations };
     }
     return this.#snapshot;
@@ -111,20 +79,30 @@ export class Store {
   conversation(id) {
     const c = this.#conversations.get(id);
     if (!c) return null;
+    const { shown, aside } = c.timeline;
+    const waiting = aside ? [] : this.#pendingOf(id);
     c.open ??= {
       ...this.#view(c),
-      older: c.older && c.messages.length < HELD_WINDOW_MAX,
-      messages: [
-        ...c.messages.map((entry) => this.#message(c, entry)),
-        ...this.#pendingOf(id).map((p) => this.#message(c, p)),
-      ],
+      older: shown.older && shown.messages.length < HELD_WINDOW_MAX,
+      newer: aside !== null,
+      messages: [...shown.messages, ...waiting].map((entry) => messageOf(c, entry, this.user)),
     };
     return c.open;
   }
 
   /** The oldest seq from which on nothing is missing. @param {string} id */
   oldestSeq(id) {
-    return this.#conversations.get(id)?.from ?? null;
+    return this.#conversations.get(id)?.timeline.shown.from ?? null;
+  }
+
+  /** The newest seq that is shown of an older stretch; null where the newest one is. @param {string} id */
+  newestSeq(id) {
+    return this.#conversations.get(id)?.timeline.aside?.through ?? null;
+  }
+
+  /** Whether the newest stretch has a message. @param {string} id @param {number} seq */
+  has(id, seq) {
+    return (this.#conversations.get(id)?.timeline.live.at(seq) ?? null) !== null;
   }
 
   /**
@@ -140,6 +118,7 @@ export class Store {
       if (!held) return;
       held = false;
       c.holders -= 1;
+      if (c.holders === 0) c.timeline.aside = null;
       this.#trim(c);
       this.#changed(c);
     };
@@ -177,23 +156,26 @@ export class Store {
 
   summary(summary, { reset, fromSeq }) {
     const c = this.#ensure(summary.id);
+    const { kind, name, peer, role, join, member, head_seq, first_seq, read_seq, unread } = summary;
     if (reset || !c.known) {
-      c.messages = [];
-      c.from = fromSeq;
-      c.older = fromSeq > Math.max(summary.first_seq, summary.floor_seq + 1);
+      c.timeline.first = first_seq;
+      c.timeline.reset(fromSeq, summary.floor_seq);
       for (const [id, item] of this.#pending) {
         if (item.lane === c.id && item.ackedSeq < fromSeq) this.#pending.delete(id);
       }
     }
-    const { kind, name, peer, role, join, member, head_seq, first_seq, read_seq, unread } = summary;
-    Object.assign(c, { known: true, kind, name, role, join, member, first: first_seq });
+    Object.assign(c, { known: true, kind, name, role, join, member });
+    c.timeline.first = first_seq;
+    c.announcement = summary.announcement ?? null;
+    c.mutedAll = summary.muted ?? false;
     if (peer) c.peer = peer;
     c.head = Math.max(reset ? 0 : c.head, head_seq);
     c.read = Math.max(reset ? 0 : c.read, read_seq);
-    c.counted = { unread, head: head_seq, read: read_seq };
-    if (peer && summary.peer_cursors) {
-      this.#moveCursor(c, peer.id, summary.peer_cursors);
-    }
+    const { mentions = 0, mention_seq: mentionSeq = null } = summary;
+    c.counted = { unread, mentions, mentionSeq, head: head_seq, read: read_seq };
+    c.settings = { ...SETTINGS, ...summary.settings, rev: summary.rev };
+    if (peer && summary.peer_cursors) this.#moveCursor(c, peer.id, summary.peer_cursors);
+    c.timeline.hide(summary.hidden ?? [], summary.cleared_seq ?? 0);
     this.#changed(c);
   }
 
@@ -205,11 +187,16 @@ export class Store {
   /** @param {Entry} entry */
   entry(entry) {
     const c = this.#ensure(entry.conversation);
-    c.messages.push(entry);
+    const isNews = entry.seq > Math.max(c.head, c.counted.head);
     c.head = Math.max(c.head, entry.seq);
-    c.typing.delete(entry.from);
     if (entry.from === this.user) this.#pending.delete(entry.client_id);
-    if (isSystemKind(entry.kind)) this.#applyGroupChange(c, entry);
+    if (entry.type !== 'message_updated') {
+      c.typing.delete(entry.from);
+      if (isSystemKind(entry.kind)) applyGroupChange(c, entry, this.user);
+      else if (isNews) c.settings.hidden = false;
+      this.#expireAt(entry.expires_at);
+    }
+    c.timeline.append(entry, this.user, this.#clock.now());
     this.#trim(c);
     this.#changed(c);
   }
@@ -223,23 +210,47 @@ export class Store {
     }
   }
 
-  /** The newest entry of a conversation whose own ones were not synced. @param {Entry} entry */
-  preview(entry) {
+  /**
+   * The newest entry of a conversation whose own ones were not synced.
+   * @param {Entry} entry
+   * @param {number} [asOf] the state is that of the log up to here
+   */
+  preview(entry, asOf = entry.seq) {
     const c = this.#conversations.get(entry.conversation);
-    if (!c || c.messages.length > 0) return;
-    c.preview = entry;
+    if (!c) return;
+    this.#expireAt(entry.expires_at);
+    c.timeline.setPreview(entry, asOf, this.#clock.now());
     this.#changed(c);
   }
 
   /** A page of history that ends where the window begins. */
   prepend(id, page, before) {
+    this.#page(id, page, (timeline, now) => timeline.prepend(page, before, this.user, now));
+  }
+
+  /** A page of history around a seq: shown instead of the newest messages, or with them. */
+  around(id, page) {
+    this.#page(id, page, (timeline, now) => timeline.around(page, this.user, now));
+  }
+
+  /** A page of history behind the older stretch that is shown. */
+  extend(id, page, after) {
+    this.#page(id, page, (timeline, now) => timeline.extend(page, after, this.user, now));
+  }
+
+  #page(id, page, take) {
     const c = this.#ensure(id);
-    if (c.from !== before) return;
-    c.messages = [...page.entries, ...c.messages];
-    c.older = page.more && page.entries.length > 0;
-    c.from = page.entries[0]?.seq ?? c.from;
-    if (!c.older) c.from = Math.min(c.from, c.first ?? 1);
+    for (const entry of page.entries) this.#expireAt(entry.expires_at);
+    take(c.timeline, this.#clock.now());
     this.#trim(c);
+    this.#changed(c);
+  }
+
+  /** Shows the newest messages again. */
+  showNewest(id) {
+    const c = this.#conversations.get(id);
+    if (!c?.timeline.aside) return;
+    c.timeline.aside = null;
     this.#changed(c);
   }
 
@@ -272,6 +283,14 @@ export class Store {
     return item;
   }
 
+  /** What the server told that is no entry of a log. @param {string} type @param {any} payload */
+  event(type, payload) {
+    if (type === 'receipt') this.receipt(payload);
+    else if (type === 'typing') this.typing(payload);
+    else if (type === 'message_hidden') this.hidden(payload);
+    else if (type === 'conversation_updated') this.settings(payload);
+  }
+
   receipt({ conversation, user, received_seq, read_seq }) {
     const c = this.#conversations.get(conversation);
     if (!c) return;
@@ -284,23 +303,44 @@ export class Store {
   read(id, seq) {
     const c = this.#conversations.get(id);
     if (!c) return true;
-    if (seq <= c.read) return false;
+    if (seq <= c.read && !c.settings.marked_unread) return false;
     this.#read(c, seq);
     this.#changed(c);
     return true;
   }
 
-  typing({ conversation, user, active }) {
+  typing({ conversation, user, active, expires_in_ms: ms = TYPING_MS }) {
     const c = this.#conversations.get(conversation);
     if (!c || user === this.user) return;
-    if (active) c.typing.set(user, this.#clock.now() + TYPING_MS);
+    if (active) c.typing.set(user, this.#clock.now() + ms);
     else c.typing.delete(user);
-    this.#expireTyping();
+    this.#expireAt(this.#clock.now() + ms);
+    this.#changed(c);
+  }
+
+  /** Messages that the user does not want to see any more. */
+  hidden({ conversation, seqs = [], through = 0 }) {
+    const c = this.#conversations.get(conversation);
+    if (!c) return;
+    c.timeline.hide(seqs, through);
+    this.#changed(c);
+  }
+
+  /**
+   * What the user set for a conversation; `rev` where the server says it.
+   * @param {{conversation: string, rev?: number} & import('./settings.js').Change} change
+   */
+  settings({ conversation, rev, ...settings }) {
+    const c = this.#conversations.get(conversation);
+    if (!c || (rev !== undefined && rev < c.settings.rev)) return;
+    // The server names all; what is left out is as it is where nothing was set.
+    const base = rev === undefined ? c.settings : SETTINGS;
+    c.settings = { ...base, ...settings, rev: rev ?? c.settings.rev };
     this.#changed(c);
   }
 
   stop() {
-    this.#clock.clearTimeout(this.#typingTimer);
+    this.#clock.clearTimeout(this.#expiryTimer);
   }
 
   // How it is kept.
@@ -308,42 +348,14 @@ export class Store {
   #ensure(id) {
     let c = this.#conversations.get(id);
     if (!c) {
-      const peer = id.startsWith('direct:')
-        ? (id.split(':').slice(1).find((user) => user !== this.user) ?? this.user)
-        : null;
-      c = {
-        id,
-        known: false,
-        kind: peer === null ? 'group' : 'direct',
-        name: undefined,
-        peer: peer === null ? null : { id: peer },
-        member: true,
-        head: 0,
-        read: 0,
-        from: 1,
-        first: 1,
-        older: false,
-        messages: [],
-        cursors: new Map(),
-        typing: new Map(),
-        counted: { unread: 0, head: 0, read: 0 },
-        holders: 0,
-        preview: null,
-        since: 0,
-        open: null,
-        view: null,
-      };
+      c = newConversation(id, this.user);
       this.#conversations.set(id, c);
     }
     return c;
   }
 
   #trim(c) {
-    const max = c.holders > 0 ? HELD_WINDOW_MAX : WINDOW_MAX;
-    if (c.messages.length <= max) return;
-    c.messages = c.messages.slice(-max);
-    c.from = c.messages[0].seq;
-    c.older = true;
+    c.timeline.live.trim(c.holders > 0 ? HELD_WINDOW_MAX : WINDOW_MAX);
   }
 
   #moveCursor(c, user, { received_seq, read_seq }) {
@@ -356,119 +368,47 @@ export class Store {
 
   #read(c, seq) {
     c.read = Math.max(c.read, seq);
-  }
-
-  /** P6: messages by others beyond what is read; from the window where it reaches back that far. */
-  #unread(c) {
-    const beyond = (seq) =>
-      c.messages.filter(
-        (e) => e.seq > seq && e.from !== this.user && !isSystemKind(e.kind),
-      ).length;
-    if (c.read >= c.head) return 0;
-    if (c.from <= Math.max(c.read + 1, c.first)) return Math.min(UNREAD_MAX, beyond(c.read));
-    const told = c.read > c.counted.read ? 0 : c.counted.unread;
-    const since = c.read > c.counted.read ? c.read : c.counted.head;
-    return Math.min(UNREAD_MAX, told + beyond(since));
-  }
-
-  #applyGroupChange(c, { kind, content, from }) {
-    const names = (user) => user === this.user;
-    if (kind === 'group_updated' || kind === 'group_created') {
-      if (content.name !== undefined) c.name = content.name;
-      if (content.join !== undefined) c.join = content.join;
-      if (kind === 'group_created') c.role ??= names(from) ? 'owner' : 'member';
-    } else if (kind === 'group_dissolved') {
-      c.member = false;
-    } else if (kind === 'member_joined') {
-      if (names(content.user) || content.users?.some(names)) c.member = true;
-    } else if (kind === 'member_left' || kind === 'member_kicked') {
-      if (names(content.user)) c.member = false;
-    } else if (kind === 'member_role') {
-      if (names(content.user)) c.role = content.role;
-      else if (content.role === 'owner' && names(from)) c.role = 'admin';
-    }
+    c.settings.marked_unread = false;
   }
 
   #pendingOf(id) {
     return [...this.#pending.values()].filter((item) => item.lane === id);
   }
 
-  /** @returns {Message} */
-  #message(c, entry) {
-    const pending = entry.seq === undefined;
-    const own = pending || entry.from === this.user;
-    const clientId = pending ? entry.clientId : entry.client_id;
-    let state = /** @type {Message['state']} */ ('received');
-    let readBy = 0;
-    if (pending) {
-      state = entry.error !== null ? 'failed' : entry.ackedSeq ? 'sent' : 'pending';
-    } else if (own) {
-      state = 'sent';
-      for (const cursor of c.cursors.values()) {
-        if (cursor.read >= entry.seq) readBy += 1;
-        else if (cursor.received >= entry.seq) state = 'delivered';
-      }
-      if (readBy > 0) state = 'read';
-    }
-    const body = pending ? entry.payload : entry;
-    return {
-      key: `${own ? this.user : entry.from}/${clientId}`,
-      clientId,
-      seq: pending ? null : entry.seq,
-      from: own ? this.user : entry.from,
-      own,
-      system: isSystemKind(body.kind),
-      kind: body.kind,
-      content: body.content,
-      at: entry.at,
-      state,
-      readBy,
-      error: pending ? entry.error : null,
-    };
-  }
-
   /** @returns {ConversationView} */
   #view(c) {
-    if (!c.view) {
-      const lastPending = this.#pendingOf(c.id).at(-1);
-      const newest = lastPending ?? c.messages.at(-1) ?? c.preview;
-      const last = newest ? this.#message(c, newest) : null;
-      c.view = {
-        id: c.id,
-        kind: c.kind,
-        name: (c.kind === 'group' ? c.name : c.peer?.name) ?? null,
-        peer: c.peer?.id ?? null,
-        role: c.role ?? null,
-        join: c.join ?? null,
-        member: c.member,
-        unread: this.#unread(c),
-        readSeq: c.read,
-        headSeq: c.head,
-        last,
-        at: last?.at ?? c.since,
-        typing: [...c.typing.keys()],
-      };
-    }
+    c.view ??= viewOf(c, this.#pendingOf(c.id), this.user);
     return c.view;
   }
 
-  #expireTyping() {
-    this.#clock.clearTimeout(this.#typingTimer);
+  /** Something is over at a time, if it is at all. */
+  #expireAt(at) {
+    if ((at ?? Infinity) >= this.#expiryAt) return;
+    this.#expiryAt = at;
+    this.#clock.clearTimeout(this.#expiryTimer);
+    const wait = Math.min(WAIT_MAX_MS, Math.max(0, at - this.#clock.now()));
+    this.#expiryTimer = this.#clock.setTimeout(() => this.#expire(), wait);
+  }
+
+  /** Ends what has its time: signs of typing, and messages. */
+  #expire() {
+    this.#expiryAt = Infinity;
     const now = this.#clock.now();
     let next = Infinity;
+    const isOver = (at) => {
+      if (at === undefined || at === null) return false;
+      if (at > now) next = Math.min(next, at);
+      return at <= now;
+    };
     for (const c of this.#conversations.values()) {
+      let changed = false;
       for (const [user, until] of c.typing) {
-        if (until <= now) {
-          c.typing.delete(user);
-          this.#changed(c);
-        } else {
-          next = Math.min(next, until);
-        }
+        if (isOver(until)) changed = c.typing.delete(user);
       }
+      if (c.timeline.drop((message) => isOver(message.expires_at))) changed = true;
+      if (changed) this.#changed(c);
     }
-    if (next < Infinity) {
-      this.#typingTimer = this.#clock.setTimeout(() => this.#expireTyping(), next - now);
-    }
+    if (next < Infinity) this.#expireAt(next);
   }
 
   #changed(c) {

@@ -46,7 +46,7 @@ test('killed while everybody sends: what was acked is there, once and in order',
     client.connect();
     actors.push({ user, client, seen, sent: new Map() });
   }
-  const { conversation: group } = await actors[0].client.createGroup('All', USERS.slice(1));
+  const { conversation: group } = await actors[0].client.groups.create('All', USERS.slice(1));
   await Promise.all(actors.map(({ client }) => reached(client, () => client.store.conversation(group)?.headSeq > 0)));
 
   const acks = [];

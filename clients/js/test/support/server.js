@@ -10,6 +10,10 @@ const SYNC_ENTRIES_MAX = 25;
 /** A token as the fake server takes it. */
 export const tokenOf = (user) => `x.${btoa(JSON.stringify({ sub: user }))}.x`;
 
+/** What of a message goes into its entry besides the content. */
+const headOf = ({ reply_to, mentions, mention_all }) =>
+  JSON.parse(JSON.stringify({ reply_to, mentions, mention_all }));
+
 export class FakeServer {
   epoch = 'epoch-1';
   /** @type {Map<string, {id: string, members: string[], entries: any[], voids: Set<number>}>} */
@@ -47,10 +51,10 @@ export class FakeServer {
   }
 
   group(id, members) {
-    this.#conversation(`group:${id}`, members);
+    this.conversationOf(`group:${id}`, members);
   }
 
-  #conversation(id, members) {
+  conversationOf(id, members) {
     let c = this.conversations.get(id);
     if (!c) {
       c = { id, members, entries: [], voids: new Set(), received: new Map(), read: new Map() };
@@ -60,7 +64,7 @@ export class FakeServer {
   }
 
   /** Writes an entry as the real server does: once per client id. */
-  write(from, { to, content, kind = 'text', client_id, after }, socket = null) {
+  write(from, { to, content, kind = 'text', client_id, after, ...rest }, socket = null, head = {}) {
     const known = this.#written.get(`${from} ${client_id}`);
     if (known) return { ...known, duplicate: true };
     if (after && !this.#written.has(`${from} ${after}`)) {
@@ -69,7 +73,7 @@ export class FakeServer {
     const peer = to.startsWith('user:') ? to.slice(5) : null;
     const id = peer === null ? to : `direct:${[from, peer].sort().join(':')}`;
     const members = id.startsWith('direct:') ? id.split(':').slice(1) : [];
-    const c = this.#conversation(id, members);
+    const c = this.conversationOf(id, members);
     const seq = c.entries.length + 1;
     const entry = {
       type: 'message',
@@ -82,6 +86,8 @@ export class FakeServer {
       content,
       client_id,
       at: this.clock.now(),
+      ...headOf(rest),
+      ...head,
     };
     c.entries.push(entry);
     if (this.link.hide && this.link.random() < this.link.hide && from === 'ghost') c.voids.add(seq);
@@ -94,6 +100,11 @@ export class FakeServer {
       }
     }
     return { ...written, duplicate: false };
+  }
+
+  /** What an earlier command of this client id was answered. */
+  writtenAs(from, clientId) {
+    return this.#written.get(`${from} ${clientId}`) ?? null;
   }
 
   item(c, seq) {
@@ -123,7 +134,7 @@ export class FakeServer {
       const peer = c.members.find((member) => member !== user);
       conversations.push({
         id: c.id,
-        kind: c.id.startsWith('group:') ? 'group' : 'direct',
+        kind: c.id.slice(0, c.id.indexOf(':')),
         ...(c.id.startsWith('direct:')
           ? {
               peer: { id: peer },

@@ -1,0 +1,75 @@
+/**
+ * What an update entry of the log (`message_updated`) makes of the message that it is about: pure.
+ *
+ * A shown message is an entry with `asOf`, the seq up to which the log is in it: its own where the
+ * log brought it, the page's head where history did. An update at or before it is in it already, so
+ * that updates may be applied again, and to messages that come later than their updates.
+ *
+ * @typedef {import('./replica.js').Entry} Entry
+ * @typedef {{emoji: string, count: number, users: string[], mine: boolean}} Reaction
+ *   `count` up to 1,000, `users` the first five
+ * @typedef {Entry & {asOf: number}} Shown
+ */
+
+/** Users named in one reaction, as in history. */
+const USERS_MAX = 5;
+
+/**
+ * @param {Shown} message
+ * @param {Entry} update whose `target_seq` is the message's seq
+ * @param {string | null} me
+ * @returns {Shown} the same one where nothing changed
+ */
+export function withUpdate(message, update, me) {
+  if (update.seq <= message.asOf) return message;
+  const asOf = update.seq;
+  switch (update.kind) {
+    case 'message_edited':
+      // Of what was removed later the log tells that there was an edit, but not which.
+      if (message.removed || update.removed) return { ...message, asOf };
+      return { ...message, asOf, content: update.content, edited_at: update.at };
+    case 'message_recalled':
+      return removed(message, asOf, 'recalled');
+    case 'message_deleted':
+      return removed(message, asOf, 'deleted');
+    case 'message_reaction':
+      if (message.removed || !update.content) return { ...message, asOf };
+      return { ...message, asOf, reactions: react(message.reactions ?? [], update, me) };
+    case 'message_pin':
+      return { ...message, asOf, pinned: update.content?.active === true && !message.removed };
+    default:
+      return { ...message, asOf };
+  }
+}
+
+/** @returns {Shown} */
+function removed(message, asOf, how) {
+  return { ...message, asOf, removed: how, content: null, reactions: [], pinned: false };
+}
+
+/**
+ * @param {Reaction[]} reactions
+ * @param {Entry} update
+ * @param {string | null} me
+ * @returns {Reaction[]}
+ */
+function react(reactions, { from, content: { emoji, active } }, me) {
+  const old = reactions.find((reaction) => reaction.emoji === emoji);
+  const named = old?.users.includes(from) ?? false;
+  const own = from === me;
+  if (active === false) {
+    // One who is not among those named may still have reacted, where not all are named.
+    const isKnown = named || (own ? old?.mine : (old?.count ?? 0) > old?.users.length);
+    if (!isKnown) return reactions;
+    const users = old.users.filter((user) => user !== from);
+    const next = { ...old, count: old.count - 1, users, mine: old.mine && !own };
+    return reactions
+      .map((reaction) => (reaction === old ? next : reaction))
+      .filter(({ count }) => count > 0);
+  }
+  if (!old) return [...reactions, { emoji, count: 1, users: [from], mine: own }];
+  if (named || (own && old.mine)) return reactions;
+  const users = old.users.length < USERS_MAX ? [...old.users, from] : old.users;
+  const next = { ...old, count: old.count + 1, users, mine: old.mine || own };
+  return reactions.map((reaction) => (reaction === old ? next : reaction));
+}
