@@ -162,10 +162,6 @@ impl Entry {
         map.serialize_entry("message_id", &DecimalText(self.message_id))?;
         map.serialize_entry("from", &self.from)?;
         map.serialize_entry("to", &Address(self))?;
-        if matches!(self.kind, Kind::Push(_)) {
-            map.serialize_entry("at", &self.at)?;
-            return map.serialize_entry("data", &*self.content);
-        }
         map.serialize_entry("kind", &self.kind)?;
         map.serialize_entry("content", &*self.content)?;
         map.serialize_entry("client_id", &self.client_id)?;
@@ -173,13 +169,23 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// Those of a push on its way to a connection: its kind is the type of the event.
+    fn push_fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("conversation", &self.conversation)?;
+        map.serialize_entry("seq", &self.seq)?;
+        map.serialize_entry("message_id", &DecimalText(self.message_id))?;
+        map.serialize_entry("from", &self.from)?;
+        map.serialize_entry("to", &Address(self))?;
+        map.serialize_entry("at", &self.at)?;
+        map.serialize_entry("data", &*self.content)
+    }
+}
+
 impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(None)?;
         map.serialize_entry("type", self.kind.event_type())?;
-        if matches!(self.kind, Kind::Push(_)) {
-            map.serialize_entry("kind", &self.kind)?;
-        }
         self.fields(&mut map)?;
         map.end()
     }
@@ -221,7 +227,10 @@ pub struct Delivered {
 impl Serialize for Delivered {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(None)?;
-        self.entry.fields(&mut map)?;
+        match self.entry.kind {
+            Kind::Push(_) => self.entry.push_fields(&mut map)?,
+            _ => self.entry.fields(&mut map)?,
+        }
         map.serialize_entry("attempt", &self.attempt)?;
         map.end()
     }

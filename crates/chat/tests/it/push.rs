@@ -143,7 +143,7 @@ fn who_was_seen_finds_what_was_pushed_meanwhile() {
     assert_eq!(items(of(&page, "system:role:staff")), ["1"]);
     let entry = &of(&page, "system:user:alice")["entries"][0];
     assert_eq!(
-        (&entry["type"], &entry["kind"], &entry["to"], &entry["data"]),
+        (&entry["type"], &entry["kind"], &entry["to"], &entry["content"]),
         (&json!("push"), &json!("push:notification"), &json!("user:alice"), &json!("user:alice"))
     );
     // Read state, history and pull are those of every conversation.

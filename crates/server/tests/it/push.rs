@@ -79,7 +79,7 @@ fn who_was_away_finds_it_after_a_restart_and_reads_it_once() {
     let page = ann.sync();
     for to in ["all", "user:ann", "role:staff"] {
         let found = of(&page, &format!("system:{to}"));
-        assert_eq!(found["entries"][0]["data"], to, "{page}");
+        assert_eq!(found["entries"][0]["content"], to, "{page}");
         assert_eq!((&found["unread"], &found["kind"]), (&json!(1), &json!("system")));
     }
     ann.ok("read", json!({"conversation": "system:all", "seq": 1}));
