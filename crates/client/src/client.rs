@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hubbub_websocket::deflate::negotiate::Offer;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::{Connection, Incoming, Url};
 use crate::core::{Core, Event};
+use crate::outbox::Outgoing;
 
 /// Events and commands that wait at most.
 const CHANNEL_MAX: usize = 10_000;
@@ -84,22 +85,9 @@ impl Options {
 }
 
 enum Order {
-    Send {
-        to: String,
-        content: Value,
-        kind: String,
-        client_id: String,
-        done: oneshot::Sender<bool>,
-    },
-    Request {
-        kind: String,
-        payload: Value,
-        done: oneshot::Sender<Result<Value, Value>>,
-    },
-    Tell {
-        kind: String,
-        payload: Value,
-    },
+    Send { message: Box<Outgoing>, done: oneshot::Sender<bool> },
+    Request { kind: String, payload: Value, done: oneshot::Sender<Result<Value, Value>> },
+    Tell { kind: String, payload: Value },
     Close,
 }
 
@@ -146,16 +134,26 @@ impl Client {
     /// # Errors
     /// [`Error::Full`], [`Error::Closed`].
     pub async fn send(&self, to: &str, content: Value) -> Result<String, Error> {
-        let client_id = uuid::Uuid::now_v7().to_string();
+        self.send_with(to, content, "text", Map::new()).await
+    }
+
+    /// As [`Client::send`], of any kind and with other fields of `send`: `reply_to`, `mentions`,
+    /// `expires_in_ms`, `forward` …
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Closed`].
+    pub async fn send_with(
+        &self,
+        to: &str,
+        content: Value,
+        kind: &str,
+        extra: Map<String, Value>,
+    ) -> Result<String, Error> {
+        let client_id = client_id();
+        let mut message = Outgoing::new(to, content, kind, &client_id);
+        message.extra = extra;
         let (done, accepted) = oneshot::channel();
-        self.order(Order::Send {
-            to: to.to_owned(),
-            content,
-            kind: "text".into(),
-            client_id: client_id.clone(),
-            done,
-        })
-        .await?;
+        self.order(Order::Send { message: Box::new(message), done }).await?;
         match accepted.await {
             Ok(true) => Ok(client_id),
             Ok(false) => Err(Error::Full),
@@ -275,8 +273,8 @@ impl Running {
     fn take(&mut self, order: Option<Order>) -> End {
         match order {
             None | Some(Order::Close) => return End::Stop,
-            Some(Order::Send { to, content, kind, client_id, done }) => {
-                let _not_waiting = done.send(self.core.send(&to, content, &kind, &client_id));
+            Some(Order::Send { message, done }) => {
+                let _not_waiting = done.send(self.core.send_message(*message));
             }
             Some(Order::Request { kind, payload, done }) => {
                 let ticket = self.core.request(&kind, payload);
@@ -356,6 +354,11 @@ impl Running {
         }
         Ok(())
     }
+}
+
+/// A name for a command, under which it may be sent again (P2).
+pub(crate) fn client_id() -> String {
+    uuid::Uuid::now_v7().to_string()
 }
 
 /// A number in 0..1, for spreading reconnections.

@@ -56,6 +56,15 @@ pub enum Event {
         /// Where it goes on.
         from_seq: u64,
     },
+    /// This user does not want to see these any more, on any of their devices.
+    Hidden {
+        /// Which log.
+        conversation: String,
+        /// Each of them.
+        seqs: Vec<u64>,
+        /// And everything up to here; 0 for nothing.
+        through: u64,
+    },
     /// A message is stored.
     Sent {
         /// Its client id.
@@ -172,7 +181,14 @@ impl Core {
     /// Queues a message; false when too many wait.
     #[must_use]
     pub fn send(&mut self, to: &str, content: Value, kind: &str, client_id: &str) -> bool {
-        self.outbox.push(to.to_owned(), content, kind.to_owned(), client_id.to_owned())
+        self.outbox.push(Outgoing::new(to, content, kind, client_id))
+    }
+
+    /// Queues a message with other fields than those (`reply_to`, `mentions`, `expires_in_ms`,
+    /// `forward` …); false when too many wait.
+    #[must_use]
+    pub fn send_message(&mut self, message: Outgoing) -> bool {
+        self.outbox.push(message)
     }
 
     /// Queues any other command. It is sent once, on this connection or the next, and its reply
@@ -221,16 +237,24 @@ impl Core {
     /// Handles one text message of the server.
     pub fn message(&mut self, text: &str, now: u64) {
         let Ok(Value::Object(mut message)) = serde_json::from_str(text) else { return };
-        let payload = message.remove("payload").unwrap_or(Value::Null);
+        let mut payload = message.remove("payload").unwrap_or(Value::Null);
         let id = message.get("id").and_then(Value::as_str).map(str::to_owned);
         let Some(kind) = message.get("type").and_then(Value::as_str) else { return };
         match kind {
             "connected" => self.on_connected(payload),
             "ack" | "error" => self.on_reply(kind == "ack", id.as_deref(), payload, now),
-            "message" | "group_changed" | "void" => self.on_live(kind, payload, now),
+            "message" | "message_updated" | "group_changed" | "void" => {
+                self.on_live(kind, payload, now);
+            }
+            "message_hidden" => self.on_hidden(&payload),
             "ping" => self.on_ping(&payload, now),
             "pong" => {}
             "lag" => self.on_lag(&payload, now),
+            // What is pushed has the type that its sender gave it; what is kept of that is an entry.
+            push if payload["message_id"].is_string() && payload["conversation"].is_string() => {
+                payload["kind"] = json!(format!("push:{push}"));
+                self.on_live(push, payload, now);
+            }
             other => self.events.push(Event::Other { kind: other.to_owned(), payload }),
         }
     }
@@ -256,10 +280,7 @@ impl Core {
         }
         while self.has_room() {
             let Some((message, after)) = self.outbox.next(now) else { break };
-            let mut payload = json!({
-                "to": message.to, "content": message.content,
-                "kind": message.kind, "client_id": message.client_id,
-            });
+            let mut payload = sent(&message);
             if let Some(after) = after {
                 payload["after"] = json!(after);
             }
@@ -423,16 +444,25 @@ impl Core {
         }
         let conversation = ack["conversation"].as_str().unwrap_or_default().to_owned();
         let seq = ack["seq"].as_u64().unwrap_or_default();
-        let entry = json!({
-            "conversation": conversation, "seq": seq, "message_id": ack["message_id"],
-            "from": self.user, "to": message.to, "kind": message.kind,
-            "content": message.content, "client_id": message.client_id, "at": ack["timestamp"],
-        });
         self.events.push(Event::Sent {
             client_id: message.client_id.clone(),
             conversation: conversation.clone(),
             seq,
         });
+        // What is forwarded is the server's copy.
+        if message.extra.contains_key("forward") {
+            self.on_written(ack, now);
+            return;
+        }
+        let mut entry = sent(message);
+        if let Some(lasts_ms) = message.extra.get("expires_in_ms").and_then(Value::as_u64) {
+            entry["expires_at"] = json!(ack["timestamp"].as_u64().unwrap_or_default() + lasts_ms);
+        }
+        entry["conversation"] = json!(conversation);
+        entry["seq"] = json!(seq);
+        entry["message_id"] = ack["message_id"].clone();
+        entry["from"] = json!(self.user);
+        entry["at"] = ack["timestamp"].clone();
         self.live(&conversation, seq, Item::Entry(entry), now);
     }
 
@@ -464,6 +494,24 @@ impl Core {
             Item::Entry(payload)
         };
         self.live(&conversation, seq, item, now);
+    }
+
+    fn on_hidden(&mut self, payload: &Value) {
+        let Some(conversation) = payload["conversation"].as_str() else { return };
+        self.hide(conversation, &payload["seqs"], &payload["through"]);
+    }
+
+    fn hide(&mut self, conversation: &str, seqs: &Value, through: &Value) {
+        let seqs: Vec<u64> =
+            seqs.as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        let through = through.as_u64().unwrap_or(0);
+        if !seqs.is_empty() || through > 0 {
+            self.events.push(Event::Hidden {
+                conversation: conversation.to_owned(),
+                seqs,
+                through,
+            });
+        }
     }
 
     fn live(&mut self, conversation: &str, seq: u64, item: Item, now: u64) {
@@ -531,6 +579,7 @@ impl Core {
                 self.events.push(Event::Reset { conversation: id.clone(), from_seq: from });
             }
             log.heard_of(synced["head_seq"].as_u64().unwrap_or_default(), now);
+            self.hide(&id, &synced["hidden"], &synced["cleared_seq"]);
             self.apply_items(&id, synced["entries"].take(), now);
         }
         self.rev = page["rev"].as_u64();
@@ -600,6 +649,18 @@ impl Core {
             _ => self.sync(),
         }
     }
+}
+
+/// The payload of `send` for a message.
+fn sent(message: &Outgoing) -> Value {
+    let mut payload = message.extra.clone();
+    if !message.extra.contains_key("forward") {
+        payload.insert("content".into(), message.content.clone());
+        payload.insert("kind".into(), json!(message.kind));
+    }
+    payload.insert("to".into(), json!(message.to));
+    payload.insert("client_id".into(), json!(message.client_id));
+    payload.into()
 }
 
 /// When a refused command makes sense again, in milliseconds from now.

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Most messages kept.
 pub const OUTBOX_MAX: usize = 1_000;
@@ -22,7 +22,24 @@ pub struct Outgoing {
     pub kind: String,
     /// The name under which it is retried.
     pub client_id: String,
+    /// The other fields of `send`: `reply_to`, `mentions`, `expires_in_ms` …
+    pub extra: Map<String, Value>,
     state: State,
+}
+
+impl Outgoing {
+    /// A message to be sent.
+    #[must_use]
+    pub fn new(to: &str, content: Value, kind: &str, client_id: &str) -> Self {
+        Self {
+            to: to.to_owned(),
+            content,
+            kind: kind.to_owned(),
+            client_id: client_id.to_owned(),
+            extra: Map::new(),
+            state: State::Due(0),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,10 +58,10 @@ pub struct Outbox {
 impl Outbox {
     /// Adds a message; false when there are too many.
     #[must_use]
-    pub fn push(&mut self, to: String, content: Value, kind: String, client_id: String) -> bool {
+    pub fn push(&mut self, message: Outgoing) -> bool {
         let room = self.queue.len() < OUTBOX_MAX;
         if room {
-            self.queue.push_back(Outgoing { to, content, kind, client_id, state: State::Due(0) });
+            self.queue.push_back(message);
         }
         room
     }
@@ -104,7 +121,7 @@ mod tests {
     use super::*;
 
     fn put(outbox: &mut Outbox, to: &str, id: &str) {
-        assert!(outbox.push(to.into(), Value::Null, "text".into(), id.into()));
+        assert!(outbox.push(Outgoing::new(to, Value::Null, "text", id)));
     }
 
     fn next(outbox: &mut Outbox, now: u64) -> Option<(String, Option<String>)> {
@@ -153,6 +170,6 @@ mod tests {
         for i in 0..OUTBOX_MAX {
             put(&mut outbox, "user:a", &i.to_string());
         }
-        assert!(!outbox.push("user:a".into(), Value::Null, "text".into(), "x".into()));
+        assert!(!outbox.push(Outgoing::new("user:a", Value::Null, "text", "x")));
     }
 }

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hubbub_client::Event;
 use hubbub_client::core::Core;
+use hubbub_client::{Event, Timeline};
 use hubbub_proto::{DeviceId, Identity, UserId};
 use serde_json::{Value, json};
 
@@ -46,6 +46,8 @@ pub(crate) struct Device {
     /// It does not connect before then.
     pub(crate) away_until_ms: u64,
     pub(crate) attempts: Vec<Attempt>,
+    /// What it shows.
+    pub(crate) timelines: BTreeMap<String, Timeline>,
     failures: u32,
     heard_ms: u64,
     poll_ms: u64,
@@ -75,6 +77,7 @@ impl Device {
             link: None,
             away_until_ms: 0,
             attempts: Vec::new(),
+            timelines: BTreeMap::new(),
             failures: 0,
             heard_ms: 0,
             poll_ms: POLL_MS.0,
@@ -194,12 +197,31 @@ impl Device {
             }
         }
         for event in self.core.take_events() {
-            stage.oracle.heard(journal, self.index, &self.user, &event)?;
+            let now = stage.schedule.now();
+            stage.oracle.heard(journal, self.index, &self.user, &event, now)?;
+            self.show(&event);
             if let Event::Reply { ticket, outcome } = event {
                 self.settle(stage, ticket, outcome);
             }
         }
         Ok(())
+    }
+
+    /// The application shows what it hears.
+    fn show(&mut self, event: &Event) {
+        match event {
+            Event::Entry(entry) => {
+                let id = entry["conversation"].as_str().unwrap_or_default();
+                self.timelines.entry(id.to_owned()).or_default().entry(entry);
+            }
+            Event::Reset { conversation, .. } => {
+                self.timelines.entry(conversation.clone()).or_default().reset();
+            }
+            Event::Hidden { conversation, seqs, through } => {
+                self.timelines.entry(conversation.clone()).or_default().hide(seqs, *through);
+            }
+            _ => {}
+        }
     }
 
     /// The application asks for something, and asks again until it knows.
@@ -256,6 +278,7 @@ impl Device {
         self.core = Core::new();
         self.life += 1;
         self.attempts.clear();
+        self.timelines.clear();
         stage.oracle.forgets(self.index);
     }
 

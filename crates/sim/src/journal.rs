@@ -1,141 +1,16 @@
 //! The oracle's own copy of what was committed, taken down at the store's port.
 //!
 //! Invariant: it holds exactly the entries and cursors of transactions whose `commit` returned.
-//! Who was a member when is read from the entries themselves, not from the store's stays, so that
-//! the two can disagree and be caught.
+//! What the entries mean is read from them in [`crate::log`].
 
 use std::collections::BTreeMap;
 
 use hubbub_chat::model::{ConversationKey, NewEntry, UserKey};
 use hubbub_proto::command::{Content, Kind};
 use hubbub_proto::{ClientId, ConversationId, ConversationName, Timestamp, UserId};
-use serde_json::Value;
 
+use crate::log::{Committed, Head, Log, Span};
 use crate::report::{Broken, Promise};
-
-/// An entry as committed.
-#[derive(Clone, Debug)]
-pub(crate) struct Committed {
-    pub(crate) seq: u64,
-    pub(crate) message_id: u64,
-    pub(crate) sender: UserId,
-    pub(crate) client_id: ClientId,
-    pub(crate) at: Timestamp,
-    pub(crate) kind: Kind,
-    pub(crate) content: Content,
-}
-
-/// A stay, both ends inclusive.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Span {
-    pub(crate) join: u64,
-    pub(crate) left: Option<u64>,
-}
-
-/// One conversation.
-#[derive(Debug, Default)]
-pub(crate) struct Log {
-    pub(crate) entries: Vec<Committed>,
-    pub(crate) stays: BTreeMap<UserId, Vec<Span>>,
-    pub(crate) dissolved: bool,
-}
-
-impl Log {
-    pub(crate) fn head(&self) -> u64 {
-        self.entries.len() as u64
-    }
-
-    pub(crate) fn entry(&self, seq: u64) -> Option<&Committed> {
-        self.entries.get(usize::try_from(seq.checked_sub(1)?).ok()?)
-    }
-
-    pub(crate) fn is_member(&self, user: &UserId) -> bool {
-        self.stays.get(user).and_then(|spans| spans.last()).is_some_and(|span| span.left.is_none())
-    }
-
-    pub(crate) fn sees(&self, user: &UserId, seq: u64) -> bool {
-        self.stays.get(user).is_some_and(|spans| {
-            spans.iter().any(|s| seq >= s.join && s.left.is_none_or(|left| seq <= left))
-        }) && seq <= self.head()
-    }
-
-    /// The newest seq that `user` may see; `None` where they never were here.
-    pub(crate) fn visible_head(&self, user: &UserId) -> Option<u64> {
-        let last = self.stays.get(user)?.last()?;
-        Some(last.left.unwrap_or_else(|| self.head()))
-    }
-
-    pub(crate) fn first_seq(&self, user: &UserId) -> Option<u64> {
-        Some(self.stays.get(user)?.first()?.join)
-    }
-
-    /// P6, counted anew.
-    pub(crate) fn unread(&self, user: &UserId, read_seq: u64) -> u64 {
-        let join = self.stays.get(user).and_then(|spans| spans.last()).map_or(0, |span| span.join);
-        let counts = |e: &&Committed| {
-            e.seq > read_seq
-                && e.seq >= join
-                && e.kind.counts_as_unread()
-                && e.sender != *user
-                && self.sees(user, e.seq)
-        };
-        (self.entries.iter().filter(counts).count() as u64).min(100)
-    }
-
-    fn enter(&mut self, user: UserId, seq: u64) {
-        self.stays.entry(user).or_default().push(Span { join: seq, left: None });
-    }
-
-    fn exit(&mut self, user: &UserId, seq: u64) {
-        if let Some(span) = self.stays.get_mut(user).and_then(|spans| spans.last_mut()) {
-            span.left = span.left.or(Some(seq));
-        }
-    }
-
-    /// Takes from a committed entry who came and went.
-    fn follow(&mut self, entry: &Committed) {
-        let content: Value = serde_json::from_str(entry.content.get()).unwrap_or_default();
-        let seq = entry.seq;
-        match entry.kind {
-            Kind::GroupCreated => {
-                self.enter(entry.sender.clone(), seq);
-                for user in users(&content["members"]) {
-                    if user != entry.sender {
-                        self.enter(user, seq);
-                    }
-                }
-            }
-            Kind::MemberJoined => {
-                let named = users(&content["users"]).into_iter().chain(one(&content["user"]));
-                for user in named {
-                    self.enter(user, seq);
-                }
-            }
-            Kind::MemberLeft | Kind::MemberKicked => {
-                if let Some(user) = one(&content["user"]) {
-                    self.exit(&user, seq);
-                }
-            }
-            Kind::GroupDissolved => {
-                self.dissolved = true;
-                for spans in self.stays.values_mut() {
-                    if let Some(span) = spans.last_mut() {
-                        span.left = span.left.or(Some(seq));
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-fn one(value: &Value) -> Option<UserId> {
-    value.as_str().and_then(|id| UserId::new(id).ok())
-}
-
-fn users(value: &Value) -> Vec<UserId> {
-    value.as_array().into_iter().flatten().filter_map(one).collect()
-}
 
 /// Cursors as committed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -153,6 +28,7 @@ struct Unsigned {
     at: Timestamp,
     kind: Kind,
     content: Content,
+    head: Head,
 }
 
 /// What a transaction is about to change.
@@ -197,6 +73,7 @@ impl Journal {
                 at: entry.at,
                 kind: entry.kind.clone(),
                 content: entry.content.clone(),
+                head: Head::default(),
             }),
         });
     }
@@ -273,9 +150,9 @@ impl Journal {
             return Err(Promise::P1.broken(format!("an entry of nobody: {entry:?}")));
         };
         let log = self.logs.entry(id.clone()).or_default();
-        let Unsigned { seq, message_id, client_id, at, kind, content } = entry;
+        let Unsigned { seq, message_id, client_id, at, kind, content, head } = entry;
         let sender = sender.clone();
-        let entry = Committed { seq, message_id, sender, client_id, at, kind, content };
+        let entry = Committed { seq, message_id, sender, client_id, at, kind, content, head };
         let sender = &entry.sender;
         if seq != log.head() + 1 {
             let head = log.head();
@@ -295,8 +172,7 @@ impl Journal {
                 entry.client_id
             )));
         }
-        log.follow(&entry);
-        log.entries.push(entry);
+        log.append(entry);
         Ok(())
     }
 

@@ -10,7 +10,7 @@
 //! - `node`, `router`, `spy`: the server, and the watched store beneath it.
 //! - `device`, `actions`: clients, and what their users do. `faults`,
 //!   `trouble`: what breaks.
-//! - `journal`, `oracle`: what must be true.
+//! - `journal` with `log` and `state`, `oracle`: what must be true.
 //! - [`Sabotage`]: promises broken on purpose, to show that the oracle notices.
 //!
 //! Invariant: a run depends on its seed and [`Config`] only. Deliberately absent: sockets, threads,
@@ -22,6 +22,7 @@ mod device;
 mod faults;
 mod journal;
 mod link;
+mod log;
 mod node;
 mod oracle;
 mod report;
@@ -31,6 +32,7 @@ mod sabotage;
 mod schedule;
 mod spy;
 mod stage;
+mod state;
 mod trace;
 mod trouble;
 mod world;

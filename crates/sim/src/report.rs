@@ -35,6 +35,14 @@ pub(crate) struct Broken {
     pub(crate) what: String,
 }
 
+impl Broken {
+    /// The same, seen on this device.
+    pub(crate) fn on(mut self, device: usize) -> Self {
+        self.what.push_str(&format!(", on device {device}"));
+        self
+    }
+}
+
 /// A run in which every promise held.
 #[derive(Clone, Debug)]
 pub struct Report {

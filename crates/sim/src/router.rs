@@ -126,7 +126,7 @@ impl Node {
         let Some(seat) = self.seats.get_mut(&link) else { return Ok(()) };
         if is_durable(event) {
             let user = seat.identity.user.clone();
-            stage.oracle.pushed(&self.store.journal(), conn_of(link), &user, event, live)?;
+            stage.oracle.pushed(&self.store.journal(), conn_of(link), &user, event, live, now)?;
             if !seat.lagging && stage.rng.chance(stage.variant.lag_per_mille) {
                 seat.lagging = true;
                 let longest_ms = [2, 100, 3_000][stage.rng.index(3)];

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::config::{Config, Variant};
 use crate::device::Device;
-use crate::journal::Log;
 use crate::link::Link;
+use crate::log::Log;
 use crate::node::Node;
 use crate::oracle::Oracle;
 use crate::report::{Broken, Promise, Report, Violation};
@@ -229,6 +229,11 @@ impl World {
     fn compare(&mut self) -> Result<(), Broken> {
         let mut reader = self.node.store.reader().expect("a store in memory answers");
         self.stage.oracle.check_store(&self.node.store.journal(), &mut *reader)?;
+        let now = self.stage.schedule.now();
+        for Device { index, user, timelines, .. } in &self.devices {
+            let journal = self.node.store.journal();
+            self.stage.oracle.looked_at(&journal, *index, user, timelines, now)?;
+        }
         // A connection that turns out to be dead in between brings late cursors, so that two lists
         // are of different moments; the next ones are not.
         let mut differs = self.lists_differ()?;

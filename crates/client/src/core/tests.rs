@@ -228,3 +228,85 @@ fn a_pull_or_sync_refused_for_now_is_tried_again() {
         say(&mut core, now + 1, &refused(&pull["id"]));
     }
 }
+
+#[test]
+fn updates_and_kept_pushes_are_entries_of_the_log() {
+    let (mut core, id) = connected();
+    say(&mut core, 1, &ack(&json!(id), &synced("e", &json!([]), false)));
+    core.take_events();
+    let updated = json!({
+        "conversation": "group:a", "seq": 2, "target_seq": 1, "kind": "message_recalled",
+    });
+    let pushed = json!({
+        "conversation": "system:all", "seq": 1, "message_id": "9", "from": "b", "data": {},
+    });
+    let volatile = json!({ "from": "b", "to": "all", "data": { "conversation": "group:a" } });
+    say(&mut core, 2, &json!({ "type": "message_updated", "payload": updated }));
+    say(&mut core, 2, &live("group:a", 1));
+    say(&mut core, 2, &json!({ "type": "notification", "payload": pushed }));
+    say(&mut core, 2, &json!({ "type": "notification", "payload": volatile }));
+    let mut kept = pushed.clone();
+    kept["kind"] = json!("push:notification");
+    let [first, rest @ ..] = &core.take_events()[..] else { panic!("nothing came") };
+    assert!(matches!(first, Event::Entry(entry) if entry["seq"] == 1));
+    assert_eq!(
+        *rest,
+        [
+            Event::Entry(updated),
+            Event::Entry(kept),
+            Event::Other { kind: "notification".into(), payload: volatile },
+        ]
+    );
+}
+
+#[test]
+fn what_is_hidden_is_told_live_and_by_sync() {
+    let (mut core, id) = connected();
+    let conversations = json!([
+        { "id": "group:a", "from_seq": 1, "head_seq": 0, "entries": [], "hidden": [3, 4] },
+        { "id": "group:b", "from_seq": 1, "head_seq": 0, "entries": [], "cleared_seq": 7 },
+        { "id": "group:c", "from_seq": 1, "head_seq": 0, "entries": [] },
+    ]);
+    say(&mut core, 1, &ack(&json!(id), &synced("e", &conversations, false)));
+    let live = json!({ "conversation": "group:c", "seqs": [5], "through": 2 });
+    say(&mut core, 2, &json!({ "type": "message_hidden", "payload": live }));
+    let hidden = |event: &Event| matches!(event, Event::Hidden { .. });
+    let expect = |id: &str, seqs: &[u64], through| Event::Hidden {
+        conversation: id.into(),
+        seqs: seqs.to_vec(),
+        through,
+    };
+    assert_eq!(
+        core.take_events().into_iter().filter(hidden).collect::<Vec<_>>(),
+        [expect("group:a", &[3, 4], 0), expect("group:b", &[], 7), expect("group:c", &[5], 2),]
+    );
+}
+
+#[test]
+fn ones_own_message_is_told_with_all_that_was_sent() {
+    let (mut core, id) = connected();
+    say(&mut core, 1, &ack(&json!(id), &synced("e", &json!([]), false)));
+    let mut message = Outgoing::new("group:g", json!("hi"), "text", "c1");
+    message.extra = Map::from_iter([
+        ("reply_to".to_owned(), json!(4)),
+        ("expires_in_ms".to_owned(), json!(500)),
+    ]);
+    assert!(core.send_message(message));
+    let mut forward = Outgoing::new("group:g", Value::Null, "text", "c2");
+    forward.extra.insert("forward".into(), json!({ "conversation": "group:h", "seq": 3 }));
+    assert!(core.send_message(forward));
+    let frames = sent(&mut core, 2);
+    let payload = |n: usize| frames[n]["payload"].as_object().unwrap();
+    assert_eq!((&payload(0)["reply_to"], &payload(0)["content"]), (&json!(4), &json!("hi")));
+    assert!(!payload(1).contains_key("content") && payload(1)["after"] == "c1");
+    let written = |seq| json!({ "conversation": "group:g", "seq": seq, "timestamp": 1_000 });
+    core.take_events();
+    say(&mut core, 3, &ack(&frames[0]["id"], &written(1)));
+    let events = core.take_events();
+    let Some(Event::Entry(entry)) = events.last() else { panic!("{events:?}") };
+    assert_eq!((&entry["reply_to"], &entry["expires_at"]), (&json!(4), &json!(1_500)));
+    // What was copied is not known here, and fetched.
+    say(&mut core, 4, &ack(&frames[1]["id"], &written(2)));
+    assert!(!core.take_events().iter().any(|event| matches!(event, Event::Entry(_))));
+    assert_eq!(kinds(&sent(&mut core, 4 + PATIENCE_MS)), ["pull"]);
+}

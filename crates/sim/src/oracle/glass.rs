@@ -1,14 +1,16 @@
 //! What the node shows to a user: pushes, pages, summaries.
 
-use hubbub_proto::event::{Entry, LogItem, Receipt, Summary, SyncedConversation, Void};
+use hubbub_proto::event::{Entry, Listed, LogItem, Receipt, Summary, SyncedConversation};
 use hubbub_proto::route::Work;
 use hubbub_proto::{
     Ack, Command, ConnId, ConversationId, Effect, Event, Request, Timestamp, UserId,
 };
 
+use super::entry::{Moment, as_it_is, hidden, shown};
 use super::{Oracle, key};
 use crate::config::Variant;
-use crate::journal::{Journal, Log};
+use crate::journal::Journal;
+use crate::log::Log;
 use crate::report::{Broken, Promise};
 
 /// A device that names its cursor may be so far behind without being reset.
@@ -25,17 +27,18 @@ impl Oracle {
         user: &UserId,
         event: &Event,
         live: bool,
+        now: Timestamp,
     ) -> Result<(), Broken> {
         match event {
             Event::Entry(delivered) => {
                 let entry = &delivered.entry;
-                shown(journal, user, entry)?;
+                shown(journal, user, entry, if live { Moment::Live } else { Moment::Late })?;
                 if live {
                     self.pushed_live(conn, &entry.conversation, entry.seq)?;
                 }
                 Ok(())
             }
-            Event::Void(void) => hidden(journal, user, void),
+            Event::Void(void) => hidden(journal, user, void, if live { None } else { Some(now) }),
             _ => Ok(()),
         }
     }
@@ -76,48 +79,15 @@ impl Oracle {
     ) -> Result<(), Broken> {
         let user = &request.identity.user;
         for effect in effects {
-            let Effect::Reply { outcome: Ok(ack), .. } = effect else { continue };
-            let Work::Command { command, .. } = &request.work else { continue };
-            match (ack, command) {
-                (Ack::History(page), Command::History(asked)) => {
-                    let mut newest = 0;
-                    for entry in &page.entries {
-                        shown(journal, user, entry)?;
-                        if entry.seq <= newest || entry.conversation != asked.conversation {
-                            return Err(Promise::P3.broken(format!(
-                                "history: {}/{} after {newest}",
-                                entry.conversation, entry.seq
-                            )));
-                        }
-                        newest = entry.seq;
-                    }
+            match (effect, &request.work) {
+                (Effect::Reply { outcome: Ok(ack), .. }, Work::Command { command, .. }) => {
+                    self.read(journal, user, command, ack, variant, now)?;
                 }
-                (Ack::Pull(page), Command::Pull(pull)) => {
-                    let id = &pull.conversation;
-                    let log = known(journal, id)?;
-                    let end = covered(journal, user, id, pull.from, &page.entries)?;
-                    let wanted = pull.to.min(log.visible_head(user).unwrap_or(0));
-                    if end < wanted && !page.more {
-                        return Err(Promise::P4
-                            .broken(format!("pull of {id} ends at {end} before {wanted}")));
-                    }
+                (Effect::Push { event: Event::Entry(delivered), .. }, _) => {
+                    shown(journal, user, &delivered.entry, Moment::Read(now))?;
                 }
-                (Ack::Sync(page), Command::Sync(sync)) => {
-                    for synced in &page.conversations {
-                        let id = &synced.summary.id;
-                        self.summary(journal, user, &synced.summary)?;
-                        let cursor = sync.cursors.iter().find(|cursor| cursor.conversation == *id);
-                        let cursor = cursor.map(|cursor| cursor.seq);
-                        caught_up(journal, user, cursor, synced, variant, now)?;
-                    }
-                }
-                (Ack::Conversations(page), _) => {
-                    for listed in &page.conversations {
-                        self.summary(journal, user, &listed.summary)?;
-                        if let Some(entry) = &listed.last {
-                            shown(journal, user, entry)?;
-                        }
-                    }
+                (Effect::Push { event: Event::Void(void), .. }, _) => {
+                    hidden(journal, user, void, Some(now))?;
                 }
                 _ => {}
             }
@@ -125,8 +95,65 @@ impl Oracle {
         Ok(())
     }
 
+    fn read(
+        &self,
+        journal: &Journal,
+        user: &UserId,
+        command: &Command,
+        ack: &Ack,
+        variant: &Variant,
+        now: Timestamp,
+    ) -> Result<(), Broken> {
+        match (ack, command) {
+            (Ack::History(page), Command::History(asked)) => {
+                let id = &asked.conversation;
+                let wrong = page.entries.iter().find(|entry| entry.conversation != *id);
+                if let Some(Entry { conversation, seq, .. }) = wrong {
+                    let what = format!("history of {id}: {conversation}/{seq}");
+                    return Err(Promise::P7.broken(what));
+                }
+                stretch(journal, user, id, &page.entries, now)
+            }
+            (Ack::Pull(page), Command::Pull(pull)) => {
+                let id = &pull.conversation;
+                let log = known(journal, id)?;
+                let end = covered(journal, user, id, pull.from, &page.entries, now)?;
+                let wanted = pull.to.min(log.visible_head(user).unwrap_or(0));
+                if end < wanted && !page.more {
+                    let what = format!("pull of {id} ends at {end} before {wanted}");
+                    return Err(Promise::P4.broken(what));
+                }
+                Ok(())
+            }
+            (Ack::Sync(page), Command::Sync(sync)) => {
+                for synced in &page.conversations {
+                    let id = &synced.summary.id;
+                    self.summary(journal, user, &synced.summary, now)?;
+                    let cursor = sync.cursors.iter().find(|cursor| cursor.conversation == *id);
+                    let cursor = cursor.map(|cursor| cursor.seq);
+                    caught_up(journal, user, cursor, synced, variant, now)?;
+                }
+                Ok(())
+            }
+            (Ack::Conversations(page), _) => {
+                for listed in &page.conversations {
+                    self.summary(journal, user, &listed.summary, now)?;
+                    newest(journal, user, listed, now)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// P5, P6: the summary of a conversation, as of the journal.
-    fn summary(&self, journal: &Journal, user: &UserId, summary: &Summary) -> Result<(), Broken> {
+    fn summary(
+        &self,
+        journal: &Journal,
+        user: &UserId,
+        summary: &Summary,
+        now: Timestamp,
+    ) -> Result<(), Broken> {
         let id = &summary.id;
         let log = known(journal, id)?;
         let Some(head) = log.visible_head(user) else {
@@ -161,7 +188,7 @@ impl Oracle {
         if summary.read_seq > head || summary.received_seq > head {
             return Err(Promise::P5.broken(format!("{id}: a cursor of {user} is beyond {head}")));
         }
-        let unread = log.unread(user, summary.read_seq);
+        let unread = log.unread(user, summary.read_seq, now);
         if u64::from(summary.unread) != unread {
             return Err(Promise::P6.broken(format!(
                 "{id}: {user} has {unread} unread beyond {}, is told {}",
@@ -172,45 +199,47 @@ impl Oracle {
     }
 }
 
-fn known<'a>(journal: &'a Journal, id: &ConversationId) -> Result<&'a Log, Broken> {
+pub(super) fn known<'a>(journal: &'a Journal, id: &ConversationId) -> Result<&'a Log, Broken> {
     journal.log(id).ok_or_else(|| Promise::P1.broken(format!("{id} was never committed")))
 }
 
-/// P1, P7: an entry is committed as it is shown, and within the stays of whoever sees it.
-pub(super) fn shown(journal: &Journal, user: &UserId, entry: &Entry) -> Result<(), Broken> {
-    let (id, seq) = (&entry.conversation, entry.seq);
+/// P4, P5: a page of history shows all there is in its stretch, as it is now.
+fn stretch(
+    journal: &Journal,
+    user: &UserId,
+    id: &ConversationId,
+    entries: &[Entry],
+    now: Timestamp,
+) -> Result<(), Broken> {
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
     let log = known(journal, id)?;
-    let Some(committed) = log.entry(seq) else {
-        return Err(Promise::P1.broken(format!("{user} is shown {id}/{seq}, not committed")));
-    };
-    let same = committed.content.get() == entry.content.get()
-        && committed.kind == entry.kind
-        && committed.sender == entry.from
-        && committed.client_id == entry.client_id
-        && committed.message_id == entry.message_id
-        && committed.at == entry.at;
-    if !same {
-        return Err(Promise::P1.broken(format!("{user} is shown {id}/{seq} altered: {entry:?}")));
+    let mut shown = entries.iter().peekable();
+    for seq in first.seq..=last.seq {
+        if let Some(entry) = shown.next_if(|entry| entry.seq == seq) {
+            as_it_is(journal, user, entry, now)?;
+        } else if log.heard(user, seq).is_some() && !log.is_gone(user, seq, now) {
+            return Err(Promise::P4.broken(format!("history hides {id}/{seq} from {user}")));
+        }
     }
-    if !log.sees(user, seq) {
-        return Err(Promise::P7.broken(format!("{user} is shown {id}/{seq}, outside their stays")));
-    }
-    Ok(())
-}
-
-/// P4: what is said to be nothing is nothing to this user.
-pub(super) fn hidden(journal: &Journal, user: &UserId, void: &Void) -> Result<(), Broken> {
-    let id = &void.conversation;
-    let log = known(journal, id)?;
-    if void.through < void.seq || void.through > log.head() {
-        return Err(Promise::P3.broken(format!("a void of {id} is of nothing: {void:?}")));
-    }
-    match (void.seq..=void.through).find(|seq| log.sees(user, *seq)) {
-        Some(seq) => {
-            Err(Promise::P4.broken(format!("{user} may see {id}/{seq}, which is void for them")))
+    match shown.next() {
+        Some(entry) => {
+            Err(Promise::P3.broken(format!("history of {id}: {} is out of order", entry.seq)))
         }
         None => Ok(()),
     }
+}
+
+/// The list of conversations shows the newest message of each as it is now.
+fn newest(journal: &Journal, user: &UserId, listed: &Listed, now: Timestamp) -> Result<(), Broken> {
+    let id = &listed.summary.id;
+    let log = known(journal, id)?;
+    let shown = |seq: &u64| log.heard(user, *seq).is_some() && !log.is_gone(user, *seq, now);
+    let newest = (1..=log.head()).rev().find(shown);
+    if newest != listed.last.as_ref().map(|entry| entry.seq) {
+        let said = listed.last.as_ref().map(|entry| entry.seq);
+        return Err(Promise::P5.broken(format!("{id}: {newest:?} is the newest, not {said:?}")));
+    }
+    listed.last.as_ref().map_or(Ok(()), |entry| as_it_is(journal, user, entry, now))
 }
 
 /// P3: items are dense from `from` on. Answers the last seq they cover.
@@ -220,16 +249,17 @@ fn covered(
     id: &ConversationId,
     from: u64,
     items: &[LogItem],
+    now: Timestamp,
 ) -> Result<u64, Broken> {
     let mut next = from;
     for item in items {
         let (conversation, seq, through) = match item {
             LogItem::Entry(entry) => {
-                shown(journal, user, entry)?;
+                shown(journal, user, entry, Moment::Read(now))?;
                 (&entry.conversation, entry.seq, entry.seq)
             }
             LogItem::Void(void) => {
-                hidden(journal, user, void)?;
+                hidden(journal, user, void, Some(now))?;
                 (&void.conversation, void.seq, void.through)
             }
         };
@@ -255,7 +285,7 @@ fn caught_up(
     let id = &synced.summary.id;
     let log = known(journal, id)?;
     let (from, head) = (synced.from_seq, log.visible_head(user).unwrap_or(0));
-    let end = covered(journal, user, id, from, &synced.entries)?;
+    let end = covered(journal, user, id, from, &synced.entries, now)?;
     if end < head && !synced.more {
         return Err(Promise::P4.broken(format!("sync of {id} ends at {end} before {head}")));
     }

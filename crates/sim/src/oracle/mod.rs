@@ -1,11 +1,13 @@
 //! Who watches: compares what the node says and the devices hear with the journal of commits.
 //!
 //! - `ledger`: commands and their replies (P1, P2, and the order of P3).
+//! - `entry`: one entry as it is shown, or not (P1, P7, and what became of it).
 //! - `glass`: what the node shows to a user (P4 to P7).
 //! - `views`: what the applications on the devices have heard (P3, P4).
 //!
 //! Invariant: nothing here changes what happens; a run with and without an oracle is the same.
 
+mod entry;
 mod glass;
 mod ledger;
 mod views;

@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use hubbub_client::Event;
+use hubbub_client::{Event, Timeline};
 use hubbub_proto::event::Void;
-use hubbub_proto::{ClientId, ConversationId, UserId};
+use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
 use serde_json::Value;
 
 use super::Oracle;
-use super::glass::hidden;
+use super::entry::{displayed, hidden};
 use crate::journal::Journal;
+use crate::log::Committed;
 use crate::report::{Broken, Promise};
 
 /// What comes next, for each device and conversation.
 #[derive(Debug, Default)]
 pub(super) struct Views {
     next: BTreeMap<(usize, ConversationId), u64>,
+    /// Where what each device has of a conversation begins, if not at its beginning.
+    from: BTreeMap<(usize, ConversationId), u64>,
     pub(super) resets: u64,
 }
 
@@ -27,6 +30,7 @@ impl Oracle {
         device: usize,
         user: &UserId,
         event: &Event,
+        now: Timestamp,
     ) -> Result<(), Broken> {
         match event {
             Event::Entry(entry) => {
@@ -39,11 +43,13 @@ impl Oracle {
                 let id = conversation(Some(id))?;
                 self.views.expect(device, &id, *seq, *through)?;
                 let void = Void { conversation: id, seq: *seq, through: *through };
-                hidden(journal, user, &void)
+                hidden(journal, user, &void, Some(now))
             }
             Event::Reset { conversation: id, from_seq } => {
                 self.views.resets += 1;
-                self.views.next.insert((device, conversation(Some(id))?), *from_seq);
+                let place = (device, conversation(Some(id))?);
+                self.views.next.insert(place.clone(), *from_seq);
+                self.views.from.insert(place, *from_seq);
                 Ok(())
             }
             Event::Sent { client_id, conversation: id, seq } => {
@@ -65,6 +71,24 @@ impl Oracle {
     /// The application starts anew and knows nothing.
     pub(crate) fn forgets(&mut self, device: usize) {
         self.views.next.retain(|(other, _), _| *other != device);
+        self.views.from.retain(|(other, _), _| *other != device);
+    }
+
+    /// P5, P7: what a device shows is what the logs say.
+    pub(crate) fn looked_at(
+        &self,
+        journal: &Journal,
+        device: usize,
+        user: &UserId,
+        timelines: &BTreeMap<String, Timeline>,
+        now: Timestamp,
+    ) -> Result<(), Broken> {
+        for id in journal.logs.keys() {
+            let from = self.views.from.get(&(device, id.clone())).copied().unwrap_or(1);
+            let shown = timelines.get(id.as_str()).into_iter().flat_map(|shown| shown.shown(now.0));
+            displayed(journal, user, id, from, shown, now).map_err(|broken| broken.on(device))?;
+        }
+        Ok(())
     }
 
     /// What a device has not heard and should have; `None` where it has heard everything.
@@ -133,8 +157,11 @@ fn same(
     let Some(committed) = log.entry(seq) else {
         return Err(Promise::P1.broken(format!("{user} hears {id}/{seq}, not committed")));
     };
-    let content: Value = serde_json::from_str(committed.content.get()).unwrap_or_default();
+    let removal = log.removal(seq).and_then(Committed::removes);
+    let withheld = removal.is_some() && entry["removed"].as_str() == removal;
+    let content = if withheld { Value::Null } else { committed.value() };
     let same = entry["content"] == content
+        && (withheld || entry["removed"].is_null())
         && entry["from"].as_str() == Some(committed.sender.as_str())
         && entry["kind"].as_str() == Some(committed.kind.as_str())
         && entry["client_id"].as_str() == Some(committed.client_id.as_str());

@@ -1,0 +1,233 @@
+//! One conversation as it was committed: its entries, and what they say about its members.
+//!
+//! Invariant: who was a member when, who may write and what became of a message is read from the
+//! entries themselves, not from what the store keeps beside them, so that the two can disagree and
+//! be caught. What leaves no entry (what somebody hid from themselves, and what was let go of) is
+//! taken down at the store's port.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hubbub_proto::command::{Content, Kind};
+use hubbub_proto::{ClientId, Timestamp, UserId};
+use serde_json::Value;
+
+/// An entry as committed.
+#[derive(Clone, Debug)]
+pub(crate) struct Committed {
+    pub(crate) seq: u64,
+    pub(crate) message_id: u64,
+    pub(crate) sender: UserId,
+    pub(crate) client_id: ClientId,
+    pub(crate) at: Timestamp,
+    pub(crate) kind: Kind,
+    pub(crate) content: Content,
+    /// What was said beside the content.
+    pub(crate) head: Head,
+}
+
+/// What an entry says beside its content.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Head {
+    /// The target of an update; what a message answers.
+    pub(crate) about: Option<u64>,
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+impl Committed {
+    /// The message that it says something about.
+    pub(crate) fn target(&self) -> Option<u64> {
+        self.is_update().then_some(self.head.about).flatten()
+    }
+
+    /// Whether it says what was done to an earlier entry.
+    pub(crate) fn is_update(&self) -> bool {
+        self.kind.as_str().starts_with("message_")
+    }
+
+    /// Whether it takes the content of its target away, and why.
+    pub(crate) fn removes(&self) -> Option<&'static str> {
+        match self.kind.as_str() {
+            "message_recalled" => Some("recalled"),
+            "message_deleted" => Some("deleted"),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn value(&self) -> Value {
+        serde_json::from_str(self.content.get()).unwrap_or_default()
+    }
+}
+
+/// A stay, both ends inclusive.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) join: u64,
+    pub(crate) left: Option<u64>,
+}
+
+/// What somebody does not want to see any more.
+#[derive(Debug, Default)]
+pub(crate) struct Hidden {
+    pub(crate) seqs: BTreeSet<u64>,
+    pub(crate) through: u64,
+}
+
+/// One conversation.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) entries: Vec<Committed>,
+    pub(crate) stays: BTreeMap<UserId, Vec<Span>>,
+    pub(crate) dissolved: bool,
+    /// Everything up to here was let go of.
+    pub(crate) floor: u64,
+    pub(crate) hidden: BTreeMap<UserId, Hidden>,
+    /// The updates of each message.
+    updates: BTreeMap<u64, Vec<u64>>,
+}
+
+impl Log {
+    pub(crate) fn head(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    pub(crate) fn entry(&self, seq: u64) -> Option<&Committed> {
+        self.entries.get(usize::try_from(seq.checked_sub(1)?).ok()?)
+    }
+
+    pub(crate) fn is_member(&self, user: &UserId) -> bool {
+        self.stays.get(user).and_then(|spans| spans.last()).is_some_and(|span| span.left.is_none())
+    }
+
+    /// Where the stay ends that shows `seq` to `user`.
+    pub(crate) fn end_of(&self, user: &UserId, seq: u64) -> Option<u64> {
+        let head = self.head();
+        let spans = self.stays.get(user)?;
+        spans
+            .iter()
+            .map(|span| (span.join, span.left.unwrap_or(head).min(head)))
+            .find(|(join, end)| (*join..=*end).contains(&seq))
+            .map(|(_, end)| end)
+    }
+
+    /// P7: whether an entry is for `user`. An update is for those who have its target in the same
+    /// stay.
+    pub(crate) fn sees(&self, user: &UserId, seq: u64) -> bool {
+        let about = self.entry(seq).and_then(Committed::target).unwrap_or(seq);
+        self.end_of(user, about).is_some_and(|end| seq <= end)
+    }
+
+    /// Whether an entry that was for `user` is so no more: it expired, was hidden, or let go of,
+    /// or is about one of which that is true.
+    pub(crate) fn is_gone(&self, user: &UserId, seq: u64, now: Timestamp) -> bool {
+        let hidden = self.hidden.get(user);
+        let gone = |seq: u64| {
+            let expires_at = self.entry(seq).and_then(|entry| entry.head.expires_at);
+            seq <= self.floor
+                || expires_at.is_some_and(|at| at <= now)
+                || hidden.is_some_and(|own| seq <= own.through || own.seqs.contains(&seq))
+        };
+        gone(seq) || self.entry(seq).and_then(Committed::target).is_some_and(gone)
+    }
+
+    /// The updates of a message, in order.
+    pub(crate) fn updates(&self, seq: u64) -> impl Iterator<Item = &Committed> {
+        self.updates.get(&seq).into_iter().flatten().filter_map(|seq| self.entry(*seq))
+    }
+
+    /// Which entry took the content of a message, or of an edit with its message, away.
+    pub(crate) fn removal(&self, seq: u64) -> Option<&Committed> {
+        let entry = self.entry(seq)?;
+        let whose = match entry.kind.as_str() {
+            "message_edited" => entry.head.about?,
+            _ => seq,
+        };
+        self.updates(whose).find(|update| update.removes().is_some())
+    }
+
+    /// The newest seq that `user` may see; `None` where they never were here.
+    pub(crate) fn visible_head(&self, user: &UserId) -> Option<u64> {
+        let last = self.stays.get(user)?.last()?;
+        Some(last.left.unwrap_or_else(|| self.head()))
+    }
+
+    pub(crate) fn first_seq(&self, user: &UserId) -> Option<u64> {
+        Some(self.stays.get(user)?.first()?.join.max(self.floor + 1))
+    }
+
+    /// P6, counted anew.
+    pub(crate) fn unread(&self, user: &UserId, read_seq: u64, now: Timestamp) -> u64 {
+        let join = self.stays.get(user).and_then(|spans| spans.last()).map_or(0, |span| span.join);
+        let counts = |e: &&Committed| {
+            e.seq > read_seq
+                && e.seq >= join
+                && e.kind.counts_as_unread()
+                && e.sender != *user
+                && self.sees(user, e.seq)
+                && !self.is_gone(user, e.seq, now)
+                && self.removal(e.seq).is_none()
+        };
+        (self.entries.iter().filter(counts).count() as u64).min(100)
+    }
+
+    /// Takes an entry in, and from it who came and went.
+    pub(crate) fn append(&mut self, entry: Committed) {
+        self.follow(&entry);
+        if let Some(target) = entry.target() {
+            self.updates.entry(target).or_default().push(entry.seq);
+        }
+        self.entries.push(entry);
+    }
+
+    fn enter(&mut self, user: UserId, seq: u64) {
+        self.stays.entry(user).or_default().push(Span { join: seq, left: None });
+    }
+
+    fn exit(&mut self, user: &UserId, seq: u64) {
+        if let Some(span) = self.stays.get_mut(user).and_then(|spans| spans.last_mut()) {
+            span.left = span.left.or(Some(seq));
+        }
+    }
+
+    fn follow(&mut self, entry: &Committed) {
+        let content = entry.value();
+        let seq = entry.seq;
+        match entry.kind.as_str() {
+            "group_created" => {
+                self.enter(entry.sender.clone(), seq);
+                for user in users(&content["members"]) {
+                    if user != entry.sender {
+                        self.enter(user, seq);
+                    }
+                }
+            }
+            "member_joined" => {
+                let named = users(&content["users"]).into_iter().chain(one(&content["user"]));
+                for user in named {
+                    self.enter(user, seq);
+                }
+            }
+            "member_left" | "member_kicked" | "member_banned" => {
+                if let Some(user) = one(&content["user"]) {
+                    self.exit(&user, seq);
+                }
+            }
+            "group_dissolved" => {
+                self.dissolved = true;
+                for spans in self.stays.values_mut() {
+                    if let Some(span) = spans.last_mut() {
+                        span.left = span.left.or(Some(seq));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn one(value: &Value) -> Option<UserId> {
+    value.as_str().and_then(|id| UserId::new(id).ok())
+}
+
+fn users(value: &Value) -> Vec<UserId> {
+    value.as_array().into_iter().flatten().filter_map(one).collect()
+}
