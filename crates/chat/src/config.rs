@@ -20,6 +20,12 @@ pub struct ChatConfig {
     pub groups_per_user_max: u32,
     /// Most stays of a user in one group: how often they may come back.
     pub stays_max: u32,
+    /// Most requests to join that may wait for one group.
+    pub join_requests_max: u32,
+    /// Most requests to join of one user that may wait, in all groups.
+    pub join_requests_per_user_max: u32,
+    /// Most users banned from one group.
+    pub group_bans_max: u32,
     /// Largest group in which a member's receipts go to all the others; above it only to the
     /// member's own devices.
     pub receipt_members_max: u32,
@@ -60,6 +66,9 @@ impl Default for ChatConfig {
             group_members_max: 10_000,
             groups_per_user_max: 1_000,
             stays_max: 1_000,
+            join_requests_max: 1_000,
+            join_requests_per_user_max: 100,
+            group_bans_max: 1_000,
             receipt_members_max: 100,
             receipt_interval_ms: 1_000,
             sync_entries_max: 1_000,

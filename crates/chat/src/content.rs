@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hubbub_proto::UserId;
 use hubbub_proto::command::{Content, JoinPolicy, Role};
+use hubbub_proto::{Timestamp, UserId};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -21,6 +21,13 @@ pub(crate) enum GroupContent<'a> {
         name: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         join: Option<JoinPolicy>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        announcement: Option<&'a str>,
+    },
+    AllMuted {
+        muted: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     Joined {
         user: &'a UserId,
@@ -41,6 +48,23 @@ pub(crate) enum GroupContent<'a> {
     Role {
         user: &'a UserId,
         role: Role,
+    },
+    Banned {
+        user: &'a UserId,
+        by: &'a UserId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    Unbanned {
+        user: &'a UserId,
+        by: &'a UserId,
+    },
+    Muted {
+        user: &'a UserId,
+        by: &'a UserId,
+        muted: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     Dissolved {},
 }
@@ -66,7 +90,23 @@ mod tests {
             GroupContent::Created { name: "g", join: JoinPolicy::Open, members: users },
             r#"{"name":"g","join":"open","members":["alice","bob"]}"#,
         );
-        check(GroupContent::Updated { name: Some("n"), join: None }, r#"{"name":"n"}"#);
+        check(
+            GroupContent::Updated { name: Some("n"), join: None, announcement: None },
+            r#"{"name":"n"}"#,
+        );
+        check(
+            GroupContent::Updated { name: None, join: None, announcement: Some("") },
+            r#"{"announcement":""}"#,
+        );
+        check(
+            GroupContent::AllMuted { muted: true, until: Some(Timestamp(5)) },
+            r#"{"muted":true,"until":5}"#,
+        );
+        check(GroupContent::Banned { user, by, until: None }, r#"{"user":"bob","by":"alice"}"#);
+        check(
+            GroupContent::Muted { user, by, muted: false, until: None },
+            r#"{"user":"bob","by":"alice","muted":false}"#,
+        );
         check(GroupContent::Joined { user, by: None }, r#"{"user":"bob"}"#);
         check(GroupContent::Joined { user, by: Some(by) }, r#"{"user":"bob","by":"alice"}"#);
         check(GroupContent::Invited { users, by }, r#"{"users":["alice","bob"],"by":"alice"}"#);

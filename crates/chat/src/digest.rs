@@ -7,10 +7,10 @@
 //! sender spelled it.
 
 use hubbub_proto::command::{
-    GroupCreate, GroupInvite, GroupMember, GroupRole, GroupTarget, GroupUpdate, JoinPolicy, Push,
-    Role, Send,
+    GroupBan, GroupCreate, GroupInvite, GroupMember, GroupMute, GroupRole, GroupUpdate, JoinPolicy,
+    Push, Role, Send,
 };
-use hubbub_proto::{ClientId, ConversationId, UserId};
+use hubbub_proto::{ClientId, ConversationId, GroupId, Timestamp, UserId};
 use xxhash_rust::xxh3::Xxh3;
 
 struct Form(Xxh3);
@@ -33,6 +33,10 @@ impl Form {
         }
     }
 
+    fn moment(self, at: Option<Timestamp>) -> Self {
+        self.maybe(at.map(|at| at.0.to_string()).as_deref())
+    }
+
     fn users(self, users: &[UserId]) -> Self {
         users.iter().fold(self.text("users"), |form, user| form.text(user.as_str()))
     }
@@ -45,6 +49,7 @@ impl Form {
 const fn policy(join: JoinPolicy) -> &'static str {
     match join {
         JoinPolicy::Invite => "invite",
+        JoinPolicy::Approval => "approval",
         JoinPolicy::Open => "open",
     }
 }
@@ -74,11 +79,15 @@ pub(crate) fn create(command: &GroupCreate) -> u64 {
 }
 
 pub(crate) fn update(command: &GroupUpdate) -> u64 {
-    Form::new("group_update")
+    let form = Form::new("group_update")
         .text(command.group.as_str())
         .maybe(command.name.as_deref())
-        .maybe(command.join.map(policy))
-        .digest()
+        .maybe(command.join.map(policy));
+    // Left out where there is none, so that commands of older servers keep their digests.
+    match &command.announcement {
+        Some(text) => form.text("announcement").text(text).digest(),
+        None => form.digest(),
+    }
 }
 
 pub(crate) fn invite(command: &GroupInvite) -> u64 {
@@ -86,12 +95,30 @@ pub(crate) fn invite(command: &GroupInvite) -> u64 {
 }
 
 /// `name` tells `group_join`, `group_leave` and `group_dissolve` apart.
-pub(crate) fn target(name: &str, command: &GroupTarget) -> u64 {
-    Form::new(name).text(command.group.as_str()).digest()
+pub(crate) fn target(name: &str, group: &GroupId) -> u64 {
+    Form::new(name).text(group.as_str()).digest()
 }
 
-pub(crate) fn kick(command: &GroupMember) -> u64 {
-    Form::new("group_kick").text(command.group.as_str()).text(command.user.as_str()).digest()
+/// `name` tells `group_kick`, `group_unban` and `group_approve` apart.
+pub(crate) fn member(name: &str, command: &GroupMember) -> u64 {
+    Form::new(name).text(command.group.as_str()).text(command.user.as_str()).digest()
+}
+
+pub(crate) fn ban(command: &GroupBan) -> u64 {
+    Form::new("group_ban")
+        .text(command.group.as_str())
+        .text(command.user.as_str())
+        .moment(command.until)
+        .digest()
+}
+
+pub(crate) fn mute(command: &GroupMute) -> u64 {
+    Form::new("group_mute")
+        .text(command.group.as_str())
+        .maybe(command.user.as_ref().map(UserId::as_str))
+        .text(if command.muted { "muted" } else { "heard" })
+        .moment(command.until)
+        .digest()
 }
 
 pub(crate) fn role(command: &GroupRole) -> u64 {
@@ -172,7 +199,11 @@ mod tests {
             update_of(json!({"group": "g", "name": "open"})),
             update_of(json!({"group": "g", "join": "open"})),
         );
-        let leave: GroupTarget = serde_json::from_str(r#"{"group":"g"}"#).unwrap();
-        assert_ne!(target("group_leave", &leave), target("group_dissolve", &leave));
+        assert_ne!(
+            update_of(json!({"group": "g", "name": "n"})),
+            update_of(json!({"group": "g", "name": "n", "announcement": ""})),
+        );
+        let group = GroupId::new("g").unwrap();
+        assert_ne!(target("group_leave", &group), target("group_dissolve", &group));
     }
 }

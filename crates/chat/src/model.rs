@@ -35,6 +35,8 @@ pub struct Profile {
     pub name: Option<Box<str>>,
     /// Who may join.
     pub join: JoinPolicy,
+    /// What all members are to read.
+    pub announcement: Option<Box<str>>,
 }
 
 /// A conversation's row.
@@ -56,6 +58,87 @@ pub struct Conversation {
     pub profile: Profile,
     /// No entry follows, and nobody is a member any more.
     pub dissolved: bool,
+    /// All but owner and admins may only read.
+    pub silenced: Option<Until>,
+}
+
+/// When something ends by itself, if nobody ends it before.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Until(Timestamp);
+
+impl Until {
+    /// The moment for what does not end by itself; what a store can hold.
+    const NEVER: u64 = i64::MAX as u64;
+
+    /// At this moment, or never.
+    #[must_use]
+    pub fn new(end: Option<Timestamp>) -> Self {
+        Self(Timestamp(end.map_or(Self::NEVER, |end| end.0.min(Self::NEVER))))
+    }
+
+    /// Whether it has not ended yet.
+    #[must_use]
+    pub fn holds(self, now: Timestamp) -> bool {
+        now < self.0
+    }
+
+    /// When it ends; `None` for never.
+    #[must_use]
+    pub fn end(self) -> Option<Timestamp> {
+        Some(self.0).filter(|end| end.0 < Self::NEVER)
+    }
+
+    /// As a number that only a later end has a greater one of.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0.0
+    }
+}
+
+/// A user who is kept out of a group.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ban {
+    /// Who said so.
+    pub by: UserId,
+    /// When.
+    pub at: Timestamp,
+    /// When it ends.
+    pub until: Until,
+}
+
+/// A user who asks to be let into a group.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct JoinRequest {
+    /// What they wrote.
+    pub note: Option<Box<str>>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A user who is in a group.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Member {
+    /// Who.
+    pub user: User,
+    /// What they may do.
+    pub role: Role,
+    /// They may only read.
+    pub silenced: Option<Until>,
+}
+
+/// What a user keeps about a conversation, the same on all their devices.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Settings {
+    /// Shown before others.
+    pub pinned: bool,
+    /// Nothing is to make a noise until then.
+    pub muted: Option<Until>,
+    /// Not shown as long as no message follows this seq.
+    pub hidden_seq: Option<u64>,
+    /// To be shown as unread, whatever was read.
+    pub marked_unread: bool,
+    /// A message that is being written.
+    pub draft: Option<Box<str>>,
 }
 
 /// One stay of a member, both ends inclusive (P7).
@@ -80,6 +163,10 @@ pub struct Membership {
     pub rev: Rev,
     /// The conversation's name when they left; `None` while they are a member.
     pub left_name: Option<Box<str>>,
+    /// They may only read, also when they leave and come back.
+    pub silenced: Option<Until>,
+    /// What they keep about the conversation; `None` where nothing is set.
+    pub settings: Option<Box<Settings>>,
     /// Ascending, not overlapping, never empty; only the last one may be open.
     pub stays: Vec<Stay>,
 }

@@ -8,10 +8,12 @@ pub mod cursor;
 pub mod group;
 pub mod push;
 pub mod send;
+pub mod silence;
 pub mod typing;
 
 use hubbub_proto::command::Role;
 
+pub use self::silence::silenced;
 use crate::model::{Conversation, Membership};
 
 /// The role of a present member; `None` for everyone else, and for everyone once the

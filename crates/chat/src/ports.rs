@@ -8,15 +8,17 @@
 //! that returned missing. **Idempotency.** `append` refuses a second entry of the same sender and
 //! client id and says where the first one went.
 
+mod groups;
 mod push;
 
-use hubbub_proto::command::{JoinPolicy, Role};
+use hubbub_proto::command::Role;
 use hubbub_proto::event::ConversationKind;
 use hubbub_proto::{ClientId, ConversationId, Effect, Timestamp, UserId};
 
+pub use self::groups::{Groups, WriteGroups};
 use crate::model::{
-    Conversation, ConversationKey, Entry, Membership, NewEntry, Profile, Recorded, Rev, User,
-    UserKey,
+    Conversation, ConversationKey, Entry, Member, Membership, NewEntry, Profile, Recorded, Rev,
+    User, UserKey,
 };
 use crate::stats::Times;
 
@@ -104,13 +106,14 @@ pub trait Conversations {
         conversation: ConversationKey,
         user: UserKey,
     ) -> Result<Option<Membership>>;
-    /// Users with an open stay, in the order of their ids, after `after`, at most `limit`.
+    /// Users with an open stay in a group, in the order of their ids, after `after`, at most
+    /// `limit`; none of a direct conversation. The cost is that of the page.
     fn members(
         &mut self,
         conversation: ConversationKey,
         after: Option<&UserId>,
         limit: u32,
-    ) -> Result<Vec<(User, Role)>>;
+    ) -> Result<Vec<Member>>;
     /// How many have an open stay.
     fn member_count(&mut self, conversation: ConversationKey) -> Result<u64>;
     /// How many of them are owners.
@@ -183,7 +186,7 @@ pub trait Messages {
 }
 
 /// A handle that reads. Between `begin_read` and `end_read` everything is of one moment.
-pub trait Reader: Users + Conversations + Messages + Audiences + Send {
+pub trait Reader: Users + Conversations + Messages + Groups + Audiences + Send {
     /// Begins a snapshot of the newest commit.
     fn begin_read(&mut self) -> Result<()>;
     /// Ends it.
@@ -193,7 +196,9 @@ pub trait Reader: Users + Conversations + Messages + Audiences + Send {
 }
 
 /// The handle that writes; its reads see what it wrote, committed or not.
-pub trait Writer: Users + Conversations + Messages + Audiences + AudienceWriter + Send {
+pub trait Writer:
+    Users + Conversations + Messages + Groups + WriteGroups + Audiences + AudienceWriter + Send
+{
     /// The newest change that was committed.
     fn committed_rev(&mut self) -> Result<Rev>;
     /// Begins a transaction.
@@ -217,13 +222,8 @@ pub trait Writer: Users + Conversations + Messages + Audiences + AudienceWriter 
     ) -> Result<Conversation>;
     /// Writes back head and rev.
     fn set_head(&mut self, conversation: ConversationKey, head_seq: u64, rev: Rev) -> Result<()>;
-    /// Changes name and policy.
-    fn set_profile(
-        &mut self,
-        conversation: ConversationKey,
-        name: Option<&str>,
-        join: JoinPolicy,
-    ) -> Result<()>;
+    /// Changes what a group shows of itself.
+    fn set_profile(&mut self, conversation: ConversationKey, profile: &Profile) -> Result<()>;
     /// Ends the conversation.
     fn dissolve(&mut self, conversation: ConversationKey) -> Result<()>;
 

@@ -5,6 +5,7 @@
 //! the connection wrote before, because the writer hands reads on after it.
 
 mod conversations;
+mod doors;
 mod history;
 mod log;
 mod members;
@@ -122,6 +123,8 @@ impl Desk<'_> {
             Command::Sync(sync) => self.sync(sync).map(Ack::Sync),
             Command::Conversations(list) => self.conversations(list).map(Ack::Conversations),
             Command::GroupMembers(page) => self.members(page).map(Ack::Members),
+            Command::GroupRequests(page) => self.join_requests(page).map(Ack::JoinRequests),
+            Command::GroupBans(page) => self.bans(page).map(Ack::Bans),
             _ => Err(Reason::UnknownType.into()),
         }
     }

@@ -4,7 +4,10 @@
 //! nearly all of what is large, estimated for everything around them. Deliberately absent: what a
 //! heavy inbox means (see `inbox`).
 
-use hubbub_proto::event::{Ack, Entry, Listed, LogItem, Member, PushEntry, SyncedConversation};
+use hubbub_proto::event::{
+    Ack, BanItem, Entry, JoinRequestItem, Listed, LogItem, Member, PushEntry, Summary,
+    SyncedConversation,
+};
 use hubbub_proto::{Event, Refusal, Topic};
 
 use crate::inbox::Post;
@@ -56,7 +59,7 @@ fn items(items: &[LogItem]) -> usize {
 
 fn of_ack(ack: &Ack) -> usize {
     match ack {
-        Ack::Done | Ack::Written(_) | Ack::Channel(_) => NAMES,
+        Ack::Done | Ack::Written(_) | Ack::Channel(_) | Ack::Requested(_) => NAMES,
         Ack::History(page) => {
             size_of_val(&*page.entries) + page.entries.iter().map(content).sum::<usize>()
         }
@@ -64,16 +67,33 @@ fn of_ack(ack: &Ack) -> usize {
         Ack::Sync(page) => page
             .conversations
             .iter()
-            .map(|one| size_of::<SyncedConversation>() + NAMES + items(&one.entries))
+            .map(|one| {
+                size_of::<SyncedConversation>() + summary(&one.summary) + items(&one.entries)
+            })
             .sum(),
         Ack::Conversations(page) => page
             .conversations
             .iter()
-            .map(|one| size_of::<Listed>() + NAMES + one.last.as_ref().map_or(0, content))
+            .map(|one| {
+                size_of::<Listed>() + summary(&one.summary) + one.last.as_ref().map_or(0, content)
+            })
             .sum(),
         Ack::Pushed(pushed) => pushed.written.len() * (size_of::<PushEntry>() + 2 * NAMES),
         Ack::Members(page) => page.members.len() * (size_of::<Member>() + NAMES),
+        Ack::JoinRequests(page) => {
+            let of_item = |item: &JoinRequestItem| NAMES + text(item.note.as_deref());
+            size_of_val(&*page.requests) + page.requests.iter().map(of_item).sum::<usize>()
+        }
+        Ack::Bans(page) => page.bans.len() * (size_of::<BanItem>() + 2 * NAMES),
     }
+}
+
+fn summary(summary: &Summary) -> usize {
+    NAMES + text(summary.announcement.as_deref())
+}
+
+fn text(text: Option<&str>) -> usize {
+    text.map_or(0, str::len)
 }
 
 fn of_refusal(refusal: &Refusal) -> usize {

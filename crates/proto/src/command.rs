@@ -5,6 +5,7 @@
 //! command of the same name in snake case. Invariant: a decoded command satisfies the rules of its
 //! field types; sizes and depths are checked by the codec against [`crate::limits::Limits`].
 
+mod admission;
 mod group;
 mod live;
 mod message;
@@ -17,6 +18,7 @@ use serde::de::{Error as _, IgnoredAny, MapAccess};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use admission::*;
 pub use group::*;
 pub use live::*;
 pub use message::*;
@@ -143,7 +145,7 @@ commands! {
     /// Users enter at a member's word.
     GroupInvite(GroupInvite) = "group_invite", Write;
     /// The caller enters.
-    GroupJoin(GroupTarget) = "group_join", Write;
+    GroupJoin(GroupJoin) = "group_join", Write;
     /// The caller leaves.
     GroupLeave(GroupTarget) = "group_leave", Write;
     /// A member is removed.
@@ -154,6 +156,21 @@ commands! {
     GroupDissolve(GroupTarget) = "group_dissolve", Write;
     /// A page of members.
     GroupMembers(GroupMembers) = "group_members", Read;
+
+    /// Who asks to be let in.
+    GroupRequests(GroupPage) = "group_requests", Read;
+    /// One of them is let in.
+    GroupApprove(GroupMember) = "group_approve", Write;
+    /// One of them is not, or asks no more.
+    GroupReject(GroupMember) = "group_reject", Write;
+    /// A user is kept out.
+    GroupBan(GroupBan) = "group_ban", Write;
+    /// No more.
+    GroupUnban(GroupMember) = "group_unban", Write;
+    /// Who is kept out.
+    GroupBans(GroupPage) = "group_bans", Read;
+    /// A member, or all but owner and admins, may only read.
+    GroupMute(GroupMute) = "group_mute", Write;
 
     /// Something for users, a role or everyone.
     Push(Push) = "push", Write;

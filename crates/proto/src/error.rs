@@ -2,6 +2,8 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::Timestamp;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $slug:literal, $retry:literal, $message:literal;)*) => {
         /// Why a command was refused. `code` follows HTTP's meaning; the slug is stable.
@@ -52,6 +54,8 @@ reasons! {
     OtherUser = 403, "other_user", false, "The token names another user.";
     NotAMember = 403, "not_a_member", false, "You are not a member of this conversation.";
     NotAllowed = 403, "not_allowed", false, "Your role does not allow this.";
+    Banned = 403, "banned", false, "This user is banned from the group.";
+    Muted = 403, "muted", false, "You may not write here at the moment.";
     NotFound = 404, "not_found", false, "There is no such thing, or you may not see it.";
     ChannelUnknown = 404, "channel_unknown", false, "There is no such namespace of channels.";
     Conflict = 409, "conflict", false, "This client id was used for another command.";
@@ -61,6 +65,8 @@ reasons! {
     TooBig = 413, "too_big", false, "The message or its content is over the limit.";
     BadRange = 422, "bad_range", false, "The range is empty or outside the conversation.";
     TooManyGroups = 422, "too_many_groups", false, "A user would be in too many groups.";
+    TooManyJoinRequests = 422, "too_many_join_requests", false, "Too many requests to join are waiting.";
+    TooManyBans = 422, "too_many_bans", false, "Too many users are banned from the group.";
     GroupFull = 422, "group_full", false, "The group has reached its size limit.";
     TooManySubscriptions = 422, "too_many_subscriptions", false, "The connection is subscribed to too many channels.";
     RateLimited = 429, "rate_limited", true, "Too many commands; slow down.";
@@ -86,19 +92,27 @@ pub struct Refusal {
     pub detail: Option<Box<str>>,
     /// When trying again makes sense, in milliseconds.
     pub retry_after_ms: Option<u64>,
+    /// When what keeps the user out ends by itself.
+    pub until: Option<Timestamp>,
 }
 
 impl Refusal {
     /// A refusal that says what is wrong in particular, such as which field.
     #[must_use]
     pub fn with(reason: Reason, detail: impl Into<Box<str>>) -> Self {
-        Self { reason, detail: Some(detail.into()), retry_after_ms: None }
+        Self { reason, detail: Some(detail.into()), retry_after_ms: None, until: None }
     }
 
     /// A refusal to be tried again after `ms` milliseconds.
     #[must_use]
     pub const fn later(reason: Reason, ms: u64) -> Self {
-        Self { reason, detail: None, retry_after_ms: Some(ms) }
+        Self { reason, detail: None, retry_after_ms: Some(ms), until: None }
+    }
+
+    /// A refusal that holds until then, or as long as nobody changes it.
+    #[must_use]
+    pub const fn until(reason: Reason, until: Option<Timestamp>) -> Self {
+        Self { reason, detail: None, retry_after_ms: None, until }
     }
 
     /// The sentence for people.
@@ -119,6 +133,8 @@ impl Serialize for Refusal {
             retry: bool,
             #[serde(skip_serializing_if = "Option::is_none")]
             retry_after_ms: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            until: Option<Timestamp>,
         }
         let failure = Failure {
             code: self.reason.code(),
@@ -126,6 +142,7 @@ impl Serialize for Refusal {
             message: self.message(),
             retry: self.reason.retry(),
             retry_after_ms: self.retry_after_ms,
+            until: self.until,
         };
         failure.serialize(s)
     }
@@ -133,6 +150,6 @@ impl Serialize for Refusal {
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, detail: None, retry_after_ms: None }
+        Self { reason, detail: None, retry_after_ms: None, until: None }
     }
 }

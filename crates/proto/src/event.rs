@@ -3,11 +3,15 @@
 //! Every pushed entry carries `conversation` and `seq`. An event is codec-independent; the hub
 //! encodes it once per codec and shares the bytes among all receivers.
 
+mod admission;
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::command::{Content, Data, JoinPolicy, Kind, Role};
 use crate::{Channel, ClientId, ConversationId, GroupId, PushType, Refusal, Timestamp, UserId};
+
+pub use admission::*;
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident $(($payload:ty))? = $($wire:literal)|+;)*) => {
@@ -71,6 +75,9 @@ events! {
     Receipt(Receipt) = "receipt";
     /// Somebody writes.
     Typing(TypingEvent) = "typing";
+    /// Somebody asks to be let into a group, or was answered.
+    JoinRequest(Box<JoinRequestEvent>) = "group_request";
+
     /// The heartbeat.
     Ping(Ping) = "ping";
     /// The answer to the client's `ping`.
@@ -411,6 +418,12 @@ pub enum Ack {
     Pushed(PushedTo),
     /// To `subscribe` and `publish`.
     Channel(Position),
+    /// To `group_join`, where owner and admins decide.
+    Requested(Requested),
+    /// To `group_requests`.
+    JoinRequests(JoinRequestPage),
+    /// To `group_bans`.
+    Bans(BanPage),
 }
 
 impl Serialize for Ack {
@@ -425,6 +438,9 @@ impl Serialize for Ack {
             Self::Members(page) => page.serialize(s),
             Self::Pushed(pushed) => pushed.serialize(s),
             Self::Channel(position) => position.serialize(s),
+            Self::Requested(requested) => requested.serialize(s),
+            Self::JoinRequests(page) => page.serialize(s),
+            Self::Bans(page) => page.serialize(s),
         }
     }
 }
@@ -574,6 +590,15 @@ pub struct Summary {
     /// Who may join a group; absent for one who left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub join: Option<JoinPolicy>,
+    /// What all members of a group are to read; absent for one who left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<Box<str>>,
+    /// This member may only read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub muted: Option<Muted>,
+    /// All but owner and admins may only read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all_muted: Option<Muted>,
     /// False once the member left or the group was dissolved: history stays, live ends.
     pub member: bool,
     /// The newest seq the member may see.
@@ -667,4 +692,7 @@ pub struct Member {
     pub user: PublicUser,
     /// What they may do.
     pub role: Role,
+    /// They may only read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub muted: Option<Muted>,
 }

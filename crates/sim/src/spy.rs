@@ -1,16 +1,18 @@
 //! The store as the node sees it: the real one, watched by the journal and broken on request.
 
+mod groups;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hubbub_chat::model::{
-    Conversation, ConversationKey, Entry, Membership, NewEntry, Profile, Recorded, Rev, Stay, User,
-    UserKey,
+    Conversation, ConversationKey, Entry, Member, Membership, NewEntry, Profile, Recorded, Rev,
+    Stay, User, UserKey,
 };
 use hubbub_chat::ports::{
     Appended, AudienceWriter, Audiences, Conversations, Messages, Range, Reader, Result,
     Store as _, StoreError, Users, Writer,
 };
-use hubbub_proto::command::{JoinPolicy, Role};
+use hubbub_proto::command::Role;
 use hubbub_proto::event::ConversationKind;
 use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
 use hubbub_store::MemoryStore;
@@ -98,7 +100,7 @@ impl<T: Conversations + ?Sized> Conversations for Spy<T> {
         conversation: ConversationKey,
         after: Option<&UserId>,
         limit: u32,
-    ) -> Result<Vec<(User, Role)>> {
+    ) -> Result<Vec<Member>> {
         self.inner.members(conversation, after, limit)
     }
 
@@ -267,13 +269,8 @@ impl Writer for Spy<dyn Writer> {
         self.inner.set_head(conversation, head_seq + skipped, rev)
     }
 
-    fn set_profile(
-        &mut self,
-        conversation: ConversationKey,
-        name: Option<&str>,
-        join: JoinPolicy,
-    ) -> Result<()> {
-        self.inner.set_profile(conversation, name, join)
+    fn set_profile(&mut self, conversation: ConversationKey, profile: &Profile) -> Result<()> {
+        self.inner.set_profile(conversation, profile)
     }
 
     fn dissolve(&mut self, conversation: ConversationKey) -> Result<()> {

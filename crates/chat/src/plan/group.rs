@@ -2,12 +2,22 @@
 //!
 //! Invariant: every change is one entry, and an accepted plan leaves the group with an owner or
 //! dissolved. A group that is dissolved has no members, so nobody may do anything in it.
+//!
+//! What the group itself is stands here; who gets in in [`entering`], who is sent out or may only
+//! read in [`discipline`].
 
-use hubbub_proto::command::{Content, GroupCreate, GroupUpdate, JoinPolicy, Kind, Role};
-use hubbub_proto::{Reason, Refusal, UserId};
+mod discipline;
+mod entering;
+#[cfg(test)]
+mod matrix;
 
+use hubbub_proto::command::{Content, GroupCreate, GroupUpdate, Kind, Role};
+use hubbub_proto::{Reason, Refusal, Timestamp, UserId};
+
+pub use self::discipline::{Bans, ban, kick, mute, unban};
+pub use self::entering::{Door, Entrance, Invitee, approve, invite, join, reject};
 use crate::content::GroupContent;
-use crate::model::Profile;
+use crate::model::{Profile, Until};
 
 /// What is to be written: one entry, and what it says.
 #[derive(Clone, Debug)]
@@ -29,19 +39,40 @@ pub enum Change {
     Exit(UserId),
     /// Another role.
     Role(UserId, Role),
-    /// Another name or policy.
+    /// Another name, policy or announcement.
     Profile(Profile),
+    /// A user is kept out.
+    Ban(UserId, Until),
+    /// No more.
+    Unban(UserId),
+    /// A member may only read, or may write again.
+    Silence(UserId, Option<Until>),
+    /// The same for all but owner and admins.
+    SilenceAll(Option<Until>),
     /// The end.
     Dissolve,
+}
+
+/// A member on whom another one acts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Target {
+    /// What they may do.
+    pub role: Role,
+    /// They may only read, or could until then.
+    pub silenced: Option<Until>,
 }
 
 /// What decisions about a group depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct State<'a> {
-    /// Its name and policy.
+    /// Now.
+    pub now: Timestamp,
+    /// Its name, policy and announcement.
     pub profile: &'a Profile,
     /// Whether it has ended.
     pub dissolved: bool,
+    /// All but owner and admins may only read, or could until then.
+    pub silenced: Option<Until>,
     /// Who asks.
     pub actor: &'a UserId,
     /// Their role, where they are a member.
@@ -91,83 +122,38 @@ pub fn create(
     let role = |index| if index == 0 { Role::Owner } else { Role::Member };
     let changes =
         members.into_iter().enumerate().map(|(i, user)| Change::Enter(user, role(i))).collect();
-    let profile = Profile { name: Some(command.name.clone()), join: command.join };
+    let profile =
+        Profile { name: Some(command.name.clone()), join: command.join, announcement: None };
     Ok((profile, Plan { kind: Kind::GroupCreated, content, changes }))
 }
 
-/// Another name or policy, by an admin or owner.
+/// Another name, policy or announcement, by an admin or owner.
 ///
 /// # Errors
 /// `not_a_member`, `not_allowed`, `bad_field` where nothing is to be changed.
 pub fn update(state: &State<'_>, command: &GroupUpdate) -> Result<Plan, Refusal> {
     state.at_least(Role::Admin)?;
-    if command.name.is_none() && command.join.is_none() {
-        return Err(Refusal::with(Reason::BadField, "`name` or `join` must be given."));
+    let GroupUpdate { name, join, announcement, .. } = command;
+    if name.is_none() && join.is_none() && announcement.is_none() {
+        let detail = "`name`, `join` or `announcement` must be given.";
+        return Err(Refusal::with(Reason::BadField, detail));
     }
+    let told = announcement.clone().map(|text| Some(text).filter(|text| !text.is_empty()));
     let profile = Profile {
-        name: command.name.clone().or_else(|| state.profile.name.clone()),
-        join: command.join.unwrap_or(state.profile.join),
+        name: name.clone().or_else(|| state.profile.name.clone()),
+        join: join.unwrap_or(state.profile.join),
+        announcement: told.unwrap_or_else(|| state.profile.announcement.clone()),
     };
-    let content = GroupContent::Updated { name: command.name.as_deref(), join: command.join };
+    let content = GroupContent::Updated {
+        name: name.as_deref(),
+        join: *join,
+        announcement: announcement.as_deref(),
+    };
     Ok(Plan {
         kind: Kind::GroupUpdated,
         content: content.json(),
         changes: vec![Change::Profile(profile)],
     })
-}
-
-/// Users enter at the word of a member: of an admin or owner, or of anyone in an open group.
-/// `invitees` are distinct, each with whether they are a member already.
-///
-/// # Errors
-/// `not_a_member`, `not_allowed`, `bad_field` for an empty list, `already_member` where all are,
-/// `group_full`.
-pub fn invite(state: &State<'_>, invitees: &[(UserId, bool)]) -> Result<Plan, Refusal> {
-    match state.profile.join {
-        JoinPolicy::Invite => state.at_least(Role::Admin)?,
-        JoinPolicy::Open => state.role()?,
-    };
-    if invitees.is_empty() {
-        return Err(Refusal::with(Reason::BadField, "`members` must name somebody."));
-    }
-    let users: Vec<UserId> =
-        invitees.iter().filter(|(_, present)| !present).map(|(user, _)| user.clone()).collect();
-    if users.is_empty() {
-        return Err(Reason::AlreadyMember.into());
-    }
-    if state.members + users.len() as u64 > state.members_max {
-        return Err(Reason::GroupFull.into());
-    }
-    let content = match users.as_slice() {
-        [user] => GroupContent::Joined { user, by: Some(state.actor) }.json(),
-        users => GroupContent::Invited { users, by: state.actor }.json(),
-    };
-    let changes = users.into_iter().map(|user| Change::Enter(user, Role::Member)).collect();
-    Ok(Plan { kind: Kind::MemberJoined, content, changes })
-}
-
-/// The actor enters an open group.
-///
-/// # Errors
-/// `not_found` where it has ended, `already_member`, `not_allowed` where it is not open,
-/// `group_full`.
-pub fn join(state: &State<'_>) -> Result<Plan, Refusal> {
-    let reason = if state.dissolved {
-        Reason::NotFound
-    } else if state.role.is_some() {
-        Reason::AlreadyMember
-    } else if state.profile.join != JoinPolicy::Open {
-        Reason::NotAllowed
-    } else if state.members >= state.members_max {
-        Reason::GroupFull
-    } else {
-        return Ok(Plan {
-            kind: Kind::MemberJoined,
-            content: GroupContent::Joined { user: state.actor, by: None }.json(),
-            changes: vec![Change::Enter(state.actor.clone(), Role::Member)],
-        });
-    };
-    Err(reason.into())
 }
 
 /// The actor leaves; the group ends with its only member.
@@ -194,27 +180,8 @@ pub fn leave(state: &State<'_>) -> Result<Plan, Refusal> {
     })
 }
 
-/// A member of lower role is removed.
-///
-/// # Errors
-/// `not_a_member`, `not_allowed` (also for oneself: that is leaving), `not_found` where `user` is
-/// not a member.
-pub fn kick(state: &State<'_>, user: &UserId, target: Option<Role>) -> Result<Plan, Refusal> {
-    let role = state.at_least(Role::Admin)?;
-    if user == state.actor {
-        return Err(Refusal::with(Reason::NotAllowed, "To go yourself, leave."));
-    }
-    if target.ok_or(Reason::NotFound)? >= role {
-        return Err(Reason::NotAllowed.into());
-    }
-    Ok(Plan {
-        kind: Kind::MemberKicked,
-        content: GroupContent::Kicked { user, by: state.actor }.json(),
-        changes: vec![Change::Exit(user.clone())],
-    })
-}
-
-/// An owner gives a role. Giving `owner` hands the group over: the giver becomes an admin.
+/// An owner gives a role. Giving `owner` hands the group over: the giver becomes an admin. Who rises
+/// may write again.
 ///
 /// # Errors
 /// `not_a_member`, `not_allowed`, `not_found` where `user` is not a member, `last_owner` where the
@@ -222,17 +189,21 @@ pub fn kick(state: &State<'_>, user: &UserId, target: Option<Role>) -> Result<Pl
 pub fn role(
     state: &State<'_>,
     user: &UserId,
-    target: Option<Role>,
+    target: Option<Target>,
     role: Role,
 ) -> Result<Plan, Refusal> {
     state.at_least(Role::Owner)?;
-    if target.ok_or(Reason::NotFound)? == role {
+    let target = target.ok_or(Reason::NotFound)?;
+    if target.role == role {
         return Err(Refusal::with(Reason::BadField, "The member has this role already."));
     }
     if user == state.actor && state.owners <= 1 {
         return Err(Reason::LastOwner.into());
     }
     let mut changes = vec![Change::Role(user.clone(), role)];
+    if role > target.role && target.silenced.is_some() {
+        changes.push(Change::Silence(user.clone(), None));
+    }
     if role == Role::Owner {
         changes.push(Change::Role(state.actor.clone(), Role::Admin));
     }

@@ -3,7 +3,7 @@
 use hubbub_proto::{Reason, Refusal, Timestamp};
 
 use super::address::Address;
-use super::standing;
+use super::{silenced, standing};
 use crate::model::{Conversation, Membership};
 
 /// What the decision depends on.
@@ -33,13 +33,15 @@ pub struct Plan {
 /// Decides about a `send`.
 ///
 /// # Errors
-/// `not_allowed` where only pushes are written, `not_found` for a group that is not there, `not_a_member` where the sender is not (or no more)
-/// in it, `out_of_order` where `after` names what is not recorded yet.
+/// `not_allowed` where only pushes are written, `not_found` for a group that is not there,
+/// `not_a_member` where the sender is not (or no more) in it, `muted`, `out_of_order` where `after`
+/// names what is not recorded yet.
 pub fn plan(address: &Address, state: &State<'_>, now: Timestamp) -> Result<Plan, Refusal> {
     address.writable()?;
     let head = match (state.conversation, &address.peer) {
         (Some(conversation), None) => {
             standing(conversation, state.membership).ok_or(Reason::NotAMember)?;
+            silenced(conversation, state.membership, now)?;
             conversation.head_seq
         }
         (Some(conversation), Some(_)) => conversation.head_seq,

@@ -1,10 +1,10 @@
 //! Who sees that somebody is typing (P8).
 
 use hubbub_proto::route::Topic;
-use hubbub_proto::{Reason, Refusal};
+use hubbub_proto::{Reason, Refusal, Timestamp};
 
 use super::address::Address;
-use super::standing;
+use super::{silenced, standing};
 use crate::model::{Conversation, Membership};
 
 /// Where the event goes; `None` where nobody is there to see it yet.
@@ -15,6 +15,7 @@ pub fn plan(
     address: &Address,
     conversation: Option<&Conversation>,
     membership: Option<&Membership>,
+    now: Timestamp,
 ) -> Result<Option<Topic>, Refusal> {
     address.writable()?;
     match (&address.peer, conversation) {
@@ -22,6 +23,7 @@ pub fn plan(
         (Some(peer), Some(_)) => Ok(Some(Topic::User(peer.clone()))),
         (None, Some(conversation)) => {
             standing(conversation, membership).ok_or(Reason::NotAMember)?;
+            silenced(conversation, membership, now)?;
             Ok(Some(Topic::Conversation(address.conversation.clone())))
         }
         (None, None) => Err(Reason::NotAMember.into()),
@@ -44,7 +46,8 @@ mod tests {
         let left = member_with(Some(2));
         let check = |to, conversation, membership, expect: Result<Option<&str>, Reason>| {
             let address = Address::named(&alice, &ConversationId::new(to).unwrap()).unwrap();
-            let found = plan(&address, conversation, membership).map_err(|r| r.reason);
+            let found =
+                plan(&address, conversation, membership, Timestamp(0)).map_err(|r| r.reason);
             let found = found.map(|topic| {
                 topic.map(|topic| match topic {
                     Topic::User(user) => user.to_string(),

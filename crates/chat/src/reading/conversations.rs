@@ -6,7 +6,7 @@ use hubbub_proto::event::{
 };
 
 use super::log::{Budget, visible};
-use super::members::page_size;
+use super::members::{muted, page_size};
 use super::{Desk, Place};
 use crate::model::{Conversation, Membership, Rev};
 use crate::plan::standing;
@@ -73,6 +73,13 @@ impl Desk<'_> {
             peer,
             role: group.then_some(membership.role),
             join: (group && membership.is_open()).then_some(conversation.profile.join),
+            announcement: conversation
+                .profile
+                .announcement
+                .clone()
+                .filter(|_| membership.is_open()),
+            muted: muted(membership.silenced, self.now),
+            all_muted: muted(conversation.silenced, self.now).filter(|_| membership.is_open()),
             member: standing(conversation, Some(membership)).is_some(),
             head_seq: view.head(),
             floor_seq: conversation.floor_seq,

@@ -1,10 +1,11 @@
 //! `group_members`: who is in a group, for those who are.
 
 use hubbub_proto::command::GroupMembers;
-use hubbub_proto::event::{Member, MemberPage, PublicUser};
-use hubbub_proto::{ConversationId, Reason, Refusal};
+use hubbub_proto::event::{Member, MemberPage, Muted, PublicUser};
+use hubbub_proto::{ConversationId, Reason, Refusal, Timestamp};
 
 use super::Desk;
+use crate::model::Until;
 use crate::plan::standing;
 use crate::stop::Outcome;
 
@@ -22,14 +23,22 @@ impl Desk<'_> {
         let mut found = self.reader.members(key, command.after.as_ref(), limit + 1)?;
         let more = found.len() > limit as usize;
         found.truncate(limit as usize);
-        let next = found.last().filter(|_| more).map(|(user, _)| user.id.clone());
-        let member = |(user, role): (crate::model::User, _)| Member {
-            user: PublicUser { id: user.id, name: user.name },
-            role,
+        let next = found.last().filter(|_| more).map(|member| member.user.id.clone());
+        let now = self.now;
+        let member = |found: crate::model::Member| Member {
+            user: PublicUser { id: found.user.id, name: found.user.name },
+            role: found.role,
+            muted: muted(found.silenced, now),
         };
         let members = found.into_iter().map(member).collect();
         Ok(MemberPage { members, count: self.reader.member_count(key)?, next })
     }
+}
+
+/// How a silence is shown that has not ended.
+pub(super) fn muted(silenced: Option<Until>, now: Timestamp) -> Option<Muted> {
+    let until = silenced.filter(|until| until.holds(now))?;
+    Some(Muted { until: until.end() })
 }
 
 /// The size of a page: what was asked for, within bounds.

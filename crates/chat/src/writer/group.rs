@@ -1,20 +1,23 @@
 //! Group commands: one entry each, and what it changes.
+//!
+//! What is no entry (requests to join, and the answer no) is in [`doors`]; how a plan becomes an
+//! entry with its changes in [`carry`].
+
+mod carry;
+mod doors;
 
 use hubbub_proto::command::{GroupCreate, GroupInvite, Role};
 use hubbub_proto::event::ConversationKind;
-use hubbub_proto::route::Topic;
 use hubbub_proto::{
-    Ack, ClientId, Command, ConversationId, ConversationName, Effect, GroupId, Reason, Refusal,
-    UserId,
+    Ack, ClientId, Command, ConversationId, ConversationName, GroupId, Reason, Refusal, UserId,
 };
-use smallvec::smallvec;
 
-use super::transaction::{Caller, Draft, Transaction, repeated, written};
+use super::transaction::{Caller, Transaction, repeated};
 use crate::digest;
-use crate::model::{Profile, Rev, UserKey};
-use crate::plan::group::{self, Change, Plan, State};
+use crate::model::{ConversationKey, Profile, Until};
+use crate::plan::group::{self, Invitee, State, Target};
 use crate::plan::standing;
-use crate::ports::{Result, StoreError};
+use crate::ports::Result;
 use crate::stop::Outcome;
 
 /// What all group commands have in common.
@@ -27,12 +30,30 @@ struct Call<'a> {
 
 /// A group as it is before the change.
 struct Found {
+    key: ConversationKey,
     conversation: ConversationId,
     profile: Profile,
     dissolved: bool,
+    silenced: Option<Until>,
     role: Option<Role>,
     members: u64,
     owners: u64,
+}
+
+impl Found {
+    fn state<'a>(&'a self, transaction: &Transaction<'_>, actor: &'a UserId) -> State<'a> {
+        State {
+            now: transaction.now,
+            profile: &self.profile,
+            dissolved: self.dissolved,
+            silenced: self.silenced,
+            actor,
+            role: self.role,
+            members: self.members,
+            owners: self.owners,
+            members_max: u64::from(transaction.config.group_members_max),
+        }
+    }
 }
 
 impl Transaction<'_> {
@@ -42,16 +63,26 @@ impl Transaction<'_> {
             Command::GroupUpdate(c) => (Some(&c.group), &c.client_id, digest::update(c)),
             Command::GroupInvite(c) => (Some(&c.group), &c.client_id, digest::invite(c)),
             Command::GroupJoin(c) => {
-                (Some(&c.group), &c.client_id, digest::target("group_join", c))
+                (Some(&c.group), &c.client_id, digest::target("group_join", &c.group))
             }
             Command::GroupLeave(c) => {
-                (Some(&c.group), &c.client_id, digest::target("group_leave", c))
+                (Some(&c.group), &c.client_id, digest::target("group_leave", &c.group))
             }
             Command::GroupDissolve(c) => {
-                (Some(&c.group), &c.client_id, digest::target("group_dissolve", c))
+                (Some(&c.group), &c.client_id, digest::target("group_dissolve", &c.group))
             }
-            Command::GroupKick(c) => (Some(&c.group), &c.client_id, digest::kick(c)),
+            Command::GroupKick(c) => {
+                (Some(&c.group), &c.client_id, digest::member("group_kick", c))
+            }
             Command::GroupRole(c) => (Some(&c.group), &c.client_id, digest::role(c)),
+            Command::GroupApprove(c) => {
+                (Some(&c.group), &c.client_id, digest::member("group_approve", c))
+            }
+            Command::GroupBan(c) => (Some(&c.group), &c.client_id, digest::ban(c)),
+            Command::GroupUnban(c) => {
+                (Some(&c.group), &c.client_id, digest::member("group_unban", c))
+            }
+            Command::GroupMute(c) => (Some(&c.group), &c.client_id, digest::mute(c)),
             _ => return Err(Reason::UnknownType.into()),
         };
         let made = match client_id {
@@ -70,6 +101,7 @@ impl Transaction<'_> {
         let call = Call { caller, client_id, digest };
         match (command, group) {
             (Command::GroupCreate(create), _) => self.create(&call, create),
+            (Command::GroupJoin(join), _) => self.join(&call, join),
             (_, Some(group)) => self.change(&call, group, command),
             (_, None) => Err(Reason::UnknownType.into()),
         }
@@ -97,31 +129,34 @@ impl Transaction<'_> {
     fn change(&mut self, call: &Call<'_>, group: &GroupId, command: &Command) -> Outcome<Ack> {
         let actor = &call.caller.identity.user;
         let Some(found) = self.find(group, actor)? else { return Err(Reason::NotFound.into()) };
-        let state = State {
-            profile: &found.profile,
-            dissolved: found.dissolved,
-            actor,
-            role: found.role,
-            members: found.members,
-            owners: found.owners,
-            members_max: u64::from(self.config.group_members_max),
-        };
+        let state = found.state(self, actor);
+        let id = &found.conversation;
         let plan = match command {
             Command::GroupUpdate(update) => group::update(&state, update)?,
             Command::GroupInvite(invite) => {
-                let invitees = self.invitees(&found.conversation, &state, invite)?;
+                let invitees = self.invitees(&found, invite)?;
                 group::invite(&state, &invitees)?
             }
-            Command::GroupJoin(_) => group::join(&state)?,
             Command::GroupLeave(_) => group::leave(&state)?,
             Command::GroupDissolve(_) => group::dissolve(&state)?,
             Command::GroupKick(kick) => {
-                let target = self.role_of(&found.conversation, &kick.user)?;
-                group::kick(&state, &kick.user, target)?
+                group::kick(&state, &kick.user, self.target(id, &kick.user)?)?
             }
             Command::GroupRole(give) => {
-                let target = self.role_of(&found.conversation, &give.user)?;
-                group::role(&state, &give.user, target, give.role)?
+                group::role(&state, &give.user, self.target(id, &give.user)?, give.role)?
+            }
+            Command::GroupApprove(approve) => self.approve(&found, &state, &approve.user)?,
+            Command::GroupBan(ban) => self.ban(&found, &state, ban)?,
+            Command::GroupUnban(unban) => {
+                let known = self.ban_of(&found, &unban.user)?;
+                group::unban(&state, &unban.user, known.as_ref())?
+            }
+            Command::GroupMute(mute) => {
+                let target = match &mute.user {
+                    Some(user) => self.target(id, user)?,
+                    None => None,
+                };
+                group::mute(&state, mute, target)?
             }
             _ => return Err(Reason::UnknownType.into()),
         };
@@ -129,164 +164,50 @@ impl Transaction<'_> {
         self.carry_out(call, &found.conversation, &plan)
     }
 
-    fn find(&mut self, group: &GroupId, actor: &UserId) -> Result<Option<Found>> {
-        let conversation = ConversationId::group(group);
-        let role = self.role_of(&conversation, actor)?;
-        let Some(slot) = self.cache.slot(self.store, &conversation)? else { return Ok(None) };
-        Ok(Some(Found {
-            members: slot.member_count(self.store)?,
-            owners: slot.owner_count(self.store)?,
-            profile: slot.row.profile.clone(),
-            dissolved: slot.row.dissolved,
-            role,
-            conversation,
-        }))
-    }
-
-    /// The role of a present member.
-    fn role_of(&mut self, conversation: &ConversationId, user: &UserId) -> Result<Option<Role>> {
-        let Some(key) = self.cache.key(self.store, user)? else { return Ok(None) };
-        let place = self.cache.place(self.store, conversation, Some(key))?;
-        Ok(place.and_then(|(slot, membership)| standing(&slot.row, membership)))
-    }
-
-    /// Whom an invitation names, each once, and whether they are members. Nobody is looked up for
-    /// one who is not a member themself.
-    fn invitees(
-        &mut self,
-        conversation: &ConversationId,
-        state: &State<'_>,
-        command: &GroupInvite,
-    ) -> Outcome<Vec<(UserId, bool)>> {
-        if state.role.is_none() {
-            return Err(Refusal::from(Reason::NotAMember).into());
-        }
-        let mut invitees = Vec::with_capacity(command.members.len());
-        for user in group::distinct(&command.members, None) {
-            let present = self.role_of(conversation, &user)?.is_some();
-            invitees.push((user, present));
-        }
-        Ok(invitees)
-    }
-
-    /// Writes the entry and its changes. Who enters gets the topic before the entry goes out, who
-    /// exits loses it after, so that both see the entry and nothing else that is not theirs.
-    fn carry_out(
-        &mut self,
-        call: &Call<'_>,
-        conversation: &ConversationId,
-        plan: &Plan,
-    ) -> Outcome<Ack> {
-        let sender = self.caller_key(call.caller.identity)?;
-        let Some(slot) = self.cache.slot(self.store, conversation)? else {
-            return Err(Reason::NotFound.into());
-        };
-        let (key, seq, at) = (slot.row.key, slot.row.head_seq + 1, self.now.max(slot.last_at));
-        let rev = self.next_rev();
-        let draft = Draft {
-            conversation,
-            sender,
-            client_id: call.client_id,
-            seq,
-            at,
-            kind: &plan.kind,
-            content: &plan.content,
-            digest: call.digest,
-        };
-        if let Err(recorded) = self.append(key, rev, &draft)? {
-            // Looked for above, in this very transaction.
-            return Err(StoreError::Row(format!(
-                "client id {} appeared at {}",
-                draft.client_id, recorded.rev.0
-            ))
-            .into());
-        }
-        let topic = || Topic::Conversation(conversation.clone());
-        let mut exits = Vec::new();
-        for change in &plan.changes {
-            self.apply(conversation, change, seq, rev)?;
-            match change {
-                Change::Enter(user, _) => {
-                    self.effects.push(Effect::Join { user: user.clone(), topic: topic() });
-                }
-                Change::Exit(user) => {
-                    exits.push(Effect::Leave { user: user.clone(), topic: topic() });
-                }
-                Change::Role(..) | Change::Profile(_) | Change::Dissolve => {}
-            }
-        }
-        self.publish(call.caller, smallvec![topic()], rev, &draft);
-        self.effects.append(&mut exits);
-        if plan.changes.contains(&Change::Dissolve) {
-            self.effects.push(Effect::End { topic: topic() });
-        }
-        Ok(written(group_of(conversation), rev, &draft))
-    }
-
-    /// Nobody enters more groups than their connections may have subscriptions for, nor one group
-    /// more often than a membership has stays (P9).
-    fn check_room(&mut self, conversation: Option<&ConversationId>, plan: &Plan) -> Outcome<()> {
-        let groups_max = u64::from(self.config.groups_per_user_max);
-        let stays_max = self.config.stays_max as usize;
-        for change in &plan.changes {
-            let Change::Enter(user, _) = change else { continue };
-            let Some(key) = self.cache.key(self.store, user)? else { continue };
-            if self.store.open_group_count(key)? >= groups_max {
-                return Err(Reason::TooManyGroups.into());
-            }
-            let Some(conversation) = conversation else { continue };
-            let place = self.cache.place(self.store, conversation, Some(key))?;
-            let stays = place.and_then(|(_, membership)| membership).map_or(0, |m| m.stays.len());
-            if stays >= stays_max {
-                let detail = "A user has come and gone too often.";
-                return Err(Refusal::with(Reason::NotAllowed, detail).into());
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn own_client_id(&mut self) -> Outcome<ClientId> {
         let name = self.names.unique(self.now);
         Ok(ClientId::new(&name).map_err(|_| Reason::Internal)?)
     }
 
-    fn apply(
-        &mut self,
-        conversation: &ConversationId,
-        change: &Change,
-        seq: u64,
-        rev: Rev,
-    ) -> Result<()> {
-        let user: Option<UserKey> = match change {
-            Change::Enter(user, _) | Change::Exit(user) | Change::Role(user, _) => {
-                Some(self.user_key(user)?)
-            }
-            Change::Profile(_) | Change::Dissolve => None,
-        };
-        self.writing()?;
-        let Some(slot) = self.cache.slot(self.store, conversation)? else { return Ok(()) };
-        let key = slot.row.key;
-        match (change, user) {
-            (Change::Enter(_, role), Some(user)) => {
-                self.store.open_stay(key, user, *role, seq, rev)?;
-            }
-            (Change::Exit(_), Some(user)) => self.store.close_stay(key, user, seq, rev)?,
-            (Change::Role(_, role), Some(user)) => self.store.set_role(key, user, *role, rev)?,
-            (Change::Profile(profile), _) => {
-                self.store.set_profile(key, profile.name.as_deref(), profile.join)?;
-                slot.row.profile = profile.clone();
-            }
-            (Change::Dissolve, _) => {
-                self.store.dissolve(key)?;
-                slot.row.dissolved = true;
-            }
-            (Change::Enter(..) | Change::Exit(_) | Change::Role(..), None) => {}
+    fn find(&mut self, group: &GroupId, actor: &UserId) -> Result<Option<Found>> {
+        let conversation = ConversationId::group(group);
+        let role = self.target(&conversation, actor)?.map(|target| target.role);
+        let Some(slot) = self.cache.slot(self.store, &conversation)? else { return Ok(None) };
+        Ok(Some(Found {
+            key: slot.row.key,
+            members: slot.member_count(self.store)?,
+            owners: slot.owner_count(self.store)?,
+            profile: slot.row.profile.clone(),
+            dissolved: slot.row.dissolved,
+            silenced: slot.row.silenced,
+            role,
+            conversation,
+        }))
+    }
+
+    /// What a present member may do.
+    fn target(&mut self, conversation: &ConversationId, user: &UserId) -> Result<Option<Target>> {
+        let Some(key) = self.cache.key(self.store, user)? else { return Ok(None) };
+        let place = self.cache.place(self.store, conversation, Some(key))?;
+        Ok(place.and_then(|(slot, membership)| {
+            let role = standing(&slot.row, membership)?;
+            Some(Target { role, silenced: membership?.silenced })
+        }))
+    }
+
+    /// Whom an invitation names, each once, and whether they are members. Nobody is looked up for
+    /// one who is not a member themself.
+    fn invitees(&mut self, found: &Found, command: &GroupInvite) -> Outcome<Vec<Invitee>> {
+        if found.role.is_none() {
+            return Err(Refusal::from(Reason::NotAMember).into());
         }
-        slot.recount();
-        if let Some(user) = user {
-            self.cache.forget((key, user));
+        let mut invitees = Vec::with_capacity(command.members.len());
+        for user in group::distinct(&command.members, None) {
+            let present = self.target(&found.conversation, &user)?.is_some();
+            let ban = self.ban_of(found, &user)?;
+            invitees.push(Invitee { user, present, ban });
         }
-        Ok(())
+        Ok(invitees)
     }
 }
 

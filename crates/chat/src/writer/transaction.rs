@@ -95,11 +95,18 @@ impl Transaction<'_> {
             | Command::GroupLeave(_)
             | Command::GroupKick(_)
             | Command::GroupRole(_)
-            | Command::GroupDissolve(_) => self.group(caller, command),
+            | Command::GroupDissolve(_)
+            | Command::GroupApprove(_)
+            | Command::GroupBan(_)
+            | Command::GroupUnban(_)
+            | Command::GroupMute(_) => self.group(caller, command),
+            Command::GroupReject(reject) => self.reject(caller, reject),
             Command::History(_)
             | Command::Pull(_)
             | Command::Conversations(_)
-            | Command::GroupMembers(_) => return Ok(()),
+            | Command::GroupMembers(_)
+            | Command::GroupRequests(_)
+            | Command::GroupBans(_) => return Ok(()),
             // The session and the hub answer these themselves; one that came here anyway gets a reply
             // all the same.
             Command::Auth(_)

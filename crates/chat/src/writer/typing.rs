@@ -18,7 +18,8 @@ impl Transaction<'_> {
         let key = self.cache.key(self.store, user)?;
         let place = self.cache.place(self.store, &command.conversation, key)?;
         let (slot, membership) = place.unzip();
-        let topic = plan::typing::plan(&address, slot.map(|slot| &slot.row), membership.flatten())?;
+        let row = slot.map(|slot| &slot.row);
+        let topic = plan::typing::plan(&address, row, membership.flatten(), self.now)?;
         if let Some(topic) = topic {
             self.effects.push(Effect::Publish(Publication {
                 topics: smallvec![topic],

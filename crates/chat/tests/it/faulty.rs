@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex};
 
 use hubbub_chat::model::{
-    Conversation, ConversationKey, Entry, Membership, NewEntry, Profile, Recorded, Rev, User,
-    UserKey,
+    Ban, Conversation, ConversationKey, Entry, JoinRequest, Member, Membership, NewEntry, Profile,
+    Recorded, Rev, Until, User, UserKey,
 };
 use hubbub_chat::ports::{
-    Appended, AudienceWriter, Audiences, Conversations, Messages, Order, Range, Result, Store,
-    StoreError, Users, Writer,
+    Appended, AudienceWriter, Audiences, Conversations, Groups, Messages, Order, Range, Result,
+    Store, StoreError, Users, WriteGroups, Writer,
 };
-use hubbub_proto::command::{JoinPolicy, Role};
+use hubbub_proto::command::Role;
 use hubbub_proto::event::ConversationKind;
 use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
 use hubbub_store::MemoryStore;
@@ -112,7 +112,7 @@ impl Conversations for Faulty {
         c: ConversationKey,
         after: Option<&UserId>,
         limit: u32,
-    ) -> Result<Vec<(User, Role)>> {
+    ) -> Result<Vec<Member>> {
         self.inner.members(c, after, limit)
     }
 
@@ -173,6 +173,99 @@ impl Messages for Faulty {
     }
 }
 
+impl Groups for Faulty {
+    fn ban(&mut self, c: ConversationKey, user: UserKey) -> Result<Option<Ban>> {
+        self.inner.ban(c, user)
+    }
+
+    fn bans(
+        &mut self,
+        c: ConversationKey,
+        now: Timestamp,
+        after: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<(User, Ban)>> {
+        self.inner.bans(c, now, after, limit)
+    }
+
+    fn ban_count(&mut self, c: ConversationKey, now: Timestamp) -> Result<u64> {
+        self.inner.ban_count(c, now)
+    }
+
+    fn join_request(&mut self, c: ConversationKey, user: UserKey) -> Result<Option<JoinRequest>> {
+        self.inner.join_request(c, user)
+    }
+
+    fn join_requests(
+        &mut self,
+        c: ConversationKey,
+        after: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<(User, JoinRequest)>> {
+        self.inner.join_requests(c, after, limit)
+    }
+
+    fn join_request_count(&mut self, c: ConversationKey) -> Result<u64> {
+        self.inner.join_request_count(c)
+    }
+
+    fn own_join_request_count(&mut self, user: UserKey) -> Result<u64> {
+        self.inner.own_join_request_count(user)
+    }
+
+    fn managers(&mut self, c: ConversationKey, limit: u32) -> Result<Vec<UserId>> {
+        self.inner.managers(c, limit)
+    }
+}
+
+impl WriteGroups for Faulty {
+    fn put_ban(
+        &mut self,
+        c: ConversationKey,
+        user: UserKey,
+        by: UserKey,
+        at: Timestamp,
+        until: Until,
+    ) -> Result<()> {
+        self.inner.put_ban(c, user, by, at, until)
+    }
+
+    fn remove_ban(&mut self, c: ConversationKey, user: UserKey) -> Result<()> {
+        self.inner.remove_ban(c, user)
+    }
+
+    fn put_join_request(
+        &mut self,
+        c: ConversationKey,
+        user: UserKey,
+        request: &JoinRequest,
+    ) -> Result<()> {
+        self.inner.put_join_request(c, user, request)
+    }
+
+    fn remove_join_request(&mut self, c: ConversationKey, user: UserKey) -> Result<()> {
+        self.inner.remove_join_request(c, user)
+    }
+
+    fn close_doors(&mut self, c: ConversationKey) -> Result<()> {
+        self.inner.close_doors(c)
+    }
+
+    fn silence(
+        &mut self,
+        c: ConversationKey,
+        user: UserKey,
+        until: Option<Until>,
+        rev: Rev,
+    ) -> Result<()> {
+        self.inner.silence(c, user, until, rev)
+    }
+
+    fn silence_all(&mut self, c: ConversationKey, until: Option<Until>) -> Result<()> {
+        self.inner.silence_all(c, until)
+    }
+}
+
 impl Writer for Faulty {
     fn committed_rev(&mut self) -> Result<Rev> {
         self.inner.committed_rev()
@@ -220,13 +313,8 @@ impl Writer for Faulty {
         self.inner.set_head(c, head_seq, rev)
     }
 
-    fn set_profile(
-        &mut self,
-        c: ConversationKey,
-        name: Option<&str>,
-        join: JoinPolicy,
-    ) -> Result<()> {
-        self.inner.set_profile(c, name, join)
+    fn set_profile(&mut self, c: ConversationKey, profile: &Profile) -> Result<()> {
+        self.inner.set_profile(c, profile)
     }
 
     fn dissolve(&mut self, c: ConversationKey) -> Result<()> {

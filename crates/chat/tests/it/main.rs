@@ -6,6 +6,7 @@ mod agreement;
 mod cursors;
 mod failing;
 mod faulty;
+mod group_rules;
 mod groups;
 mod push;
 mod reading;

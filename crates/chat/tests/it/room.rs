@@ -185,6 +185,7 @@ fn event(event: &Event) -> String {
         }
         Event::Typing(t) => format!("typing {} {} {}", t.conversation, t.user, t.active),
         Event::Push(p) => format!("{} to {} from {}: {}", p.kind, p.to, p.from, p.data),
+        Event::JoinRequest(r) => format!("request {} {:?}", r.user, r.state).to_lowercase(),
         Event::Void(void) => format!("void {}#{}-{}", void.conversation, void.seq, void.through),
         other => format!("{other:?}"),
     }

@@ -16,6 +16,8 @@ pub enum JoinPolicy {
     /// Nobody: owner and admins invite.
     #[default]
     Invite,
+    /// Whom owner or an admin lets in who has asked.
+    Approval,
     /// Everybody signed in.
     Open,
 }
@@ -50,7 +52,7 @@ pub struct GroupCreate {
     pub client_id: Option<ClientId>,
 }
 
-/// `group_update {group, name?, join?, client_id?}`
+/// `group_update {group, name?, join?, announcement?, client_id?}`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct GroupUpdate {
     /// Which group.
@@ -66,6 +68,9 @@ pub struct GroupUpdate {
     /// A new policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<JoinPolicy>,
+    /// What all members are to read; `null` or an empty one takes it away, and is empty here.
+    #[serde(default, deserialize_with = "announcement", skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<Box<str>>,
     /// For a safe retry (P2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
@@ -85,7 +90,7 @@ pub struct GroupInvite {
     pub client_id: Option<ClientId>,
 }
 
-/// `group_join`, `group_leave`, `group_dissolve {group, client_id?}`
+/// `group_leave`, `group_dissolve {group, client_id?}`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct GroupTarget {
     /// Which group.
@@ -96,7 +101,7 @@ pub struct GroupTarget {
     pub client_id: Option<ClientId>,
 }
 
-/// `group_kick {group, user, client_id?}`
+/// `group_kick`, `group_unban`, `group_approve`, `group_reject {group, user, client_id?}`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct GroupMember {
     /// Which group.
@@ -139,7 +144,7 @@ pub struct GroupMembers {
 }
 
 /// Takes `ID` and `group:ID`.
-fn group<'de, D: Deserializer<'de>>(d: D) -> Result<GroupId, D::Error> {
+pub(super) fn group<'de, D: Deserializer<'de>>(d: D) -> Result<GroupId, D::Error> {
     d.deserialize_any(Text {
         expecting: "a group id",
         parse: |s| GroupId::new(s.strip_prefix("group:").unwrap_or(s)),
@@ -182,6 +187,41 @@ fn optional_group_name<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Box<str
         }
     }
     d.deserialize_option(Optional)
+}
+
+/// Longest announcement of a group, in characters.
+pub const ANNOUNCEMENT_CHARS_MAX: usize = 500;
+
+fn announcement<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Box<str>>, D::Error> {
+    text::<ANNOUNCEMENT_CHARS_MAX, D>(d).map(Some)
+}
+
+/// Text of several lines and at most `CHARS` characters; empty for `null`.
+pub(super) fn text<'de, const CHARS: usize, D: Deserializer<'de>>(
+    d: D,
+) -> Result<Box<str>, D::Error> {
+    struct Lines<const CHARS: usize>;
+    impl<const CHARS: usize> Visitor<'_> for Lines<CHARS> {
+        type Value = Box<str>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "text of at most {CHARS} characters")
+        }
+
+        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+            Ok("".into())
+        }
+
+        fn visit_str<E: serde::de::Error>(self, s: &str) -> Result<Self::Value, E> {
+            // The byte length bounds the count before it is made.
+            let valid = s.len() <= 4 * CHARS
+                && s.chars().count() <= CHARS
+                && !s.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t'));
+            let rule = "characters, none of them a control character but newline and tab";
+            valid.then(|| s.into()).ok_or_else(|| E::custom(format_args!("at most {CHARS} {rule}")))
+        }
+    }
+    d.deserialize_any(Lines::<CHARS>)
 }
 
 /// Most users that one command may name.

@@ -107,6 +107,12 @@ pub enum Kind {
     MemberKicked,
     /// A member's role changed.
     MemberRole,
+    /// A user was removed, or is kept out.
+    MemberBanned,
+    /// They may come back.
+    MemberUnbanned,
+    /// A member may only read, or may write again.
+    MemberMuted,
     /// `push:TYPE`, what was pushed under this type; kept with its prefix.
     Push(Box<str>),
 }
@@ -115,7 +121,7 @@ pub enum Kind {
 const PUSH: &str = "push:";
 
 impl Kind {
-    const PLAIN: [(&'static str, Self); 14] = [
+    const PLAIN: [(&'static str, Self); 17] = [
         ("text", Self::Text),
         ("image", Self::Image),
         ("file", Self::File),
@@ -130,6 +136,9 @@ impl Kind {
         ("member_left", Self::MemberLeft),
         ("member_kicked", Self::MemberKicked),
         ("member_role", Self::MemberRole),
+        ("member_banned", Self::MemberBanned),
+        ("member_unbanned", Self::MemberUnbanned),
+        ("member_muted", Self::MemberMuted),
     ];
 
     /// The name on the wire and in the store.

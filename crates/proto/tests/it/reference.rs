@@ -279,6 +279,7 @@ fn every_event_has_its_section_and_fields() {
         }
         if name == "error" {
             fields.insert("retry_after_ms".to_owned());
+            fields.insert("until".to_owned());
         }
         assert_eq!(table(text, "**Payload**"), fields, "fields of {name}");
     }

@@ -279,7 +279,7 @@ fn missing_and_mistyped_fields() {
         (
             "group_create",
             r#"{"name":"x","join":"anyone"}"#.into(),
-            "`join` must be `invite` or `open`.".into(),
+            "`join` must be one of `invite`, `approval`, `open`.".into(),
         ),
         ("group_update", r#"{"group":"g","name":"\n"}"#.into(), group_name.into()),
         ("group_join", r#"{"group":"group:"}"#.into(), name("`group`: group id")),
@@ -293,6 +293,39 @@ fn missing_and_mistyped_fields() {
             r#"{"group":"g","user":"u","role":"king"}"#.into(),
             "`role` must be one of `member`, `admin`, `owner`.".into(),
         ),
+        (
+            "group_update",
+            format!(r#"{{"group":"g","announcement":"{}"}}"#, "x".repeat(501)),
+            "`announcement`: at most 500 characters, none of them a control character but newline and tab."
+                .into(),
+        ),
+        (
+            "group_update",
+            r#"{"group":"g","announcement":["x"]}"#.into(),
+            "`announcement` must be text of at most 500 characters.".into(),
+        ),
+        (
+            "group_join",
+            r#"{"group":"g","note":"a\u0000b"}"#.into(),
+            "`note`: at most 200 characters, none of them a control character but newline and tab."
+                .into(),
+        ),
+        ("group_ban", r#"{"group":"g","user":"u","until":-1}"#.into(), {
+            "`until` must be a whole number, 0 or more.".into()
+        }),
+        ("group_ban", r#"{"group":"g","user":"u","until":"tomorrow"}"#.into(), {
+            "`until` must be a whole number, 0 or more.".into()
+        }),
+        ("group_mute", r#"{"group":"g","muted":"yes"}"#.into(), {
+            "`muted` must be true or false.".into()
+        }),
+        ("group_mute", r#"{"group":"g","user":"","muted":true}"#.into(), name("`user`: user id")),
+        ("group_unban", r#"{"group":"a b","user":"u"}"#.into(), name("`group`: group id")),
+        ("group_approve", r#"{"group":"g","user":{}}"#.into(), "`user` must be a user id.".into()),
+        ("group_requests", r#"{"group":"g","limit":-1}"#.into(), {
+            "`limit` must be a whole number from 0 to 4294967295.".into()
+        }),
+        ("group_bans", r#"{"group":"g","after":""}"#.into(), name("`after`: user id")),
     ];
     for (kind, payload, sentence) in table {
         check(&message(kind, &payload), Reason::BadField, &sentence);

@@ -1,5 +1,6 @@
 //! One example of everything that goes over the wire, with and without what may be absent.
 
+mod groups;
 mod push;
 
 use std::sync::LazyLock;
@@ -21,7 +22,7 @@ type Sample = (&'static str, &'static str, &'static str);
 
 /// All of them, in the order of the commands' table.
 pub(crate) static COMMANDS: LazyLock<Vec<Sample>> = LazyLock::new(|| {
-    let mut samples = [FOUNDATION, push::COMMANDS].concat();
+    let mut samples = [FOUNDATION, groups::COMMANDS, push::COMMANDS].concat();
     samples.sort_by_key(|(name, ..)| Command::TYPES.iter().position(|known| known == name));
     samples
 });
@@ -75,14 +76,13 @@ const FOUNDATION: &[Sample] = &[
     (
         "group_update",
         r#"{"group":"team"}"#,
-        r#"{"group":"team","name":"The team","join":"invite","client_id":"g-2"}"#,
+        r#"{"group":"team","name":"The team","join":"invite","announcement":"Monday at nine","client_id":"g-2"}"#,
     ),
     (
         "group_invite",
         r#"{"group":"team","members":["dave"]}"#,
         r#"{"group":"team","members":["dave"],"client_id":"g-3"}"#,
     ),
-    ("group_join", r#"{"group":"team"}"#, r#"{"group":"team","client_id":"g-4"}"#),
     ("group_leave", r#"{"group":"team"}"#, r#"{"group":"team","client_id":"g-5"}"#),
     (
         "group_kick",
@@ -233,7 +233,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("bye", Event::Bye(Bye { reconnect: true, retry_after_ms: 1_500 })),
         ("error", Event::Error(Refusal::with(Reason::Unauthorized, "Authenticate first."))),
     ];
-    [foundation, push::events()].concat()
+    [foundation, groups::events(), push::events()].concat()
 }
 
 fn direct_summary() -> Summary {
@@ -244,6 +244,9 @@ fn direct_summary() -> Summary {
         peer: Some(PublicUser { id: user("bob"), name: Some("Bob".into()) }),
         role: None,
         join: None,
+        announcement: None,
+        muted: None,
+        all_muted: None,
         member: true,
         head_seq: 7,
         floor_seq: 0,
@@ -264,6 +267,9 @@ fn group_summary() -> Summary {
         peer: None,
         role: Some(Role::Owner),
         join: Some(JoinPolicy::Open),
+        announcement: Some("Monday at nine".into()),
+        muted: None,
+        all_muted: Some(Muted { until: Some(NOW) }),
         member: true,
         head_seq: 41,
         floor_seq: 0,
@@ -351,8 +357,13 @@ pub(crate) fn acks() -> Vec<(&'static str, Ack)> {
                     Member {
                         user: PublicUser { id: user("alice"), name: Some("Alice".into()) },
                         role: Role::Owner,
+                        muted: None,
                     },
-                    Member { user: PublicUser { id: user("bob"), name: None }, role: Role::Member },
+                    Member {
+                        user: PublicUser { id: user("bob"), name: None },
+                        role: Role::Member,
+                        muted: Some(Muted { until: None }),
+                    },
                 ],
                 count: 3,
                 next: Some(user("bob")),
@@ -371,7 +382,7 @@ pub(crate) fn acks() -> Vec<(&'static str, Ack)> {
             Ack::Channel(Position { channel: None, offset: 18, epoch: Epoch(0x00c0_ffee) }),
         ),
     ];
-    [foundation, push::acks()].concat()
+    [foundation, groups::acks(), push::acks()].concat()
 }
 
 /// Refusals of every form.
@@ -379,6 +390,7 @@ pub(crate) fn refusals() -> Vec<(&'static str, Refusal)> {
     vec![
         ("with its own sentence", Refusal::with(Reason::BadField, "`to` is missing.")),
         ("with the reason's sentence", Reason::NotAMember.into()),
+        ("that ends by itself", Refusal::until(Reason::Muted, Some(NOW))),
         ("to be tried later", Refusal::later(Reason::RateLimited, 250)),
     ]
 }

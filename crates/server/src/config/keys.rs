@@ -205,6 +205,12 @@ sections! {
         groups_per_user_max: u32 = ChatConfig::default().groups_per_user_max, Range(1, U32);
         /// Most stays of a user in one group: how often they may come back.
         stays_max: u32 = ChatConfig::default().stays_max, Range(1, U32);
+        /// Most requests to join that may wait for one group.
+        join_requests_max: u32 = ChatConfig::default().join_requests_max, Range(0, U32);
+        /// Most requests to join of one user that may wait, in all groups.
+        join_requests_per_user_max: u32 = ChatConfig::default().join_requests_per_user_max, Range(0, U32);
+        /// Most users banned from one group.
+        group_bans_max: u32 = ChatConfig::default().group_bans_max, Range(0, U32);
         /// Largest group in which a member's receipts go to all the others.
         receipt_members_max: u32 = ChatConfig::default().receipt_members_max, Range(0, U32);
         /// Milliseconds between two receipts of one member in one conversation.
@@ -269,7 +275,8 @@ mirrors!(LimitsSection => Limits {
 });
 
 mirrors!(Chat => ChatConfig, with what other sections say, {
-    offline_window_ms, dedupe_window_ms, group_members_max, groups_per_user_max, stays_max, receipt_members_max,
+    offline_window_ms, dedupe_window_ms, group_members_max, groups_per_user_max, stays_max,
+    join_requests_max, join_requests_per_user_max, group_bans_max, receipt_members_max,
     receipt_interval_ms, sync_entries_max, sync_bytes_max, redelivery_entries, queue_commands_max,
     queue_bytes_max, readers, push_roles_max,
 });

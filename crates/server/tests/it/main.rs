@@ -10,6 +10,7 @@ mod cli;
 mod crash;
 mod durability;
 mod files;
+mod group_rules;
 mod groups;
 mod hostile;
 mod http;

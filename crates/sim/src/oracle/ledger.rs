@@ -363,9 +363,8 @@ const fn client_id(command: &Command) -> Option<&ClientId> {
         Command::GroupCreate(c) => c.client_id.as_ref(),
         Command::GroupUpdate(c) => c.client_id.as_ref(),
         Command::GroupInvite(c) => c.client_id.as_ref(),
-        Command::GroupJoin(c) | Command::GroupLeave(c) | Command::GroupDissolve(c) => {
-            c.client_id.as_ref()
-        }
+        Command::GroupJoin(c) => c.client_id.as_ref(),
+        Command::GroupLeave(c) | Command::GroupDissolve(c) => c.client_id.as_ref(),
         Command::GroupKick(c) => c.client_id.as_ref(),
         Command::GroupRole(c) => c.client_id.as_ref(),
         _ => None,

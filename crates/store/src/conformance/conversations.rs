@@ -17,7 +17,8 @@ pub(super) const CASES: &[Case] = &[
 
 fn created(fixture: &mut dyn Fixture) {
     let mut desk = Desk::begin(fixture.store());
-    let named = Profile { name: Some("Friends".into()), join: JoinPolicy::Open };
+    let named =
+        Profile { name: Some("Friends".into()), join: JoinPolicy::Open, announcement: None };
     for (id, kind, profile) in [
         ("group:friends", ConversationKind::Group, named),
         ("direct:alice:bob", ConversationKind::Direct, Profile::default()),
@@ -51,12 +52,17 @@ fn changed(fixture: &mut dyn Fixture) {
     let key = desk.group("g");
     let other = desk.group("other");
     desk.writer.set_head(key, 7, Rev(9)).unwrap();
-    desk.writer.set_profile(key, Some("Garden"), JoinPolicy::Open).unwrap();
+    let garden = Profile {
+        name: Some("Garden".into()),
+        join: JoinPolicy::Approval,
+        announcement: Some("Water it".into()),
+    };
+    desk.writer.set_profile(key, &garden).unwrap();
     let id = conversation_id("group:g");
     let row = desk.writer.conversation(&id).unwrap().unwrap();
     assert_eq!((row.head_seq, row.rev, row.dissolved), (7, Rev(9), false));
-    assert_eq!(row.profile, Profile { name: Some("Garden".into()), join: JoinPolicy::Open });
-    desk.writer.set_profile(key, None, JoinPolicy::Invite).unwrap();
+    assert_eq!(row.profile, garden);
+    desk.writer.set_profile(key, &Profile::default()).unwrap();
     desk.writer.dissolve(key).unwrap();
     let row = desk.writer.conversation(&id).unwrap().unwrap();
     assert_eq!((row.head_seq, row.rev, row.dissolved), (7, Rev(9), true));
@@ -71,6 +77,6 @@ fn missing(fixture: &mut dyn Fixture) {
     let writer = &mut desk.writer;
     assert!(matches!(writer.set_head(none, 1, Rev(1)), Err(StoreError::Row(_))));
     assert!(matches!(writer.dissolve(none), Err(StoreError::Row(_))));
-    let changed = writer.set_profile(none, None, JoinPolicy::Open);
+    let changed = writer.set_profile(none, &Profile::default());
     assert!(matches!(changed, Err(StoreError::Row(_))));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hubbub_chat::model::{ConversationKey, NewEntry, Profile, Rev, UserKey};
 use hubbub_chat::ports::{Appended, Result, Store, Writer};
-use hubbub_proto::command::{Content, JoinPolicy, Kind, Role};
+use hubbub_proto::command::{Content, Kind, Role};
 use hubbub_proto::event::ConversationKind;
 use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
 use serde_json::value::RawValue;
@@ -42,7 +42,7 @@ impl Desk {
     }
 
     pub(super) fn group(&mut self, id: &str) -> ConversationKey {
-        let profile = Profile { name: Some(id.into()), join: JoinPolicy::Invite };
+        let profile = Profile { name: Some(id.into()), ..Profile::default() };
         let id = conversation_id(&format!("group:{id}"));
         self.writer.create_conversation(&id, ConversationKind::Group, &profile, NOW).unwrap().key
     }

@@ -1,8 +1,8 @@
 //! Stays, roles, and lists of members.
 
-use hubbub_chat::model::{Membership, Profile, Stay};
+use hubbub_chat::model::{Member, Membership, Profile, Stay};
 use hubbub_chat::ports::StoreError;
-use hubbub_proto::command::{JoinPolicy, Role};
+use hubbub_proto::command::Role;
 use hubbub_proto::event::ConversationKind;
 
 use super::desk::{Desk, NOW, conversation_id, user_id};
@@ -31,6 +31,8 @@ fn joins(fixture: &mut dyn Fixture) {
         read_seq: 3,
         rev,
         left_name: None,
+        silenced: None,
+        settings: None,
         stays: vec![Stay { join_seq: 4, left_seq: None }],
     };
     assert_eq!(desk.writer.membership(group, alice).unwrap(), Some(expect));
@@ -49,7 +51,8 @@ fn leaves(fixture: &mut dyn Fixture) {
     assert_eq!(desk.writer.member_count(group).unwrap(), 0);
     let name = place.left_name.clone();
     assert!(name.is_some());
-    desk.writer.set_profile(group, Some("renamed"), JoinPolicy::Open).unwrap();
+    let renamed = Profile { name: Some("renamed".into()), ..Profile::default() };
+    desk.writer.set_profile(group, &renamed).unwrap();
     let place = desk.writer.membership(group, alice).unwrap().unwrap();
     assert_eq!(place.left_name, name, "what comes after is not theirs");
 }
@@ -74,6 +77,8 @@ fn returns(fixture: &mut dyn Fixture) {
             read_seq: 10,
             rev,
             left_name: None,
+            silenced: None,
+            settings: None,
             stays: vec![
                 Stay { join_seq: 1, left_seq: Some(6) },
                 Stay { join_seq: 11, left_seq: None },
@@ -144,7 +149,7 @@ fn pages(fixture: &mut dyn Fixture) {
     desk.join(other, stranger, 1);
     let mut page = |after: Option<&str>, limit| {
         let members = desk.writer.members(group, after.map(user_id).as_ref(), limit).unwrap();
-        members.into_iter().map(|(user, _)| user.id.to_string()).collect::<Vec<_>>()
+        members.into_iter().map(|member| member.user.id.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(page(None, 100), ["9", "Bob", "alice", "bob", "zoe", "~"]);
     assert_eq!(page(None, 2), ["9", "Bob"]);
@@ -154,7 +159,7 @@ fn pages(fixture: &mut dyn Fixture) {
     assert_eq!(page(None, 0), [""; 0]);
     let found = desk.writer.members(group, None, 1).unwrap();
     let nine = desk.writer.user(&user_id("9")).unwrap().unwrap();
-    assert_eq!(found, [(nine, Role::Member)]);
+    assert_eq!(found, [Member { user: nine, role: Role::Member, silenced: None }]);
     assert_eq!(desk.writer.member_count(group).unwrap(), 6);
     assert_eq!(desk.writer.member_count(other).unwrap(), 1);
 }

@@ -10,6 +10,7 @@ mod changes;
 mod conversations;
 mod cursors;
 mod desk;
+mod groups;
 mod members;
 mod messages;
 mod push;
@@ -33,11 +34,12 @@ type Case = (&'static str, fn(&mut dyn Fixture));
 /// # Panics
 /// When the store does not do what the ports say.
 pub fn all(make: &dyn Fn() -> Box<dyn Fixture>) {
-    let files: [&[Case]; 8] = [
+    let files: [&[Case]; 9] = [
         transactions::CASES,
         users::CASES,
         conversations::CASES,
         members::CASES,
+        groups::CASES,
         cursors::CASES,
         messages::CASES,
         changes::CASES,

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hubbub_chat::model::{
-    Conversation, ConversationKey, Membership, Profile, Rev, Stay, User, UserKey,
+    Conversation, ConversationKey, Member, Membership, Profile, Rev, Stay, UserKey,
 };
 use hubbub_chat::ports::{Conversations, Result};
 use hubbub_proto::command::Role;
 use hubbub_proto::event::ConversationKind;
 use hubbub_proto::{ConversationId, UserId};
 
+use super::groups::Doors;
 use super::messages::Row;
 use super::{Handle, Seat, State, refused, users};
 
@@ -21,10 +22,11 @@ pub(super) struct Log {
     pub(super) row: Conversation,
     pub(super) members: BTreeMap<UserKey, Membership>,
     pub(super) entries: BTreeMap<u64, Arc<Row>>,
+    pub(super) doors: Doors,
 }
 
 impl Log {
-    fn open_members(&self) -> impl Iterator<Item = (&UserKey, &Membership)> {
+    pub(super) fn open_members(&self) -> impl Iterator<Item = (&UserKey, &Membership)> {
         self.members.iter().filter(|(_, membership)| membership.is_open())
     }
 
@@ -55,15 +57,19 @@ impl<S: Seat> Conversations for Handle<S> {
         conversation: ConversationKey,
         after: Option<&UserId>,
         limit: u32,
-    ) -> Result<Vec<(User, Role)>> {
+    ) -> Result<Vec<Member>> {
         let state = self.seat.state();
-        let Some(log) = state.logs.get(&conversation) else { return Ok(Vec::new()) };
+        let log = state.logs.get(&conversation);
+        let Some(log) = log.filter(|log| log.row.kind == ConversationKind::Group) else {
+            return Ok(Vec::new());
+        };
         let named = log.open_members().filter_map(|(key, membership)| {
-            state.people.get(key).map(|person| (person.user.clone(), membership.role))
+            let user = state.people.get(key)?.user.clone();
+            Some(Member { user, role: membership.role, silenced: membership.silenced })
         });
         let mut members: Vec<_> =
-            named.filter(|(user, _)| after.is_none_or(|after| user.id > *after)).collect();
-        members.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+            named.filter(|member| after.is_none_or(|after| member.user.id > *after)).collect();
+        members.sort_by(|a, b| a.user.id.cmp(&b.user.id));
         members.truncate(limit as usize);
         Ok(members)
     }
@@ -162,8 +168,14 @@ pub(super) fn create(
         rev: Rev(0),
         profile: profile.clone(),
         dissolved: false,
+        silenced: None,
     };
-    let log = Log { row: row.clone(), members: BTreeMap::new(), entries: BTreeMap::new() };
+    let log = Log {
+        row: row.clone(),
+        members: BTreeMap::new(),
+        entries: BTreeMap::new(),
+        doors: Doors::default(),
+    };
     Arc::make_mut(&mut state.logs_by_id).insert(id.clone(), key);
     Arc::make_mut(&mut state.logs).insert(key, Arc::new(log));
     Ok(row)
@@ -229,6 +241,8 @@ pub(super) fn open_stay(
                 read_seq: seen,
                 rev,
                 left_name: None,
+                silenced: None,
+                settings: None,
                 stays,
             };
             log.members.insert(user, place);

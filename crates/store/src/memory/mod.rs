@@ -8,6 +8,7 @@
 //! durability beyond the life of the [`MemoryStore`] and its clones.
 
 mod conversations;
+mod groups;
 mod messages;
 mod push;
 mod users;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hubbub_chat::model::{Conversation, ConversationKey, NewEntry, Profile, Rev, User, UserKey};
 use hubbub_chat::ports::{Appended, Reader, Result, Store, StoreError, Writer};
-use hubbub_proto::command::{JoinPolicy, Role};
+use hubbub_proto::command::Role;
 use hubbub_proto::event::ConversationKind;
 use hubbub_proto::{ConversationId, Timestamp, UserId};
 use uuid::Uuid;
@@ -220,14 +221,8 @@ impl Writer for Handle<Writing> {
         Ok(())
     }
 
-    fn set_profile(
-        &mut self,
-        conversation: ConversationKey,
-        name: Option<&str>,
-        join: JoinPolicy,
-    ) -> Result<()> {
-        let row = conversations::row(self.seat.working()?, conversation)?;
-        row.profile = Profile { name: name.map(Into::into), join };
+    fn set_profile(&mut self, conversation: ConversationKey, profile: &Profile) -> Result<()> {
+        conversations::row(self.seat.working()?, conversation)?.profile = profile.clone();
         Ok(())
     }
 

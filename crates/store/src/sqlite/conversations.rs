@@ -1,7 +1,7 @@
 //! Conversations, memberships and cursors in SQLite.
 
 use hubbub_chat::model::{
-    Conversation, ConversationKey, Membership, Profile, Rev, Stay, User, UserKey,
+    Conversation, ConversationKey, Member, Membership, Profile, Rev, Settings, Stay, Until, UserKey,
 };
 use hubbub_chat::ports::{Conversations, Result, StoreError};
 use hubbub_proto::command::{JoinPolicy, Role};
@@ -17,7 +17,16 @@ use super::{Handle, Seat, users};
 /// The columns that [`conversation`] reads.
 macro_rules! conversation_columns {
     () => {
-        "c.key, c.id, c.kind, c.head_seq, c.floor_seq, c.rev, c.name, c.join_policy, c.dissolved"
+        "c.key, c.id, c.kind, c.head_seq, c.floor_seq, c.rev, c.name, c.join_policy, c.dissolved,
+         c.announcement, c.silenced_until"
+    };
+}
+
+/// The columns that [`place`] reads.
+macro_rules! place_columns {
+    () => {
+        "m.role, m.received_seq, m.read_seq, m.rev, m.left_name, m.silenced_until, m.pinned,
+         m.muted_until, m.hidden_at_seq, m.marked_unread, m.draft"
     };
 }
 
@@ -28,8 +37,9 @@ macro_rules! places {
         concat!(
             "SELECT ",
             conversation_columns!(),
-            ", m.role, m.received_seq, m.read_seq, m.rev, m.left_name,
-               CASE WHEN m.open = 1 THEN max(m.rev, c.rev) ELSE m.rev END AS newest
+            ", ",
+            place_columns!(),
+            ", CASE WHEN m.open = 1 THEN max(m.rev, c.rev) ELSE m.rev END AS newest
              FROM member m CROSS JOIN conversation c ON c.key = m.conversation
              WHERE m.user = ?1 AND ",
             $rest
@@ -41,9 +51,14 @@ const FIND: &str =
     concat!("SELECT ", conversation_columns!(), " FROM conversation c WHERE c.id = ?1");
 const CHANGED: &str = places!("newest > ?2 ORDER BY newest, c.key LIMIT ?3");
 const RECENT: &str = places!("newest < ?2 ORDER BY newest DESC, c.key DESC LIMIT ?3");
-const MEMBERS: &str = "SELECT u.key, u.id, u.name, m.role
-     FROM member m INDEXED BY open_member CROSS JOIN user u ON u.key = m.user
-     WHERE m.conversation = ?1 AND m.open = 1 AND u.id > ?2 ORDER BY u.id LIMIT ?3";
+const MEMBERS: &str = "SELECT u.key, u.id, u.name, m.role, m.silenced_until
+     FROM member m INDEXED BY member_page CROSS JOIN user u ON u.key = m.user
+     WHERE m.conversation = ?1 AND m.open = 1 AND m.user_id > ?2 ORDER BY m.user_id LIMIT ?3";
+const MEMBERSHIP: &str = concat!(
+    "SELECT ",
+    place_columns!(),
+    " FROM member m WHERE m.user = ?1 AND m.conversation = ?2"
+);
 const OPEN_GROUPS: &str = "SELECT c.id
      FROM member m INDEXED BY open_place CROSS JOIN conversation c ON c.key = m.conversation
      WHERE m.user = ?1 AND m.open = 1 AND m.kind > 0 AND m.kind = ?2 AND c.dissolved = 0
@@ -52,8 +67,10 @@ const OPEN_GROUP_COUNT: &str = "SELECT count(*)
      FROM member m INDEXED BY open_place CROSS JOIN conversation c ON c.key = m.conversation
      WHERE m.user = ?1 AND m.open = 1 AND m.kind > 0 AND m.kind = ?2 AND c.dissolved = 0";
 const OPEN_STAY: &str =
-    "INSERT INTO member (user, conversation, role, received_seq, read_seq, rev, open, kind)
-     VALUES (?1, ?2, ?3, ?4, ?4, ?5, 1, (SELECT kind FROM conversation WHERE key = ?2))
+    "INSERT INTO member (user, conversation, role, received_seq, read_seq, rev, open, kind, user_id)
+     VALUES (?1, ?2, ?3, ?4, ?4, ?5, 1, (SELECT kind FROM conversation WHERE key = ?2),
+         (SELECT u.id FROM conversation c CROSS JOIN user u
+          WHERE c.key = ?2 AND c.kind = 1 AND u.key = ?1))
      ON CONFLICT (user, conversation) DO UPDATE SET
          role = excluded.role,
          received_seq = max(received_seq, excluded.received_seq),
@@ -89,10 +106,10 @@ impl<S: Seat> Conversations for Handle<S> {
         conversation: ConversationKey,
         after: Option<&UserId>,
         limit: u32,
-    ) -> Result<Vec<(User, Role)>> {
+    ) -> Result<Vec<Member>> {
         let after = after.map_or("", UserId::as_str);
         collect(self.seat.connection(), MEMBERS, params![conversation.0, after, limit], |row| {
-            Ok((users::user(row, 0)?, role(row, 3)?))
+            Ok(Member { user: users::user(row, 0)?, role: role(row, 3)?, silenced: until(row, 4)? })
         })
     }
 
@@ -150,7 +167,7 @@ pub(super) fn collect<T>(
     rows.collect::<rusqlite::Result<_>>().map_err(failed)
 }
 
-fn count(connection: &Connection, sql: &str, params: impl Params) -> Result<u64> {
+pub(super) fn count(connection: &Connection, sql: &str, params: impl Params) -> Result<u64> {
     connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.query_row(params, |row| number(row, 0)))
@@ -167,7 +184,7 @@ fn places(
     collect(connection, sql, params![user.0, bound, limit], |row| {
         let conversation = conversation(row)?;
         let stays = stays(connection, conversation.key, user)?;
-        Ok((conversation, place(row, 9, stays)?))
+        Ok((conversation, place(row, 11, stays)?))
     })
 }
 
@@ -177,10 +194,7 @@ fn membership(
     user: UserKey,
 ) -> rusqlite::Result<Option<Membership>> {
     connection
-        .prepare_cached(
-            "SELECT role, received_seq, read_seq, rev, left_name FROM member
-             WHERE user = ?1 AND conversation = ?2",
-        )?
+        .prepare_cached(MEMBERSHIP)?
         .query_row([user.0, conversation.0], |row| {
             place(row, 0, stays(connection, conversation, user)?)
         })
@@ -213,8 +227,29 @@ fn place(row: &Row<'_>, column: usize, stays: Vec<Stay>) -> rusqlite::Result<Mem
         read_seq: number(row, column + 2)?,
         rev: Rev(number(row, column + 3)?),
         left_name: row.get(column + 4)?,
+        silenced: until(row, column + 5)?,
+        settings: settings(row, column + 6)?,
         stays,
     })
+}
+
+fn settings(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Box<Settings>>> {
+    let hidden: Option<i64> = row.get(column + 2)?;
+    let settings = Settings {
+        pinned: row.get(column)?,
+        muted: until(row, column + 1)?,
+        hidden_seq: hidden.map(|_| number(row, column + 2)).transpose()?,
+        marked_unread: row.get(column + 3)?,
+        draft: row.get(column + 4)?,
+    };
+    Ok(Some(settings).filter(|settings| *settings != Settings::default()).map(Box::new))
+}
+
+/// Reads an end, where there is one.
+pub(super) fn until(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Until>> {
+    let end: Option<i64> = row.get(column)?;
+    let end = end.map(|_| number(row, column)).transpose()?;
+    Ok(end.map(|end| Until::new(Some(Timestamp(end)))))
 }
 
 fn conversation(row: &Row<'_>) -> rusqlite::Result<Conversation> {
@@ -235,10 +270,13 @@ fn conversation(row: &Row<'_>) -> rusqlite::Result<Conversation> {
             join: match row.get(7)? {
                 0 => JoinPolicy::Invite,
                 1 => JoinPolicy::Open,
+                2 => JoinPolicy::Approval,
                 code => return Err(damaged(7, format!("{code} is no join policy"))),
             },
+            announcement: row.get(9)?,
         },
         dissolved: row.get(8)?,
+        silenced: until(row, 10)?,
     })
 }
 
@@ -260,10 +298,11 @@ const fn join_code(join: JoinPolicy) -> i64 {
     match join {
         JoinPolicy::Invite => 0,
         JoinPolicy::Open => 1,
+        JoinPolicy::Approval => 2,
     }
 }
 
-const fn role_code(role: Role) -> i64 {
+pub(super) const fn role_code(role: Role) -> i64 {
     match role {
         Role::Member => 0,
         Role::Admin => 1,
@@ -294,7 +333,7 @@ pub(super) fn change(
     if changed == 0 { Err(StoreError::Row(otherwise.to_owned())) } else { Ok(()) }
 }
 
-const NO_CONVERSATION: &str = "there is no such conversation";
+pub(super) const NO_CONVERSATION: &str = "there is no such conversation";
 pub(super) const NEVER_A_MEMBER: &str = "the user was never a member";
 
 pub(super) fn create(
@@ -305,10 +344,11 @@ pub(super) fn create(
     at: Timestamp,
 ) -> Result<Conversation> {
     let sql = "INSERT INTO conversation
-         (id, kind, head_seq, floor_seq, rev, name, join_policy, dissolved, created_at)
-         VALUES (?1, ?2, 0, 0, 0, ?3, ?4, 0, ?5)";
+         (id, kind, head_seq, floor_seq, rev, name, join_policy, dissolved, created_at, announcement)
+         VALUES (?1, ?2, 0, 0, 0, ?3, ?4, 0, ?5, ?6)";
+    let join = join_code(profile.join);
     let row =
-        params![id.as_str(), kind_code(kind), profile.name, join_code(profile.join), int(at.0)];
+        params![id.as_str(), kind_code(kind), profile.name, join, int(at.0), profile.announcement];
     connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.execute(row))
@@ -322,6 +362,7 @@ pub(super) fn create(
         rev: Rev(0),
         profile: profile.clone(),
         dissolved: false,
+        silenced: None,
     })
 }
 
@@ -345,11 +386,13 @@ pub(super) fn set_head(
 pub(super) fn set_profile(
     connection: &Connection,
     conversation: ConversationKey,
-    name: Option<&str>,
-    join: JoinPolicy,
+    profile: &Profile,
 ) -> Result<()> {
-    let sql = "UPDATE conversation SET name = ?2, join_policy = ?3 WHERE key = ?1";
-    change(connection, sql, params![conversation.0, name, join_code(join)], NO_CONVERSATION)
+    let sql = "UPDATE conversation SET name = ?2, join_policy = ?3, announcement = ?4
+         WHERE key = ?1";
+    let Profile { name, join, announcement } = profile;
+    let row = params![conversation.0, name, join_code(*join), announcement];
+    change(connection, sql, row, NO_CONVERSATION)
 }
 
 pub(super) fn dissolve(connection: &Connection, conversation: ConversationKey) -> Result<()> {

@@ -14,8 +14,12 @@ use super::schema;
 pub(super) type Migration = (u32, &'static str);
 
 /// All of them, ascending.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[(1, schema::VERSION_1), (2, schema::VERSION_2), (6, schema::VERSION_6)];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    (1, schema::VERSION_1),
+    (2, schema::VERSION_2),
+    (5, schema::VERSION_5),
+    (6, schema::VERSION_6),
+];
 
 /// Brings the database to the last version of `migrations`.
 ///

@@ -13,6 +13,7 @@
 mod chain;
 mod conversations;
 mod errors;
+mod groups;
 mod lock;
 mod messages;
 mod migrations;
@@ -29,7 +30,7 @@ use std::time::Instant;
 
 use hubbub_chat::model::{Conversation, ConversationKey, NewEntry, Profile, Rev, User, UserKey};
 use hubbub_chat::ports::{Appended, Reader, Result, Store, StoreError, StoreTimes, Writer};
-use hubbub_proto::command::{JoinPolicy, Role};
+use hubbub_proto::command::Role;
 use hubbub_proto::event::ConversationKind;
 use hubbub_proto::{ConversationId, Timestamp, UserId};
 use rusqlite::Connection;
@@ -410,14 +411,9 @@ impl Writer for Handle<Writing> {
         })
     }
 
-    fn set_profile(
-        &mut self,
-        conversation: ConversationKey,
-        name: Option<&str>,
-        join: JoinPolicy,
-    ) -> Result<()> {
+    fn set_profile(&mut self, conversation: ConversationKey, profile: &Profile) -> Result<()> {
         self.seat
-            .write(|connection, _| conversations::set_profile(connection, conversation, name, join))
+            .write(|connection, _| conversations::set_profile(connection, conversation, profile))
     }
 
     fn dissolve(&mut self, conversation: ConversationKey) -> Result<()> {

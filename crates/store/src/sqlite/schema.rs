@@ -19,7 +19,7 @@ const PAGE_BYTES: u32 = 4096;
 /// only a checkpoint at shutdown ever waits.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
 /// Cached statements of a connection; more than there are, so that none is compiled twice.
-const STATEMENTS_MAX: usize = 64;
+const STATEMENTS_MAX: usize = 256;
 
 /// Version 1, from nothing.
 ///
@@ -123,6 +123,61 @@ pub(super) const VERSION_2: &str = "
         FROM indexed_entry ORDER BY rev;
     DROP TABLE indexed_entry;
     CREATE UNIQUE INDEX signpost ON entry (conversation, seq) WHERE seq % 64 = 0;
+";
+
+/// Version 5: groups complete, what users keep about conversations, and receipts that are asked for.
+///
+/// - `member.user_id` repeats the user's id in groups, for pages of members in its order.
+/// - `silenced_until`, `muted_until` and `until` are milliseconds; what has no end has the largest
+///   number.
+/// - `invite_link.digest` is the SHA-256 of the link: who reads the database cannot use it.
+/// - `entry.receipt` is 1 where the sender asks to be told who got and read it, else null.
+pub(super) const VERSION_5: &str = "
+    ALTER TABLE conversation ADD COLUMN announcement TEXT;
+    ALTER TABLE conversation ADD COLUMN silenced_until INTEGER;
+
+    ALTER TABLE member ADD COLUMN silenced_until INTEGER;
+    ALTER TABLE member ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE member ADD COLUMN muted_until INTEGER;
+    ALTER TABLE member ADD COLUMN hidden_at_seq INTEGER;
+    ALTER TABLE member ADD COLUMN marked_unread INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE member ADD COLUMN draft TEXT;
+    ALTER TABLE member ADD COLUMN user_id TEXT;
+    UPDATE member SET user_id = (SELECT id FROM user WHERE key = member.user)
+        WHERE conversation IN (SELECT key FROM conversation WHERE kind = 1);
+    CREATE INDEX member_page ON member (conversation, user_id)
+        WHERE open = 1 AND user_id IS NOT NULL;
+
+    CREATE TABLE ban (
+        conversation INTEGER NOT NULL,
+        user INTEGER NOT NULL,
+        by INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        PRIMARY KEY (conversation, user)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE join_request (
+        conversation INTEGER NOT NULL,
+        user INTEGER NOT NULL,
+        note TEXT,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (conversation, user)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX own_join_request ON join_request (user);
+
+    CREATE TABLE invite_link (
+        conversation INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        by INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        uses_left INTEGER,
+        PRIMARY KEY (conversation, digest)
+    ) STRICT, WITHOUT ROWID;
+
+    ALTER TABLE entry ADD COLUMN receipt INTEGER;
+    CREATE INDEX wanted_receipt ON entry (conversation, seq) WHERE receipt = 1;
 ";
 
 /// Version 6: what is pushed.

@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use hubbub_chat::model::{ConversationKey, NewEntry, Profile, Rev, UserKey};
+use hubbub_chat::model::{ConversationKey, JoinRequest, NewEntry, Profile, Rev, Until, UserKey};
 use hubbub_chat::ports::{
-    Conversations, Messages, Order, Range, Reader, Result, Store, StoreError, Users, Writer,
+    Conversations, Groups, Messages, Order, Range, Reader, Result, Store, StoreError, Users, Writer,
 };
 use hubbub_proto::command::{JoinPolicy, Kind, Role};
 use hubbub_proto::event::ConversationKind;
@@ -42,6 +42,12 @@ enum Step {
     CloseStay(usize, usize, u64),
     SetRole(usize, usize, u8),
     Advance(usize, usize, u64, u64),
+    Ban(usize, usize, u64),
+    Unban(usize, usize),
+    Ask(usize, usize, Option<String>),
+    Answer(usize, usize),
+    CloseDoors(usize),
+    Silence(usize, Option<usize>, Option<u64>),
     Append { conversation: usize, sender: usize, client_id: usize, kind: usize, seq_step: u64 },
 }
 
@@ -66,6 +72,13 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (c.clone(), u.clone(), 0..3u8).prop_map(|(c, u, role)| Step::SetRole(c, u, role)),
         4 => (c.clone(), u.clone(), 0..9u64, 0..9u64)
             .prop_map(|(c, u, received, read)| Step::Advance(c, u, received, read)),
+        2 => (c.clone(), u.clone(), 0..99u64).prop_map(|(c, u, ms)| Step::Ban(c, u, ms)),
+        1 => (c.clone(), u.clone()).prop_map(|(c, u)| Step::Unban(c, u)),
+        2 => (c.clone(), u.clone(), name()).prop_map(|(c, u, note)| Step::Ask(c, u, note)),
+        1 => (c.clone(), u.clone()).prop_map(|(c, u)| Step::Answer(c, u)),
+        1 => c.clone().prop_map(Step::CloseDoors),
+        2 => (c.clone(), proptest::option::of(u.clone()), proptest::option::of(0..99u64))
+            .prop_map(|(c, u, until)| Step::Silence(c, u, until)),
         9 => (c, u, 0..CLIENT_IDS.len(), 0..KINDS.len(), 0..3u64).prop_map(
             |(conversation, sender, client_id, kind, seq_step)| Step::Append {
                 conversation,
@@ -174,7 +187,9 @@ impl Subject {
             Step::SetHead(c, head) => told(writer.set_head(conversation(c), *head, rev)),
             Step::SetProfile(c, name, open) => {
                 let join = if *open { JoinPolicy::Open } else { JoinPolicy::Invite };
-                told(writer.set_profile(conversation(c), name.as_deref(), join))
+                let announcement = name.clone().filter(|_| *open).map(Into::into);
+                let name = name.as_deref().map(Into::into);
+                told(writer.set_profile(conversation(c), &Profile { name, join, announcement }))
             }
             Step::Dissolve(c) => told(writer.dissolve(conversation(c))),
             Step::OpenStay(c, u, code, seq) => {
@@ -188,6 +203,24 @@ impl Subject {
             }
             Step::Advance(c, u, received, read) => {
                 told(writer.advance_cursors(conversation(c), user(u), *received, *read, rev))
+            }
+            Step::Ban(c, u, ms) => {
+                let until = Until::new(Some(now.plus_ms(*ms)));
+                told(writer.put_ban(conversation(c), user(u), user(&0), now, until))
+            }
+            Step::Unban(c, u) => told(writer.remove_ban(conversation(c), user(u))),
+            Step::Ask(c, u, note) => {
+                let request = JoinRequest { note: note.as_deref().map(Into::into), at: now };
+                told(writer.put_join_request(conversation(c), user(u), &request))
+            }
+            Step::Answer(c, u) => told(writer.remove_join_request(conversation(c), user(u))),
+            Step::CloseDoors(c) => told(writer.close_doors(conversation(c))),
+            Step::Silence(c, u, until) => {
+                let until = until.map(|until| Until::new(Some(Timestamp(until))));
+                match u {
+                    Some(u) => told(writer.silence(conversation(c), user(u), until, rev)),
+                    None => told(writer.silence_all(conversation(c), until)),
+                }
             }
             Step::Append { conversation: c, sender, client_id: id, kind, seq_step } => {
                 // A step of 0 repeats a seq, one of 2 leaves a hole.
@@ -219,7 +252,7 @@ impl Subject {
 
 fn survey<H>(handle: &mut H, rev: u64, answers: &mut Vec<String>)
 where
-    H: Users + Conversations + Messages + ?Sized,
+    H: Users + Conversations + Messages + Groups + ?Sized,
 {
     let middle = Rev(rev / 2);
     for (index, conversation) in
@@ -230,6 +263,15 @@ where
         answers.push(told(handle.members(conversation, Some(&user_id(0)), 9)));
         answers.push(told(handle.member_count(conversation)));
         answers.push(told(handle.owner_count(conversation)));
+        answers.push(told(handle.managers(conversation, 2)));
+        for now in [0, 1_000 + rev / 2, 1_000 + rev].map(Timestamp) {
+            answers.push(told(handle.ban_count(conversation, now)));
+            answers.push(told(handle.bans(conversation, now, None, 2)));
+        }
+        answers.push(told(handle.bans(conversation, Timestamp(0), Some(&user_id(0)), 9)));
+        answers.push(told(handle.join_request_count(conversation)));
+        answers.push(told(handle.join_requests(conversation, None, 2)));
+        answers.push(told(handle.join_requests(conversation, Some(&user_id(0)), 9)));
         for order in [Order::Ascending, Order::Descending] {
             for (limit, bytes) in [(100, usize::MAX), (3, usize::MAX), (100, 6)] {
                 let range = Range { from: 2, to: 9, order, limit, bytes };
@@ -241,12 +283,15 @@ where
         }
         for user in (0..USERS.len()).map(|i| UserKey(i as i64 + 1)) {
             answers.push(told(handle.membership(conversation, user)));
+            answers.push(told(handle.ban(conversation, user)));
+            answers.push(told(handle.join_request(conversation, user)));
             answers.push(told(handle.unread(conversation, user, 2, 7)));
         }
     }
     for (index, user) in (0..USERS.len()).map(|i| (i, UserKey(i as i64 + 1))) {
         answers.push(told(handle.user(&user_id(index))));
         answers.push(told(handle.open_groups(user)));
+        answers.push(told(handle.own_join_request_count(user)));
         answers.push(told(handle.changed(user, Rev(0), 2)));
         answers.push(told(handle.changed(user, middle, 9)));
         answers.push(told(handle.recent(user, None, 9)));

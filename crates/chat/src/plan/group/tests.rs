@@ -3,6 +3,8 @@
 use hubbub_proto::ConversationId;
 use hubbub_proto::event::ConversationKind;
 
+use hubbub_proto::command::JoinPolicy;
+
 use super::*;
 use crate::model::{Conversation, ConversationKey, Membership, Rev, Stay};
 
@@ -16,6 +18,7 @@ pub(crate) fn group(head_seq: u64, dissolved: bool) -> Conversation {
         rev: Rev(1),
         profile: Profile::default(),
         dissolved,
+        silenced: None,
     }
 }
 
@@ -26,6 +29,8 @@ pub(crate) fn member_with(left_seq: Option<u64>) -> Membership {
         read_seq: 0,
         rev: Rev(1),
         left_name: None,
+        silenced: None,
+        settings: None,
         stays: vec![Stay { join_seq: 1, left_seq }],
     }
 }
@@ -34,17 +39,30 @@ const MEMBER: Option<Role> = Some(Role::Member);
 const ADMIN: Option<Role> = Some(Role::Admin);
 const OWNER: Option<Role> = Some(Role::Owner);
 
+pub(super) const DOOR: Door<'_> =
+    Door { ban: None, asked: false, requests: (0, 9), own_requests: (0, 9) };
+
+fn invitee(name: &str, present: bool) -> Invitee {
+    Invitee { user: user(name), present, ban: None }
+}
+
+pub(super) const fn of_role(role: Role) -> Target {
+    Target { role, silenced: None }
+}
+
 fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
 /// Three members, one owner, room for four; `alice` acts.
 fn with_state<T>(role: Option<Role>, join: JoinPolicy, run: impl FnOnce(State<'_>) -> T) -> T {
-    let profile = Profile { name: Some("g".into()), join };
+    let profile = Profile { name: Some("g".into()), join, announcement: Some("old".into()) };
     let actor = user("alice");
     run(State {
+        now: Timestamp(1_000),
         profile: &profile,
         dissolved: false,
+        silenced: None,
         actor: &actor,
         role,
         members: 3,
@@ -72,6 +90,7 @@ fn roles_table() {
         group: hubbub_proto::GroupId::new("g").unwrap(),
         name: Some("n".into()),
         join: None,
+        announcement: None,
         client_id: None,
     };
     let update: &dyn Fn(&State<'_>) -> _ = &|state| update(state, &rename);
@@ -80,16 +99,12 @@ fn roles_table() {
     check(ADMIN, Invite, update, kind("group_updated"));
     check(OWNER, Invite, update, kind("group_updated"));
 
-    let bring: &dyn Fn(&State<'_>) -> _ = &|state| invite(state, &[(user("dave"), false)]);
+    let bring: &dyn Fn(&State<'_>) -> _ = &|state| invite(state, &[invitee("dave", false)]);
     check(None, Open, bring, Err(Reason::NotAMember));
     check(MEMBER, Invite, bring, Err(Reason::NotAllowed));
     check(MEMBER, Open, bring, kind("member_joined"));
     check(ADMIN, Invite, bring, kind("member_joined"));
     check(OWNER, Invite, bring, kind("member_joined"));
-
-    check(None, Open, &join, kind("member_joined"));
-    check(None, Invite, &join, Err(Reason::NotAllowed));
-    check(MEMBER, Open, &join, Err(Reason::AlreadyMember));
 
     check(None, Open, &leave, Err(Reason::NotAMember));
     check(MEMBER, Open, &leave, kind("member_left"));
@@ -104,8 +119,10 @@ fn roles_table() {
 
 #[test]
 fn kick_table() {
-    let check = |role, target, expect| {
-        let found = with_state(role, JoinPolicy::Open, |s| outcome(kick(&s, &user("bob"), target)));
+    let check = |role, target: Option<Role>, expect| {
+        let found = with_state(role, JoinPolicy::Open, |s| {
+            outcome(kick(&s, &user("bob"), target.map(of_role)))
+        });
         assert_eq!(found, expect, "{role:?} kicks {target:?}");
     };
     check(None, MEMBER, Err(Reason::NotAMember));
@@ -117,16 +134,18 @@ fn kick_table() {
     check(OWNER, MEMBER, kind("member_kicked"));
     check(OWNER, ADMIN, kind("member_kicked"));
     check(OWNER, OWNER, Err(Reason::NotAllowed));
-    let oneself = with_state(OWNER, JoinPolicy::Open, |s| outcome(kick(&s, &user("alice"), OWNER)));
+    let oneself = with_state(OWNER, JoinPolicy::Open, |s| {
+        outcome(kick(&s, &user("alice"), OWNER.map(of_role)))
+    });
     assert_eq!(oneself, Err(Reason::NotAllowed));
 }
 
 #[test]
 fn role_table() {
-    let check = |actor, whom: &str, target, given, owners, expect| {
+    let check = |actor, whom: &str, target: Option<Role>, given, owners, expect| {
         let found = with_state(actor, JoinPolicy::Open, |state| {
             let state = State { owners, ..state };
-            role(&state, &user(whom), target, given)
+            role(&state, &user(whom), target.map(of_role), given)
                 .map(|plan| plan.changes)
                 .map_err(|refusal| refusal.reason)
         });
@@ -171,7 +190,7 @@ fn create_invites_each_once_and_counts_the_creator() {
 #[test]
 fn invitations_and_the_size_limit() {
     let check = |invitees: &[(&str, bool)], members, expect: Result<&str, Reason>| {
-        let invitees: Vec<_> = invitees.iter().map(|(name, is)| (user(name), *is)).collect();
+        let invitees: Vec<_> = invitees.iter().map(|(name, is)| invitee(name, *is)).collect();
         let found = with_state(OWNER, JoinPolicy::Invite, |state| {
             invite(&State { members, ..state }, &invitees)
                 .map(|plan| plan.content.get().to_owned())
@@ -189,11 +208,22 @@ fn invitations_and_the_size_limit() {
 
 #[test]
 fn joining_and_leaving_at_the_edges() {
-    let full = with_state(None, JoinPolicy::Open, |s| outcome(join(&State { members: 4, ..s })));
-    assert_eq!(full, Err(Reason::GroupFull));
-    let over =
-        with_state(None, JoinPolicy::Open, |s| outcome(join(&State { dissolved: true, ..s })));
-    assert_eq!(over, Err(Reason::NotFound));
+    let enters = |join_policy, change: &dyn Fn(State<'_>) -> Option<Reason>| {
+        with_state(None, join_policy, change)
+    };
+    let refusal = |state: &State<'_>, door| join(state, &door).err().map(|refusal| refusal.reason);
+    let full = enters(JoinPolicy::Open, &|s| refusal(&State { members: 4, ..s }, DOOR));
+    assert_eq!(full, Some(Reason::GroupFull));
+    let over = enters(JoinPolicy::Open, &|s| refusal(&State { dissolved: true, ..s }, DOOR));
+    assert_eq!(over, Some(Reason::NotFound));
+    let crowded = Door { requests: (9, 9), ..DOOR };
+    let many = enters(JoinPolicy::Approval, &|s| refusal(&s, crowded));
+    assert_eq!(many, Some(Reason::TooManyJoinRequests));
+    let eager = Door { own_requests: (9, 9), ..DOOR };
+    let many = enters(JoinPolicy::Approval, &|s| refusal(&s, eager));
+    assert_eq!(many, Some(Reason::TooManyJoinRequests));
+    let again = Door { asked: true, ..crowded };
+    assert_eq!(enters(JoinPolicy::Approval, &|s| refusal(&s, again)), None, "asking again is fine");
     let alone = with_state(OWNER, JoinPolicy::Open, |state| {
         leave(&State { members: 1, ..state }).unwrap().changes
     });
@@ -212,8 +242,18 @@ fn an_update_must_change_something_and_keeps_the_rest() {
         })
     };
     assert_eq!(changes(r#"{"group":"g"}"#), Err(Reason::BadField));
-    let closed = Profile { name: Some("g".into()), join: JoinPolicy::Invite };
+    let old = || Some("old".into());
+    let closed = Profile { name: Some("g".into()), join: JoinPolicy::Invite, announcement: old() };
     assert_eq!(changes(r#"{"group":"g","join":"invite"}"#), Ok(vec![Change::Profile(closed)]));
-    let renamed = Profile { name: Some("n".into()), join: JoinPolicy::Open };
-    assert_eq!(changes(r#"{"group":"g","name":"n"}"#), Ok(vec![Change::Profile(renamed)]));
+    let renamed = Profile { name: Some("n".into()), join: JoinPolicy::Open, announcement: old() };
+    assert_eq!(changes(r#"{"group":"g","name":"n"}"#), Ok(vec![Change::Profile(renamed.clone())]));
+    for (json, announcement) in [(r#""new""#, Some("new")), (r#""""#, None), ("null", None)] {
+        let told = Profile {
+            name: Some("g".into()),
+            announcement: announcement.map(Into::into),
+            ..renamed.clone()
+        };
+        let command = format!(r#"{{"group":"g","announcement":{json}}}"#);
+        assert_eq!(changes(&command), Ok(vec![Change::Profile(told)]), "{json}");
+    }
 }
