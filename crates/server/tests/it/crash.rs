@@ -79,6 +79,7 @@ impl View {
             }
             Event::Failed { client_id, error } => panic!("{client_id} was refused: {error}"),
             Event::Void { conversation, seq, .. } => panic!("a void in {conversation} at {seq}"),
+            Event::Hidden { conversation, .. } => panic!("nobody hides anything of {conversation}"),
             Event::Connected(_)
             | Event::Synced
             | Event::Offline { .. }
