@@ -5,8 +5,9 @@
 //! users, conversations, and memberships with their stays; [`Cache::sweep`] between
 //! transactions keeps what was used since the last sweep.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
+use std::sync::{Arc, Weak};
 
 use hubbub_proto::{ConversationId, Timestamp, UserId};
 use rustc_hash::FxHashMap;
@@ -20,6 +21,11 @@ const USERS_MAX: usize = 131_072;
 const SLOTS_MAX: usize = 131_072;
 /// Most memberships and stays remembered, taken together.
 const PLACES_MAX: usize = 262_144;
+/// Most groups of which it is remembered who joined when.
+const LATECOMERS_MAX: usize = 16;
+
+/// Members who were not there from a group's beginning, with the first seq of their stay, ascending.
+type Latecomers = [(u64, UserId)];
 
 /// Something remembered, and whether it was asked for since the last sweep.
 #[derive(Debug)]
@@ -50,11 +56,14 @@ pub(crate) struct Slot {
     pub(crate) dirty: bool,
     member_count: Option<u64>,
     owner_count: Option<u64>,
+    /// Kept in [`Cache::latecomers`].
+    latecomers: Weak<Latecomers>,
 }
 
 impl Slot {
-    const fn new(row: Conversation, last_at: Timestamp) -> Self {
-        Self { row, last_at, dirty: false, member_count: None, owner_count: None }
+    fn new(row: Conversation, last_at: Timestamp) -> Self {
+        let latecomers = Weak::<[(u64, UserId); 0]>::new();
+        Self { row, last_at, dirty: false, member_count: None, owner_count: None, latecomers }
     }
 
     /// How many members it has.
@@ -74,9 +83,10 @@ impl Slot {
     }
 
     /// Somebody came, went or got another role.
-    pub(crate) const fn recount(&mut self) {
+    pub(crate) fn recount(&mut self) {
         self.member_count = None;
         self.owner_count = None;
+        self.latecomers = Weak::<[(u64, UserId); 0]>::new();
     }
 }
 
@@ -92,6 +102,8 @@ pub(crate) struct Cache {
     places: FxHashMap<Place, Known<Option<Membership>>>,
     /// One for each place, and one for each stay.
     places_weight: usize,
+    /// The newest ones asked for.
+    latecomers: VecDeque<Arc<Latecomers>>,
 }
 
 impl Cache {
@@ -166,6 +178,30 @@ impl Cache {
         let slot = self.slots.get(id).map(|known| &known.value);
         let place = user.and_then(|user| self.places.get(&(conversation, user)));
         Ok(slot.map(|slot| (slot, place.and_then(|known| known.value.as_ref()))))
+    }
+
+    /// The present members whose stay began after `seq`.
+    pub(crate) fn joined_after(
+        &mut self,
+        store: &mut dyn Writer,
+        id: &ConversationId,
+        seq: u64,
+    ) -> Result<Arc<[UserId]>> {
+        let Some(slot) = self.slots.get_mut(id).map(|known| &mut known.value) else {
+            return Ok(Arc::default());
+        };
+        let latecomers = match slot.latecomers.upgrade() {
+            Some(latecomers) => latecomers,
+            None => {
+                let found: Arc<Latecomers> = store.joined_after(slot.row.key, 1)?.into();
+                slot.latecomers = Arc::downgrade(&found);
+                self.latecomers.truncate(LATECOMERS_MAX - 1);
+                self.latecomers.push_front(Arc::clone(&found));
+                found
+            }
+        };
+        let from = latecomers.partition_point(|(join_seq, _)| *join_seq <= seq);
+        Ok(latecomers[from..].iter().map(|(_, user)| user.clone()).collect())
     }
 
     /// The place of `user` where it is remembered, to be changed along with the store.

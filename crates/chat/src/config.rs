@@ -31,6 +31,14 @@ pub struct ChatConfig {
     pub receipt_members_max: u32,
     /// Milliseconds between two receipts of one member in one conversation.
     pub receipt_interval_ms: u64,
+    /// How long after sending a message its sender may edit it, in milliseconds (a day); 0: never.
+    pub edit_window_ms: u64,
+    /// Most edits of one message.
+    pub edits_max: u32,
+    /// How long after sending a message its sender may take it back, in milliseconds; 0: never.
+    pub recall_window_ms: u64,
+    /// Most different emojis with which one message is reacted to.
+    pub reactions_max: u32,
     /// Most entries of one `sync` answer, over all its conversations, and of one `pull`.
     pub sync_entries_max: u32,
     /// Most bytes of entries of one answer: `sync`, `pull` and `history`.
@@ -71,6 +79,10 @@ impl Default for ChatConfig {
             group_bans_max: 1_000,
             receipt_members_max: 100,
             receipt_interval_ms: 1_000,
+            edit_window_ms: DAY_MS,
+            edits_max: 100,
+            recall_window_ms: 120_000,
+            reactions_max: 20,
             sync_entries_max: 1_000,
             sync_bytes_max: 256 * 1024,
             redelivery_entries: 50,
@@ -106,6 +118,8 @@ impl ChatConfig {
             ("groups_per_user_max", self.groups_per_user_max >= 1, "at least 1"),
             ("stays_max", self.stays_max >= 1, "at least 1"),
             ("receipt_interval_ms", self.receipt_interval_ms >= 1, "at least 1"),
+            ("edits_max", (1..=1_000).contains(&self.edits_max), "1 to 1000"),
+            ("reactions_max", (1..=100).contains(&self.reactions_max), "1 to 100"),
             ("sync_entries_max", (1..=1_000).contains(&self.sync_entries_max), "1 to 1000"),
             ("sync_bytes_max", self.sync_bytes_max >= 1_024, "at least 1024"),
             ("redelivery_entries", (1..=1_000).contains(&self.redelivery_entries), "1 to 1000"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hubbub_proto::command::{Content, JoinPolicy, Role};
+use hubbub_proto::command::{Content, Emoji, JoinPolicy, Role};
 use hubbub_proto::{Timestamp, UserId};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -72,8 +72,28 @@ pub(crate) enum GroupContent<'a> {
 impl GroupContent<'_> {
     /// As it stands in the entry.
     pub(crate) fn json(&self) -> Content {
-        to_raw_value(self).map_or_else(|_| Arc::from(RawValue::NULL.to_owned()), Arc::from)
+        to_raw_value(self).map_or_else(|_| null(), Arc::from)
     }
+}
+
+/// Contents of entries about messages.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum OperationContent<'a> {
+    Reaction { emoji: &'a Emoji, active: bool },
+}
+
+impl OperationContent<'_> {
+    /// As it stands in the entry.
+    pub(crate) fn json(&self) -> Content {
+        to_raw_value(self).map_or_else(|_| null(), Arc::from)
+    }
+}
+
+/// The content of what has none.
+#[must_use]
+pub fn null() -> Content {
+    Arc::from(RawValue::NULL.to_owned())
 }
 
 #[cfg(test)]

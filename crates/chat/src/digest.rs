@@ -7,8 +7,8 @@
 //! sender spelled it.
 
 use hubbub_proto::command::{
-    GroupBan, GroupCreate, GroupInvite, GroupMember, GroupMute, GroupRole, GroupUpdate, JoinPolicy,
-    Push, Role, Send,
+    Edit, GroupBan, GroupCreate, GroupInvite, GroupMember, GroupMute, GroupRole, GroupUpdate,
+    JoinPolicy, MessageTarget, Push, React, Role, Send,
 };
 use hubbub_proto::{ClientId, ConversationId, GroupId, Timestamp, UserId};
 use xxhash_rust::xxh3::Xxh3;
@@ -39,6 +39,10 @@ impl Form {
 
     fn users(self, users: &[UserId]) -> Self {
         users.iter().fold(self.text("users"), |form, user| form.text(user.as_str()))
+    }
+
+    fn number(self, number: u64) -> Self {
+        self.text(&number.to_string())
     }
 
     fn digest(&self) -> u64 {
@@ -155,6 +159,27 @@ pub(crate) fn part(client_id: &ClientId, conversation: &ConversationId) -> Optio
         one & 0xffff_ffff_ffff,
     );
     ClientId::new(&text).ok()
+}
+
+pub(crate) fn edit(command: &Edit) -> u64 {
+    Form::new("edit")
+        .text(command.conversation.as_str())
+        .number(command.seq)
+        .text(command.content.get())
+        .digest()
+}
+
+pub(crate) fn recall(command: &MessageTarget) -> u64 {
+    Form::new("recall").text(command.conversation.as_str()).number(command.seq).digest()
+}
+
+pub(crate) fn react(command: &React) -> u64 {
+    Form::new("react")
+        .text(command.conversation.as_str())
+        .number(command.seq)
+        .text(command.emoji.as_str())
+        .text(if command.active { "+" } else { "-" })
+        .digest()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 
 mod cache;
 pub mod config;
-mod content;
+pub mod content;
 mod digest;
 pub mod model;
 pub mod plan;

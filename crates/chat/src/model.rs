@@ -1,7 +1,7 @@
 //! Conversations, members, stays and entries as the rules and the stores see them.
 
 use hubbub_proto::command::{Content, JoinPolicy, Kind, Role};
-use hubbub_proto::event::ConversationKind;
+use hubbub_proto::event::{ConversationKind, Head, Removed};
 use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
 
 /// The store's short name of a user.
@@ -194,8 +194,47 @@ pub struct Entry {
     pub at: Timestamp,
     /// What the content is.
     pub kind: Kind,
-    /// JSON text.
+    /// JSON text; `null` where it was removed.
     pub content: Content,
+    /// What was sent along with it.
+    pub head: Option<Box<Head>>,
+    /// What was done to it.
+    pub fate: Fate,
+}
+
+/// What was done to an entry since it was written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Fate {
+    /// Its content is gone.
+    pub removed: Option<Removed>,
+    /// Of a message its newest edit, of an edit the one before it.
+    pub edited: Option<Rev>,
+    /// Somebody has reacted to it; perhaps nobody does any more.
+    pub reacted: bool,
+}
+
+/// Which entry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct EntryKey {
+    /// Which log.
+    pub conversation: ConversationKey,
+    /// Its place in it.
+    pub seq: u64,
+    /// Its place in the order of commits.
+    pub rev: Rev,
+}
+
+/// One edit of a message.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// The edit's own place in the log.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What the message says since; `null` where it was removed.
+    pub content: Content,
+    /// The edit before.
+    pub before: Option<Rev>,
 }
 
 /// An entry to be written.
@@ -217,6 +256,8 @@ pub struct NewEntry<'a> {
     pub kind: &'a Kind,
     /// JSON text.
     pub content: &'a Content,
+    /// What is sent along with it.
+    pub head: Option<&'a Head>,
     /// Digest of the whole command, to tell a retry from a conflict.
     pub digest: u64,
 }

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod cursor;
 pub mod group;
+pub mod operation;
 pub mod push;
 pub mod send;
 pub mod silence;

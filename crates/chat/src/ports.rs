@@ -9,6 +9,7 @@
 //! client id and says where the first one went.
 
 mod groups;
+mod operations;
 mod push;
 
 use hubbub_proto::command::Role;
@@ -22,6 +23,7 @@ use crate::model::{
 };
 use crate::stats::Times;
 
+pub use operations::{OperationWrites, Operations};
 pub use push::{AudienceWriter, Audiences};
 
 /// Why the store did not do what it was asked to.
@@ -186,7 +188,9 @@ pub trait Messages {
 }
 
 /// A handle that reads. Between `begin_read` and `end_read` everything is of one moment.
-pub trait Reader: Users + Conversations + Messages + Groups + Audiences + Send {
+pub trait Reader:
+    Users + Conversations + Messages + Operations + Groups + Audiences + Send
+{
     /// Begins a snapshot of the newest commit.
     fn begin_read(&mut self) -> Result<()>;
     /// Ends it.
@@ -197,7 +201,16 @@ pub trait Reader: Users + Conversations + Messages + Groups + Audiences + Send {
 
 /// The handle that writes; its reads see what it wrote, committed or not.
 pub trait Writer:
-    Users + Conversations + Messages + Groups + WriteGroups + Audiences + AudienceWriter + Send
+    Users
+    + Conversations
+    + Messages
+    + Operations
+    + OperationWrites
+    + Groups
+    + WriteGroups
+    + Audiences
+    + AudienceWriter
+    + Send
 {
     /// The newest change that was committed.
     fn committed_rev(&mut self) -> Result<Rev>;

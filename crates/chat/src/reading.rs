@@ -9,6 +9,8 @@ mod doors;
 mod history;
 mod log;
 mod members;
+mod operations;
+mod page;
 mod pull;
 mod redeliver;
 mod sync;
@@ -125,6 +127,8 @@ impl Desk<'_> {
             Command::GroupMembers(page) => self.members(page).map(Ack::Members),
             Command::GroupRequests(page) => self.join_requests(page).map(Ack::JoinRequests),
             Command::GroupBans(page) => self.bans(page).map(Ack::Bans),
+            Command::Edits(of) => self.edits(of).map(Ack::Edits),
+            Command::Reactions(page) => self.reactions(page).map(Ack::Reactions),
             _ => Err(Reason::UnknownType.into()),
         }
     }

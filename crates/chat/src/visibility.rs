@@ -65,6 +65,21 @@ impl<'a> Visibility<'a> {
         seq.min(self.head())
     }
 
+    /// Where the view through the stay with `seq` in it ends; `None` where the member may not see it.
+    #[must_use]
+    pub fn end_of(&self, seq: u64) -> Option<u64> {
+        let stay = self.stays.iter().rev().find(|stay| stay.join_seq <= seq)?;
+        let end = stay.left_seq.unwrap_or(self.head).min(self.head);
+        (seq > self.floor && seq <= end).then_some(end)
+    }
+
+    /// Whether one stay shows both an entry and an earlier one that it is about. What was done to a
+    /// message is not for those who came after it, nor for those who left before.
+    #[must_use]
+    pub fn covers(&self, seq: u64, about: u64) -> bool {
+        about <= seq && self.end_of(about).is_some_and(|end| seq <= end)
+    }
+
     /// `from..=to` cut into visible and invisible stretches, ascending. Empty when `from > to`.
     #[must_use]
     pub fn segments(&self, from: u64, to: u64) -> Vec<Segment> {
@@ -188,6 +203,23 @@ mod tests {
                 next = segment.to + 1;
             }
             prop_assert_eq!(next, from.max(to + 1));
+        }
+
+        #[test]
+        fn what_an_entry_is_about_lies_in_the_same_stay(
+            stays in stays(), head in 0u64..40, floor in 0u64..20, seq in 1u64..45, about in 1u64..45,
+        ) {
+            let view = Visibility::new(&stays, head, floor.min(head));
+            let both = |stay: &&Stay| {
+                let alone = std::slice::from_ref(*stay);
+                let view = Visibility::new(alone, head, floor.min(head));
+                may_see(&view, seq) && may_see(&view, about)
+            };
+            // A gap of nothing between two stays may leave one seq in both of them.
+            let expect = about <= seq && stays.iter().rfind(|stay| stay.join_seq <= about)
+                .is_some_and(|stay| both(&stay));
+            prop_assert_eq!(view.covers(seq, about), expect);
+            prop_assert_eq!(view.end_of(seq).is_some(), may_see(&view, seq));
         }
 
         #[test]

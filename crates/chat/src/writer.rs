@@ -10,6 +10,7 @@ mod attach;
 mod audience;
 mod cursor;
 mod group;
+mod operation;
 mod push;
 mod send;
 mod transaction;

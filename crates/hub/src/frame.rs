@@ -4,9 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use hubbub_proto::codec::Codec;
-use hubbub_proto::event::Delivered;
+use hubbub_proto::event::{Delivered, Void};
 use hubbub_proto::route::Publication;
-use hubbub_proto::{Event, Timestamp};
+use hubbub_proto::{Event, Timestamp, UserId};
 use hubbub_websocket::deflate::WindowBits;
 use hubbub_websocket::{FrameBuilder, OpCode};
 
@@ -19,14 +19,46 @@ pub(crate) struct Broadcast(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     publication: Publication,
+    veil: Option<Veil>,
     frames: [OnceLock<Bytes>; Codec::ALL.len()],
     forms: [Forms; Codec::ALL.len()],
 }
 
+/// For whom a publication is not, and what they get in its place.
+#[derive(Debug)]
+pub(crate) struct Veil {
+    pub(crate) unseen: Arc<[UserId]>,
+    pub(crate) void: Broadcast,
+}
+
 impl Broadcast {
     pub(crate) fn new(publication: Publication) -> Self {
+        Self::with(publication, None)
+    }
+
+    /// An entry that is a void for these users.
+    pub(crate) fn veiled(publication: Publication, unseen: Arc<[UserId]>) -> Self {
+        let void = match &publication.event {
+            Event::Entry(Delivered { entry, .. }) => Event::Void(Void {
+                conversation: entry.conversation.clone(),
+                seq: entry.seq,
+                through: entry.seq,
+            }),
+            other => other.clone(),
+        };
+        let void = Self::new(Publication { event: void, ..publication.clone() });
+        Self::with(publication, Some(Veil { unseen, void }))
+    }
+
+    /// Whom it is hidden from, if from anybody.
+    pub(crate) fn veil(&self) -> Option<&Veil> {
+        self.0.veil.as_ref()
+    }
+
+    fn with(publication: Publication, veil: Option<Veil>) -> Self {
         Self(Arc::new(Shared {
             publication,
+            veil,
             frames: std::array::from_fn(|_| OnceLock::new()),
             forms: Default::default(),
         }))

@@ -451,11 +451,21 @@ impl Shard {
         let mut targets = std::mem::take(&mut self.targets);
         self.desk.topics.targets(&publication.topics, &mut targets);
         self.add_audiences(&publication.topics, &mut targets);
+        let veil = broadcast.veil();
+        let mut unseen: Vec<u32> = Vec::new();
+        for user in veil.iter().flat_map(|veil| veil.unseen.iter()) {
+            unseen.extend_from_slice(self.desk.topics.connections(user));
+        }
+        unseen.sort_unstable();
         for slot in &targets {
             let Some((at, connection)) = self.slab.tenant(*slot) else { continue };
             if publication.except == Some(self.desk.conn_id(at)) {
                 continue;
             }
+            let broadcast = match veil {
+                Some(veil) if unseen.binary_search(slot).is_ok() => &veil.void,
+                _ => broadcast,
+            };
             guard(&mut self.desk, at, connection, |desk, at, connection| {
                 desk.deliver(at, connection, broadcast);
             });

@@ -5,7 +5,7 @@
 //! heavy inbox means (see `inbox`).
 
 use hubbub_proto::event::{
-    Ack, BanItem, Entry, JoinRequestItem, Listed, LogItem, Member, PushEntry, Summary,
+    Ack, BanItem, Entry, JoinRequestItem, Listed, LogItem, Member, PushEntry, Reaction, Summary,
     SyncedConversation,
 };
 use hubbub_proto::{Event, Refusal, Topic};
@@ -22,7 +22,12 @@ impl Post {
         size_of::<Self>()
             + match self {
                 // Once as it came and once encoded.
-                Self::Publish(broadcast) => FRAMES + 2 * event(&broadcast.publication().event),
+                Self::Publish(broadcast) => {
+                    let veil = broadcast
+                        .veil()
+                        .map_or(0, |veil| FRAMES + NAMES + size_of_val(&*veil.unseen));
+                    FRAMES + 2 * event(&broadcast.publication().event) + veil
+                }
                 Self::Push { event: pushed, .. } => event(pushed),
                 Self::Reply { outcome: Ok(ack), .. } => of_ack(ack),
                 Self::Reply { outcome: Err(refusal), .. } => of_refusal(refusal),
@@ -46,7 +51,8 @@ fn event(event: &Event) -> usize {
 }
 
 fn content(entry: &Entry) -> usize {
-    NAMES + entry.content.get().len()
+    let extra = entry.extra.as_ref().map_or(0, |extra| extra.weight());
+    NAMES + entry.content.get().len() + extra
 }
 
 fn items(items: &[LogItem]) -> usize {
@@ -85,6 +91,8 @@ fn of_ack(ack: &Ack) -> usize {
             size_of_val(&*page.requests) + page.requests.iter().map(of_item).sum::<usize>()
         }
         Ack::Bans(page) => page.bans.len() * (size_of::<BanItem>() + 2 * NAMES),
+        Ack::Edits(page) => page.versions.iter().map(|one| NAMES + one.content.get().len()).sum(),
+        Ack::Reactions(page) => page.reactions.len() * (size_of::<Reaction>() + NAMES),
     }
 }
 
@@ -116,6 +124,7 @@ pub(crate) mod samples {
             content: serde_json::value::to_raw_value(content).unwrap().into(),
             client_id: ClientId::new("c").unwrap(),
             at: Timestamp(1),
+            extra: None,
         }
     }
 
@@ -148,6 +157,8 @@ mod tests {
         check(
             reply(Ok(Ack::History(HistoryPage {
                 entries,
+                from_seq: 1,
+                through_seq: 2,
                 head_seq: 2,
                 floor_seq: 0,
                 more: false,

@@ -9,6 +9,7 @@ mod admission;
 mod group;
 mod live;
 mod message;
+mod operation;
 mod push;
 mod reading;
 mod session;
@@ -22,6 +23,7 @@ pub use admission::*;
 pub use group::*;
 pub use live::*;
 pub use message::*;
+pub use operation::*;
 pub use push::*;
 pub use reading::*;
 pub use session::*;
@@ -172,6 +174,16 @@ commands! {
     /// A member, or all but owner and admins, may only read.
     GroupMute(GroupMute) = "group_mute", Write;
 
+    /// A message gets another content.
+    Edit(Edit) = "edit", Write;
+    /// A message is taken back.
+    Recall(MessageTarget) = "recall", Write;
+    /// A reaction to a message comes or goes.
+    React(React) = "react", Write;
+    /// What a message said before.
+    Edits(MessageRef) = "edits", Read;
+    /// Who reacted to a message.
+    Reactions(Reactions) = "reactions", Read;
     /// Something for users, a role or everyone.
     Push(Push) = "push", Write;
 
@@ -195,6 +207,7 @@ impl Command {
             Self::Publish(publish) => publish.data.get().len(),
             Self::Signal(signal) => signal.data.get().len(),
             Self::Sync(sync) => sync.cursors.len() * 96,
+            Self::Edit(edit) => edit.content.get().len(),
             Self::GroupCreate(create) => create.members.len() * 48,
             Self::GroupInvite(invite) => invite.members.len() * 48,
             Self::Push(push) => push.weight(),

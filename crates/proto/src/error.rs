@@ -62,12 +62,16 @@ reasons! {
     OutOfOrder = 409, "out_of_order", true, "The command named in `after` is not committed yet.";
     AlreadyMember = 409, "already_member", false, "This user is a member already.";
     LastOwner = 409, "last_owner", false, "The last owner hands over or dissolves the group first.";
+    TooLate = 409, "too_late", false, "The time for this has passed.";
+    Removed = 409, "removed", false, "The message was taken back or deleted.";
     TooBig = 413, "too_big", false, "The message or its content is over the limit.";
     BadRange = 422, "bad_range", false, "The range is empty or outside the conversation.";
     TooManyGroups = 422, "too_many_groups", false, "A user would be in too many groups.";
     TooManyJoinRequests = 422, "too_many_join_requests", false, "Too many requests to join are waiting.";
     TooManyBans = 422, "too_many_bans", false, "Too many users are banned from the group.";
     GroupFull = 422, "group_full", false, "The group has reached its size limit.";
+    TooManyEdits = 422, "too_many_edits", false, "The message was edited too often.";
+    TooManyReactions = 422, "too_many_reactions", false, "The message has too many different reactions.";
     TooManySubscriptions = 422, "too_many_subscriptions", false, "The connection is subscribed to too many channels.";
     RateLimited = 429, "rate_limited", true, "Too many commands; slow down.";
     Internal = 500, "internal", true, "The server failed at this command.";

@@ -4,6 +4,7 @@
 //! encodes it once per codec and shares the bytes among all receivers.
 
 mod admission;
+mod operation;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -12,6 +13,7 @@ use crate::command::{Content, Data, JoinPolicy, Kind, Role};
 use crate::{Channel, ClientId, ConversationId, GroupId, PushType, Refusal, Timestamp, UserId};
 
 pub use admission::*;
+pub use operation::*;
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident $(($payload:ty))? = $($wire:literal)|+;)*) => {
@@ -68,7 +70,7 @@ events! {
     /// The session is open.
     Connected(Box<Connected>) = "connected";
     /// An entry of a log; its kind says which type it has.
-    Entry(Delivered) = "message" | "group_changed";
+    Entry(Delivered) = "message" | "message_updated" | "group_changed";
     /// Entries that are not for this member.
     Void(Void) = "void";
     /// How far a member is.
@@ -160,6 +162,8 @@ pub struct Entry {
     pub client_id: ClientId,
     /// When it was committed.
     pub at: Timestamp,
+    /// What else there is to say of it.
+    pub extra: Option<Box<Extra>>,
 }
 
 impl Entry {
@@ -172,7 +176,11 @@ impl Entry {
         map.serialize_entry("kind", &self.kind)?;
         map.serialize_entry("content", &*self.content)?;
         map.serialize_entry("client_id", &self.client_id)?;
-        map.serialize_entry("at", &self.at)
+        map.serialize_entry("at", &self.at)?;
+        match &self.extra {
+            Some(extra) => extra.fields(self.kind.is_update(), map),
+            None => Ok(()),
+        }
     }
 }
 
@@ -257,7 +265,7 @@ pub struct Void {
 /// One element of `entries` in `pull` and `sync`; together they leave no hole.
 #[derive(Clone, Debug)]
 pub enum LogItem {
-    /// An entry, with `type` `message`, `group_changed` or `push`.
+    /// An entry, with `type` `message`, `message_updated`, `group_changed` or `push`.
     Entry(Entry),
     /// A stretch that is not for this member, with `type` `void`.
     Void(Void),
@@ -414,6 +422,10 @@ pub enum Ack {
     Conversations(ConversationPage),
     /// To `group_members`.
     Members(MemberPage),
+    /// To `edits`.
+    Edits(EditsPage),
+    /// To `reactions`.
+    Reactions(ReactionsPage),
     /// To `push`.
     Pushed(PushedTo),
     /// To `subscribe` and `publish`.
@@ -436,6 +448,8 @@ impl Serialize for Ack {
             Self::Sync(page) => page.serialize(s),
             Self::Conversations(page) => page.serialize(s),
             Self::Members(page) => page.serialize(s),
+            Self::Edits(page) => page.serialize(s),
+            Self::Reactions(page) => page.serialize(s),
             Self::Pushed(pushed) => pushed.serialize(s),
             Self::Channel(position) => position.serialize(s),
             Self::Requested(requested) => requested.serialize(s),
@@ -517,11 +531,15 @@ impl Serialize for Epoch {
     }
 }
 
-/// `history`: visible messages and group changes in ascending order of `seq`.
+/// `history`: visible messages as they are now and group changes, in ascending order of `seq`.
 #[derive(Clone, Debug, Serialize)]
 pub struct HistoryPage {
     /// Ascending.
     pub entries: Vec<Entry>,
+    /// Where the stretch begins that was looked through; continue before it.
+    pub from_seq: u64,
+    /// Where it ends; continue after it.
+    pub through_seq: u64,
     /// The newest seq the member may see.
     pub head_seq: u64,
     /// Everything up to here is gone.

@@ -108,6 +108,14 @@ pub enum Effect {
     },
     /// An event for everyone on its topics, once for each connection.
     Publish(Publication),
+    /// As `Publish` of an entry, but these users get a void in its place: it is about an earlier
+    /// entry that they may not see (P7).
+    Veil {
+        /// The entry, and who gets it.
+        publication: Box<Publication>,
+        /// For whom it is a void.
+        unseen: Arc<[UserId]>,
+    },
     /// An event for one connection.
     Push {
         /// To whom.

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use hubbub_proto::event::Lag;
+use hubbub_proto::event::{Delivered, Entry, Lag, Void};
 use hubbub_proto::route::{DeliveryClass, Publication};
-use hubbub_proto::{Effect, Event, Topic};
+use hubbub_proto::{Effect, Event, Topic, UserId};
 
 use crate::node::{Node, Seat, conn_of, is_durable, link_of};
 use crate::report::Broken;
@@ -39,7 +39,10 @@ impl Node {
                 Effect::Reply { conn, id, outcome } => {
                     self.on_reply(stage, link_of(conn), id.as_ref(), &outcome)?;
                 }
-                Effect::Publish(publication) => self.publish(stage, &publication)?,
+                Effect::Publish(publication) => self.publish(stage, &publication, &[])?,
+                Effect::Veil { publication, unseen } => {
+                    self.publish(stage, &publication, &unseen)?;
+                }
                 Effect::Push { conn, event } => self.push(stage, link_of(conn), &event, false)?,
                 Effect::Attach { conn, topics } => {
                     if let Some(seat) = self.seats.get_mut(&link_of(conn)) {
@@ -89,7 +92,13 @@ impl Node {
         Ok(())
     }
 
-    fn publish(&mut self, stage: &mut Stage, publication: &Publication) -> Result<(), Broken> {
+    /// Those who are `unseen` get a void in the place of the entry.
+    fn publish(
+        &mut self,
+        stage: &mut Stage,
+        publication: &Publication,
+        unseen: &[UserId],
+    ) -> Result<(), Broken> {
         let durable = publication.class == DeliveryClass::Durable;
         if durable && self.is(Sabotage::LosePublications) && stage.rng.chance(100) {
             return Ok(());
@@ -109,7 +118,17 @@ impl Node {
             if !durable && stage.rng.chance(50) {
                 continue;
             }
-            self.push(stage, link, &publication.event, true)?;
+            let hidden =
+                self.seats.get(&link).is_some_and(|seat| unseen.contains(&seat.identity.user));
+            match &publication.event {
+                Event::Entry(Delivered { entry, .. }) if hidden => {
+                    let Entry { conversation, seq, .. } = entry;
+                    let (conversation, seq) = (conversation.clone(), *seq);
+                    let void = Event::Void(Void { conversation, seq, through: seq });
+                    self.push(stage, link, &void, true)?;
+                }
+                event => self.push(stage, link, event, true)?,
+            }
         }
         Ok(())
     }

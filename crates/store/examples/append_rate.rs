@@ -152,6 +152,7 @@ impl Bench {
             at: Timestamp(self.now_ms),
             kind: &Kind::Text,
             content: &self.content,
+            head: None,
             digest: 0x1234_5678_9abc_def0,
         };
         match self.writer.append(&entry)? {

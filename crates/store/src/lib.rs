@@ -16,5 +16,9 @@ pub use sqlite::{SqliteOptions, SqliteStore};
 
 /// How many of the newest entries of a range are looked at to count unread messages (P6).
 const UNREAD_SCANNED_MAX: u32 = 1000;
+/// Where counting the reactions to an entry with one emoji stops.
+const REACTIONS_COUNTED_MAX: u32 = 1_000;
+/// How many of those who react are named with the count.
+const REACTION_USERS_MAX: u32 = 5;
 /// Where counting stops; 100 stands for "99+" (P6).
 const UNREAD_COUNTED_MAX: u32 = 100;

@@ -5,7 +5,7 @@ use hubbub_proto::event::{
     ConversationKind, ConversationPage, Entry, Listed, PeerCursors, PublicUser, Summary,
 };
 
-use super::log::{Budget, visible};
+use super::log::Budget;
 use super::members::{muted, page_size};
 use super::{Desk, Place};
 use crate::model::{Conversation, Membership, Rev};
@@ -54,10 +54,10 @@ impl Desk<'_> {
 
     fn newest(&mut self, place: &Place) -> Result<Option<Entry>> {
         let view = Visibility::of(&place.conversation, &place.membership);
-        let segments = view.segments(view.first(), view.head());
         let one = Budget { entries: 1, bytes: usize::MAX, first_free: true };
-        let newest = visible(self.reader, &place.conversation, segments, Order::Descending, one)?;
-        Ok(newest.0.into_iter().next())
+        let all = (view.first(), view.head());
+        let page = self.page(&place.conversation, &view, all, Order::Descending, one)?;
+        Ok(page.entries.into_iter().next())
     }
 
     /// The conversation and the user's place in it.

@@ -4,7 +4,8 @@ use hubbub_proto::command::{HISTORY_LIMIT_MAX, History};
 use hubbub_proto::event::HistoryPage;
 use hubbub_proto::{Reason, Refusal};
 
-use super::log::{Budget, visible};
+use super::log::Budget;
+use super::page::Page;
 use super::{Desk, Place};
 use crate::ports::Order;
 use crate::stop::Outcome;
@@ -14,7 +15,14 @@ impl Desk<'_> {
     pub(super) fn history(&mut self, command: &History) -> Outcome<HistoryPage> {
         let range = Wanted::of(command)?;
         let Some(Place { conversation, membership }) = self.place(&command.conversation)? else {
-            return Ok(HistoryPage { entries: Vec::new(), head_seq: 0, floor_seq: 0, more: false });
+            return Ok(HistoryPage {
+                entries: Vec::new(),
+                from_seq: 0,
+                through_seq: 0,
+                head_seq: 0,
+                floor_seq: 0,
+                more: false,
+            });
         };
         let view = Visibility::of(&conversation, &membership);
         let (from, to) = range.clip(view.first(), view.head());
@@ -23,14 +31,13 @@ impl Desk<'_> {
             bytes: self.config.sync_bytes_max as usize,
             first_free: true,
         };
-        let segments = view.segments(from, to);
-        let (mut entries, more) =
-            visible(self.reader, &conversation, segments, range.order(), budget)?;
+        let page = self.page(&conversation, &view, (from, to), range.order(), budget)?;
+        let Page { mut entries, from: from_seq, through: through_seq, more } = page;
         if range.order() == Order::Descending {
             entries.reverse();
         }
         let (head_seq, floor_seq) = (view.head(), conversation.floor_seq);
-        Ok(HistoryPage { entries, head_seq, floor_seq, more })
+        Ok(HistoryPage { entries, from_seq, through_seq, head_seq, floor_seq, more })
     }
 }
 

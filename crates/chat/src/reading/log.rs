@@ -1,10 +1,10 @@
 //! Entries out of the store, as one member sees them.
 //!
 //! Invariant: [`dense`] leaves no hole: what the member may not see, and what the store no longer
-//! has, is a void. Both readers stop at their budget, and say so.
+//! has, is a void. It stops at its budget, and says so.
 
 use hubbub_proto::ConversationId;
-use hubbub_proto::event::{Entry, LogItem, Void};
+use hubbub_proto::event::{Current, Entry, Extra, LogItem, Void};
 
 use crate::model::{self, Conversation};
 use crate::ports::{Order, Range, Reader, Result};
@@ -24,12 +24,13 @@ pub(super) struct Budget {
 
 impl Budget {
     /// Takes the cost of an entry, unless it is too much.
-    fn take(&mut self, conversation: &ConversationId, entry: &model::Entry) -> bool {
+    pub(super) fn take(&mut self, entry: &Entry) -> bool {
         let cost = FIELDS_BYTES
             + entry.content.get().len()
-            + conversation.as_str().len()
-            + entry.sender.as_str().len()
-            + entry.client_id.as_str().len();
+            + entry.conversation.as_str().len()
+            + entry.from.as_str().len()
+            + entry.client_id.as_str().len()
+            + entry.extra.as_ref().map_or(0, |extra| extra.weight());
         if self.entries == 0 || (cost > self.bytes && !self.first_free) {
             return false;
         }
@@ -39,14 +40,20 @@ impl Budget {
         true
     }
 
-    const fn spent(&self) -> bool {
+    pub(super) const fn spent(&self) -> bool {
         self.entries == 0 || (self.bytes == 0 && !self.first_free)
     }
 }
 
-/// An entry as it goes out.
+/// An entry as it goes out, without what has become of it, except that it was removed.
 pub(super) fn shown(conversation: &ConversationId, entry: model::Entry) -> Entry {
+    let removed = entry.fate.removed;
+    let extra = (entry.head.is_some() || removed.is_some()).then(|| {
+        let head = entry.head.map(|head| *head).unwrap_or_default();
+        Box::new(Extra { head, current: Current { removed, ..Current::default() } })
+    });
     Entry {
+        extra,
         conversation: conversation.clone(),
         seq: entry.seq,
         message_id: entry.rev.0,
@@ -58,16 +65,28 @@ pub(super) fn shown(conversation: &ConversationId, entry: model::Entry) -> Entry
     }
 }
 
-/// Entries of one segment in `order`, and whether they are all there are.
-fn fetch(
+/// Whether a member sees an entry of a segment that is theirs: what was done to a message is only
+/// for those who see the message itself (P7).
+pub(super) fn is_shown(view: &Visibility<'_>, entry: &model::Entry) -> bool {
+    match &entry.head {
+        Some(head) if entry.kind.is_update() => {
+            head.about.is_some_and(|about| view.covers(entry.seq, about))
+        }
+        _ => true,
+    }
+}
+
+/// Entries of one segment in `order`, as many as fit and one, or `least`, and whether they are all there are.
+pub(super) fn fetch(
     reader: &mut dyn Reader,
     conversation: &Conversation,
     segment: Segment,
     order: Order,
     budget: &Budget,
+    least: usize,
 ) -> Result<(Vec<model::Entry>, bool)> {
     // One more than fits, to know whether there is more.
-    let limit = u32::try_from(budget.entries + 1).unwrap_or(u32::MAX);
+    let limit = u32::try_from((budget.entries + 1).max(least)).unwrap_or(u32::MAX);
     let range = Range { from: segment.from, to: segment.to, order, limit, bytes: budget.bytes };
     let entries = reader.entries(conversation.key, range)?;
     let bytes: usize = entries.iter().map(|entry| entry.content.get().len()).sum();
@@ -78,38 +97,6 @@ fn fetch(
     let all = entries.last().is_some_and(|entry| entry.seq == end)
         || (entries.len() < limit as usize && bytes <= budget.bytes);
     Ok((entries, all))
-}
-
-/// What the member may see of `from..=to`, the nearest to the beginning of `order` first, and
-/// whether the budget ended it.
-pub(super) fn visible(
-    reader: &mut dyn Reader,
-    conversation: &Conversation,
-    segments: Vec<Segment>,
-    order: Order,
-    mut budget: Budget,
-) -> Result<(Vec<Entry>, bool)> {
-    let mut found = Vec::new();
-    let mut segments: Vec<_> = segments.into_iter().filter(|segment| segment.visible).collect();
-    if order == Order::Descending {
-        segments.reverse();
-    }
-    for segment in segments {
-        if budget.entries > 0 && budget.spent() {
-            return Ok((found, true));
-        }
-        let (entries, all) = fetch(reader, conversation, segment, order, &budget)?;
-        for entry in entries {
-            if !budget.take(&conversation.id, &entry) {
-                return Ok((found, true));
-            }
-            found.push(shown(&conversation.id, entry));
-        }
-        if !all {
-            return Ok((found, true));
-        }
-    }
-    Ok((found, false))
 }
 
 /// A stretch of a log without a hole.
@@ -138,19 +125,25 @@ pub(super) fn dense(
             dense.cut = true;
             return Ok(dense);
         }
-        let (entries, all) = fetch(reader, conversation, segment, Order::Ascending, budget)?;
-        let mut next = segment.from;
+        let (entries, all) = fetch(reader, conversation, segment, Order::Ascending, budget, 0)?;
+        let (mut next, mut passed) = (segment.from, segment.from);
         for entry in entries {
-            if !budget.take(&conversation.id, &entry) {
+            let seq = entry.seq;
+            passed = seq + 1;
+            if !is_shown(view, &entry) {
+                continue;
+            }
+            dense.void(&conversation.id, next, seq - 1);
+            let entry = shown(&conversation.id, entry);
+            if !budget.take(&entry) {
                 dense.cut = true;
                 return Ok(dense);
             }
-            let seq = entry.seq;
-            dense.void(&conversation.id, next, seq - 1);
-            dense.items.push(LogItem::Entry(shown(&conversation.id, entry)));
+            dense.items.push(LogItem::Entry(entry));
             next = seq + 1;
         }
         if !all {
+            dense.void(&conversation.id, next, passed - 1);
             dense.cut = true;
             return Ok(dense);
         }

@@ -83,6 +83,7 @@ impl Transaction<'_> {
                 at: self.now.max(slot.last_at),
                 kind: &kind,
                 content: &command.data,
+                head: None,
                 digest,
             };
             if let Err(recorded) = self.append(key, rev, &draft)? {
@@ -111,6 +112,7 @@ impl Transaction<'_> {
             content: draft.content.clone(),
             client_id: draft.client_id.clone(),
             at: draft.at,
+            extra: None,
         };
         self.effects.push(Effect::Publish(Publication {
             topics: smallvec![target.topic()],

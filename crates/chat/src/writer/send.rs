@@ -43,6 +43,7 @@ impl Transaction<'_> {
             at: plan.at,
             kind: &command.kind,
             content: &command.content,
+            head: None,
             digest,
         };
         let Some(slot) = self.cache.slot(self.store, &address.conversation)? else {

@@ -5,7 +5,7 @@
 //! write, so that a batch without one costs nothing.
 
 use hubbub_proto::command::{Content, Kind};
-use hubbub_proto::event::{Delivered, Entry, Written};
+use hubbub_proto::event::{Delivered, Entry, Extra, Head, Written};
 use hubbub_proto::route::{DeliveryClass, Publication, Topic, Work};
 use hubbub_proto::{
     Ack, ClientId, Command, ConnId, ConversationId, Effect, Event, GroupId, Identity, Reason,
@@ -69,6 +69,7 @@ pub(super) struct Draft<'a> {
     pub(super) at: Timestamp,
     pub(super) kind: &'a Kind,
     pub(super) content: &'a Content,
+    pub(super) head: Option<&'a Head>,
     pub(super) digest: u64,
 }
 
@@ -101,12 +102,17 @@ impl Transaction<'_> {
             | Command::GroupUnban(_)
             | Command::GroupMute(_) => self.group(caller, command),
             Command::GroupReject(reject) => self.reject(caller, reject),
+            Command::Edit(_) | Command::Recall(_) | Command::React(_) => {
+                self.operate(caller, command)
+            }
             Command::History(_)
             | Command::Pull(_)
             | Command::Conversations(_)
             | Command::GroupMembers(_)
             | Command::GroupRequests(_)
-            | Command::GroupBans(_) => return Ok(()),
+            | Command::GroupBans(_)
+            | Command::Edits(_)
+            | Command::Reactions(_) => return Ok(()),
             // The session and the hub answer these themselves; one that came here anyway gets a reply
             // all the same.
             Command::Auth(_)
@@ -234,6 +240,7 @@ impl Transaction<'_> {
             at: draft.at,
             kind: draft.kind,
             content: draft.content,
+            head: draft.head,
             digest: draft.digest,
         })?;
         if let Appended::Duplicate(recorded) = appended {
@@ -267,22 +274,34 @@ impl Transaction<'_> {
         rev: Rev,
         draft: &Draft<'_>,
     ) {
-        let entry = Entry {
-            conversation: draft.conversation.clone(),
-            seq: draft.seq,
-            message_id: rev.0,
-            from: caller.identity.user.clone(),
-            kind: draft.kind.clone(),
-            content: draft.content.clone(),
-            client_id: draft.client_id.clone(),
-            at: draft.at,
-        };
-        self.effects.push(Effect::Publish(Publication {
-            topics,
-            event: Event::Entry(Delivered { entry, attempt: 1 }),
-            except: Some(caller.conn),
-            class: DeliveryClass::Durable,
-        }));
+        self.effects.push(Effect::Publish(publication(caller, topics, rev, draft)));
+    }
+}
+
+/// What everyone on `topics`, except the connection that wrote it, is told of an entry.
+pub(super) fn publication(
+    caller: Caller<'_>,
+    topics: SmallVec<[Topic; 2]>,
+    rev: Rev,
+    draft: &Draft<'_>,
+) -> Publication {
+    let extra = |head: &Head| Box::new(Extra { head: head.clone(), ..Extra::default() });
+    let entry = Entry {
+        conversation: draft.conversation.clone(),
+        seq: draft.seq,
+        message_id: rev.0,
+        from: caller.identity.user.clone(),
+        kind: draft.kind.clone(),
+        content: draft.content.clone(),
+        client_id: draft.client_id.clone(),
+        at: draft.at,
+        extra: draft.head.map(extra),
+    };
+    Publication {
+        topics,
+        event: Event::Entry(Delivered { entry, attempt: 1 }),
+        except: Some(caller.conn),
+        class: DeliveryClass::Durable,
     }
 }
 

@@ -3,15 +3,15 @@
 use std::sync::{Arc, Mutex};
 
 use hubbub_chat::model::{
-    Ban, Conversation, ConversationKey, Entry, JoinRequest, Member, Membership, NewEntry, Profile,
-    Recorded, Rev, Until, User, UserKey,
+    Ban, Conversation, ConversationKey, Edit, Entry, EntryKey, JoinRequest, Member, Membership,
+    NewEntry, Profile, Recorded, Rev, Until, User, UserKey,
 };
 use hubbub_chat::ports::{
-    Appended, AudienceWriter, Audiences, Conversations, Groups, Messages, Order, Range, Result,
-    Store, StoreError, Users, WriteGroups, Writer,
+    Appended, AudienceWriter, Audiences, Conversations, Groups, Messages, OperationWrites,
+    Operations, Order, Range, Result, Store, StoreError, Users, WriteGroups, Writer,
 };
-use hubbub_proto::command::Role;
-use hubbub_proto::event::ConversationKind;
+use hubbub_proto::command::{Emoji, Role};
+use hubbub_proto::event::{ConversationKind, Reaction, ReactionCount, Removed};
 use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
 use hubbub_store::MemoryStore;
 
@@ -170,6 +170,73 @@ impl Messages for Faulty {
 
     fn first_seq_at(&mut self, c: ConversationKey, at: Timestamp) -> Result<Option<u64>> {
         self.inner.first_seq_at(c, at)
+    }
+}
+
+impl Operations for Faulty {
+    fn edit(&mut self, conversation: ConversationKey, rev: Rev) -> Result<Option<Edit>> {
+        self.inner.edit(conversation, rev)
+    }
+
+    fn emojis(&mut self, target: EntryKey) -> Result<Vec<Emoji>> {
+        self.inner.emojis(target)
+    }
+
+    fn has_reaction(&mut self, target: EntryKey, emoji: &Emoji, user: UserKey) -> Result<bool> {
+        self.inner.has_reaction(target, emoji, user)
+    }
+
+    fn reaction_counts(
+        &mut self,
+        target: EntryKey,
+        reader: UserKey,
+        through: u64,
+    ) -> Result<Vec<ReactionCount>> {
+        self.inner.reaction_counts(target, reader, through)
+    }
+
+    fn reactions(
+        &mut self,
+        target: EntryKey,
+        emoji: Option<&Emoji>,
+        after: Option<(&Emoji, UserKey)>,
+        through: u64,
+        limit: u32,
+    ) -> Result<Vec<Reaction>> {
+        self.inner.reactions(target, emoji, after, through, limit)
+    }
+
+    fn joined_after(
+        &mut self,
+        conversation: ConversationKey,
+        seq: u64,
+    ) -> Result<Vec<(u64, UserId)>> {
+        self.inner.joined_after(conversation, seq)
+    }
+}
+
+impl OperationWrites for Faulty {
+    fn chain_edit(&mut self, target: EntryKey, edit: EntryKey) -> Result<()> {
+        self.inner.chain_edit(target, edit)
+    }
+
+    fn remove(&mut self, target: EntryKey, removed: Removed) -> Result<()> {
+        self.inner.remove(target, removed)
+    }
+
+    fn put_reaction(
+        &mut self,
+        target: EntryKey,
+        emoji: &Emoji,
+        user: UserKey,
+        seq: u64,
+        at: Timestamp,
+    ) -> Result<()> {
+        self.inner.put_reaction(target, emoji, user, seq, at)
+    }
+
+    fn drop_reaction(&mut self, target: EntryKey, emoji: &Emoji, user: UserKey) -> Result<()> {
+        self.inner.drop_reaction(target, emoji, user)
     }
 }
 

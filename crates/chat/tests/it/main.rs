@@ -8,6 +8,7 @@ mod failing;
 mod faulty;
 mod group_rules;
 mod groups;
+mod operations;
 mod push;
 mod reading;
 mod room;

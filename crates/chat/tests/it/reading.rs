@@ -90,7 +90,9 @@ fn pull_is_dense_and_clamped() {
 fn a_direct_conversation_that_nobody_began_is_an_empty_page() {
     let mut room = Room::new();
     let page = room.ask("alice", "history", json!({"conversation": DIRECT}));
-    let empty = json!({"entries": [], "head_seq": 0, "floor_seq": 0, "more": false});
+    let empty = json!({
+        "entries": [], "from_seq": 0, "through_seq": 0, "head_seq": 0, "floor_seq": 0, "more": false
+    });
     assert_eq!(page, empty);
 }
 

@@ -197,6 +197,11 @@ pub(crate) fn shown(effect: &Effect) -> String {
             let to: Vec<String> = topics.iter().map(topic).collect();
             format!("{} -> {}", event(what), to.join(" "))
         }
+        Effect::Veil { publication, unseen } => {
+            let to: Vec<String> = publication.topics.iter().map(topic).collect();
+            let unseen: Vec<&str> = unseen.iter().map(UserId::as_str).collect();
+            format!("{} -> {} but {}", event(&publication.event), to.join(" "), unseen.join(" "))
+        }
         Effect::Join { user, topic: what } => format!("join {user} {}", topic(what)),
         Effect::Leave { user, topic: what } => format!("leave {user} {}", topic(what)),
         Effect::Close { conn, code } => format!("close {} {}", conn.slot, code.code()),

@@ -67,6 +67,9 @@ fn address(effect: Effect) -> (Scope, Post) {
         Effect::Close { conn, code } => (one(conn), Post::Close { conn, code }),
         Effect::Identity { user, roles } => (Scope::All, Post::Identity { user, roles }),
         Effect::Publish(publication) => (Scope::All, Post::Publish(Broadcast::new(publication))),
+        Effect::Veil { publication, unseen } => {
+            (Scope::All, Post::Publish(Broadcast::veiled(*publication, unseen)))
+        }
         Effect::Join { user, topic } => (Scope::All, Post::Join { user, topic }),
         Effect::Leave { user, topic } => (Scope::All, Post::Leave { user, topic }),
         Effect::End { topic } => (Scope::All, Post::End { topic }),

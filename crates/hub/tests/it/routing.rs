@@ -1,5 +1,7 @@
 //! Who gets what, and in which order.
 
+use std::sync::Arc;
+
 use hubbub_proto::limits::Limits;
 use hubbub_proto::{CommandId, Effect, Reason, UserId};
 use serde_json::json;
@@ -94,6 +96,38 @@ fn groups_reach_synced_connections_from_attach_and_join_to_leave() {
     }
     synced.expect_silence();
     unsynced.expect_silence();
+}
+
+#[test]
+fn those_who_may_not_see_what_an_entry_is_about_get_a_void_in_its_place() {
+    let stage = stage();
+    let topics = || vec![group_topic("a")];
+    let mut seeing = Vec::new();
+    let mut unseeing = Vec::new();
+    for who in ["alice/phone", "bob/phone", "bob/laptop", "carol/phone"] {
+        let (client, conn) = stage.session(who);
+        stage.router.post(vec![Effect::Attach { conn, topics: topics() }]);
+        if who.starts_with("bob") { unseeing.push(client) } else { seeing.push(client) }
+    }
+    let (mut stranger, _) = stage.session("dave/phone");
+    let unseen: Arc<[UserId]> =
+        ["bob", "dave", "nobody"].iter().map(|user| UserId::new(user).unwrap()).collect();
+    let publication = Box::new(entry(&topics(), "a", 7, "secret"));
+    stage.router.post(vec![
+        Effect::Veil { publication, unseen },
+        Effect::Publish(entry(&topics(), "a", 8, "open")),
+    ]);
+    for client in &mut seeing {
+        client.expect_entry(7);
+        client.expect_entry(8);
+    }
+    for client in &mut unseeing {
+        let void = client.expect("void")["payload"].clone();
+        assert_eq!(void, json!({"conversation": "group:a", "seq": 7, "through": 7}));
+        client.expect_entry(8);
+        client.expect_silence();
+    }
+    stranger.expect_silence();
 }
 
 #[test]

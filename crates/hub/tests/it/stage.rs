@@ -341,6 +341,7 @@ pub(crate) fn entry(topics: &[Topic], group: &str, seq: u64, content: &str) -> P
                 content: content.into(),
                 client_id: ClientId::new("c").unwrap(),
                 at: Timestamp(1),
+                extra: None,
             },
             attempt: 1,
         }),

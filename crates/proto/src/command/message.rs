@@ -113,6 +113,12 @@ pub enum Kind {
     MemberUnbanned,
     /// A member may only read, or may write again.
     MemberMuted,
+    /// A message has another content.
+    MessageEdited,
+    /// A message was taken back by its sender.
+    MessageRecalled,
+    /// A reaction to a message came or went.
+    MessageReaction,
     /// `push:TYPE`, what was pushed under this type; kept with its prefix.
     Push(Box<str>),
 }
@@ -121,7 +127,7 @@ pub enum Kind {
 const PUSH: &str = "push:";
 
 impl Kind {
-    const PLAIN: [(&'static str, Self); 17] = [
+    const PLAIN: [(&'static str, Self); 20] = [
         ("text", Self::Text),
         ("image", Self::Image),
         ("file", Self::File),
@@ -139,6 +145,9 @@ impl Kind {
         ("member_banned", Self::MemberBanned),
         ("member_unbanned", Self::MemberUnbanned),
         ("member_muted", Self::MemberMuted),
+        ("message_edited", Self::MessageEdited),
+        ("message_recalled", Self::MessageRecalled),
+        ("message_reaction", Self::MessageReaction),
     ];
 
     /// The name on the wire and in the store.
@@ -171,8 +180,15 @@ impl Kind {
         match self {
             Self::Push(_) => "push",
             kind if kind.is_message() => "message",
+            kind if kind.is_update() => "message_updated",
             _ => "group_changed",
         }
+    }
+
+    /// Whether it says what was done to an earlier entry, its target.
+    #[must_use]
+    pub const fn is_update(&self) -> bool {
+        matches!(self, Self::MessageEdited | Self::MessageRecalled | Self::MessageReaction)
     }
 
     /// The kind of what is pushed under this type.

@@ -288,6 +288,35 @@ fn missing_and_mistyped_fields() {
             r#"{"group":"g","members":[]}"#.into(),
             "`members` must name at least one user.".into(),
         ),
+        ("edit", r#"{"conversation":"group:t","seq":1}"#.into(), "`content` is missing.".into()),
+        ("edit", r#"{"conversation":"group:t","seq":"1","content":1}"#.into(), seq.into()),
+        (
+            "edit",
+            r#"{"conversation":"group:t","seq":1,"content":"\ud800"}"#.into(),
+            "`content` must not hold half of a surrogate pair or a number out of range.".into(),
+        ),
+        ("recall", r#"{"conversation":"t","seq":1}"#.into(), conversation.into()),
+        (
+            "react",
+            r#"{"conversation":"group:t","seq":1,"emoji":"a b"}"#.into(),
+            "`emoji`: emoji must be 1 to 64 bytes without spaces and control characters.".into(),
+        ),
+        (
+            "react",
+            format!(r#"{{"conversation":"group:t","seq":1,"emoji":"{long}"}}"#),
+            "`emoji`: emoji must be 1 to 64 bytes without spaces and control characters.".into(),
+        ),
+        (
+            "react",
+            r#"{"conversation":"group:t","seq":1,"emoji":"x","active":"yes"}"#.into(),
+            "`active` must be true or false.".into(),
+        ),
+        (
+            "reactions",
+            r#"{"conversation":"group:t","seq":1,"after":{"emoji":"x"}}"#.into(),
+            "`user` is missing.".into(),
+        ),
+        ("edits", r#"{"conversation":"group:t","seq":-1}"#.into(), seq.into()),
         (
             "group_role",
             r#"{"group":"g","user":"u","role":"king"}"#.into(),

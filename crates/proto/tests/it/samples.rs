@@ -1,6 +1,7 @@
 //! One example of everything that goes over the wire, with and without what may be absent.
 
 mod groups;
+mod operations;
 mod push;
 
 use std::sync::LazyLock;
@@ -22,7 +23,7 @@ type Sample = (&'static str, &'static str, &'static str);
 
 /// All of them, in the order of the commands' table.
 pub(crate) static COMMANDS: LazyLock<Vec<Sample>> = LazyLock::new(|| {
-    let mut samples = [FOUNDATION, groups::COMMANDS, push::COMMANDS].concat();
+    let mut samples = [FOUNDATION, groups::COMMANDS, operations::COMMANDS, push::COMMANDS].concat();
     samples.sort_by_key(|(name, ..)| Command::TYPES.iter().position(|known| known == name));
     samples
 });
@@ -137,6 +138,7 @@ fn text() -> Entry {
         content: raw(r#""hi""#),
         client_id: ClientId::new("0199c5d2-6a3b-7d01-9f7e-3b5a4c2d1e0f").unwrap(),
         at: NOW,
+        extra: None,
     }
 }
 
@@ -150,6 +152,7 @@ fn change() -> Entry {
         content: raw(r#"{"user":"dave","by":"alice"}"#),
         client_id: ClientId::new("g-3").unwrap(),
         at: NOW,
+        extra: None,
     }
 }
 
@@ -233,7 +236,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("bye", Event::Bye(Bye { reconnect: true, retry_after_ms: 1_500 })),
         ("error", Event::Error(Refusal::with(Reason::Unauthorized, "Authenticate first."))),
     ];
-    [foundation, groups::events(), push::events()].concat()
+    [foundation, groups::events(), operations::events(), push::events()].concat()
 }
 
 fn direct_summary() -> Summary {
@@ -302,7 +305,9 @@ pub(crate) fn acks() -> Vec<(&'static str, Ack)> {
         (
             "history",
             Ack::History(HistoryPage {
-                entries: vec![text()],
+                entries: vec![operations::spoken()],
+                from_seq: 1,
+                through_seq: 7,
                 head_seq: 7,
                 floor_seq: 0,
                 more: true,
@@ -382,7 +387,7 @@ pub(crate) fn acks() -> Vec<(&'static str, Ack)> {
             Ack::Channel(Position { channel: None, offset: 18, epoch: Epoch(0x00c0_ffee) }),
         ),
     ];
-    [foundation, groups::acks(), push::acks()].concat()
+    [foundation, groups::acks(), operations::acks(), push::acks()].concat()
 }
 
 /// Refusals of every form.

@@ -215,6 +215,15 @@ sections! {
         receipt_members_max: u32 = ChatConfig::default().receipt_members_max, Range(0, U32);
         /// Milliseconds between two receipts of one member in one conversation.
         receipt_interval_ms: u64 = ChatConfig::default().receipt_interval_ms, Range(1, 3_600_000);
+        /// How long after sending a message its sender may edit it, in milliseconds (a day); 0:
+        /// never.
+        edit_window_ms: u64 = ChatConfig::default().edit_window_ms, Range(0, i64::MAX);
+        /// Most edits of one message.
+        edits_max: u32 = ChatConfig::default().edits_max, Range(1, 1000);
+        /// How long after sending a message its sender may take it back, in milliseconds; 0: never.
+        recall_window_ms: u64 = ChatConfig::default().recall_window_ms, Range(0, i64::MAX);
+        /// Most different emojis with which one message is reacted to.
+        reactions_max: u32 = ChatConfig::default().reactions_max, Range(1, 100);
         /// Most entries of one answer to `sync` or `pull`.
         sync_entries_max: u32 = ChatConfig::default().sync_entries_max, Range(1, 1000);
         /// Most bytes of entries in one answer to `sync`, `pull` or `history`.
@@ -277,7 +286,7 @@ mirrors!(LimitsSection => Limits {
 mirrors!(Chat => ChatConfig, with what other sections say, {
     offline_window_ms, dedupe_window_ms, group_members_max, groups_per_user_max, stays_max,
     join_requests_max, join_requests_per_user_max, group_bans_max, receipt_members_max,
-    receipt_interval_ms, sync_entries_max, sync_bytes_max, redelivery_entries, queue_commands_max,
+    receipt_interval_ms, edit_window_ms, edits_max, recall_window_ms, reactions_max, sync_entries_max, sync_bytes_max, redelivery_entries, queue_commands_max,
     queue_bytes_max, readers, push_roles_max,
 });
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hubbub_chat::model::{ConversationKey, NewEntry, Profile, Rev, UserKey};
 use hubbub_chat::ports::{Appended, Result, Store, Writer};
 use hubbub_proto::command::{Content, Kind, Role};
-use hubbub_proto::event::ConversationKind;
+use hubbub_proto::event::{ConversationKind, Head};
 use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
 use serde_json::value::RawValue;
 
@@ -85,6 +85,7 @@ impl Desk {
             at: draft.at,
             kind: &draft.kind,
             content: &draft.content,
+            head: draft.head.as_ref(),
             digest: draft.digest,
         })
     }
@@ -99,6 +100,7 @@ pub(super) struct Draft {
     pub(super) at: Timestamp,
     pub(super) kind: Kind,
     pub(super) content: Content,
+    pub(super) head: Option<Head>,
     pub(super) digest: u64,
 }
 
@@ -112,6 +114,7 @@ pub(super) fn draft(conversation: ConversationKey, seq: u64, sender: UserKey) ->
         at: NOW.plus_ms(seq),
         kind: Kind::Text,
         content: content(&format!("\"{seq}\"")),
+        head: None,
         digest: seq,
     }
 }

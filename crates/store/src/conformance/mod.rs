@@ -13,6 +13,7 @@ mod desk;
 mod groups;
 mod members;
 mod messages;
+mod operations;
 mod push;
 mod transactions;
 mod users;
@@ -34,7 +35,7 @@ type Case = (&'static str, fn(&mut dyn Fixture));
 /// # Panics
 /// When the store does not do what the ports say.
 pub fn all(make: &dyn Fn() -> Box<dyn Fixture>) {
-    let files: [&[Case]; 9] = [
+    let files: [&[Case]; 10] = [
         transactions::CASES,
         users::CASES,
         conversations::CASES,
@@ -42,6 +43,7 @@ pub fn all(make: &dyn Fn() -> Box<dyn Fixture>) {
         groups::CASES,
         cursors::CASES,
         messages::CASES,
+        operations::CASES,
         changes::CASES,
         push::CASES,
     ];

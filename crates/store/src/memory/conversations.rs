@@ -14,6 +14,7 @@ use hubbub_proto::{ConversationId, UserId};
 
 use super::groups::Doors;
 use super::messages::Row;
+use super::operations::Reacted;
 use super::{Handle, Seat, State, refused, users};
 
 /// A conversation with all that is in it.
@@ -22,6 +23,8 @@ pub(super) struct Log {
     pub(super) row: Conversation,
     pub(super) members: BTreeMap<UserKey, Membership>,
     pub(super) entries: BTreeMap<u64, Arc<Row>>,
+    /// Ascending.
+    pub(super) reactions: Vec<Reacted>,
     pub(super) doors: Doors,
 }
 
@@ -175,6 +178,7 @@ pub(super) fn create(
         members: BTreeMap::new(),
         entries: BTreeMap::new(),
         doors: Doors::default(),
+        reactions: Vec::new(),
     };
     Arc::make_mut(&mut state.logs_by_id).insert(id.clone(), key);
     Arc::make_mut(&mut state.logs).insert(key, Arc::new(log));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hubbub_chat::model::{ConversationKey, Entry, NewEntry, Recorded, UserKey};
+use hubbub_chat::model::{ConversationKey, Entry, Fate, NewEntry, Recorded, UserKey};
 use hubbub_chat::ports::{Appended, Messages, Order, Range, Result};
 use hubbub_proto::{ClientId, Timestamp};
 
@@ -10,9 +10,9 @@ use super::{Handle, Seat, State, conversations, refused, users};
 use crate::{UNREAD_COUNTED_MAX, UNREAD_SCANNED_MAX};
 
 /// An entry with what only the store asks of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Row {
-    entry: Entry,
+    pub(super) entry: Entry,
     sender: UserKey,
     digest: u64,
 }
@@ -109,6 +109,8 @@ pub(super) fn append(state: &mut State, new: &NewEntry<'_>) -> Result<Appended> 
         at: new.at,
         kind: new.kind.clone(),
         content: Arc::clone(new.content),
+        head: new.head.map(|head| Box::new(head.clone())),
+        fate: Fate::default(),
     };
     let log = conversations::log(state, new.conversation)?;
     if log.entries.last_key_value().is_some_and(|(newest, _)| new.seq <= *newest) {

@@ -10,6 +10,7 @@
 mod conversations;
 mod groups;
 mod messages;
+mod operations;
 mod push;
 mod users;
 

@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use hubbub_chat::model::{ConversationKey, Entry, NewEntry, Recorded, Rev, UserKey};
+use hubbub_chat::model::{ConversationKey, Entry, Fate, NewEntry, Recorded, Rev, UserKey};
 use hubbub_chat::ports::{Appended, Messages, Order, Range, Result, StoreError};
 use hubbub_proto::command::{Content, Kind};
+use hubbub_proto::event::Head;
 use hubbub_proto::{ClientId, Timestamp};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
@@ -14,18 +15,23 @@ use uuid::Uuid;
 
 use super::chain::{Passed, Tails};
 use super::errors::{damaged, failed};
-use super::schema::{int, number};
-use super::{Handle, Seat, chain, conversations, users};
+use super::schema::{int, number, optional};
+use super::{Handle, Seat, chain, conversations, operations, users};
 use crate::{UNREAD_COUNTED_MAX, UNREAD_SCANNED_MAX};
 
 const APPEND: &str = "INSERT INTO entry
      (rev, conversation, seq, previous, sender, client_id, at, kind, digest, content)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
      ON CONFLICT (client_id, sender) DO NOTHING";
+const APPEND_ABOUT: &str = "INSERT INTO entry
+     (rev, conversation, seq, previous, sender, client_id, at, kind, digest, content, target_seq)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+     ON CONFLICT (client_id, sender) DO NOTHING";
 const RECORDED: &str = "SELECT e.rev, c.id, e.seq, e.at, e.digest
      FROM entry e JOIN conversation c ON c.key = e.conversation
      WHERE e.client_id = ?1 AND e.sender = ?2";
-const ENTRY: &str = "SELECT e.rev, e.seq, u.id, e.client_id, e.at, e.kind, e.content
+const ENTRY: &str = "SELECT e.rev, e.seq, u.id, e.client_id, e.at, e.kind, e.content,
+         e.target_seq, e.removed, e.edited, e.reacted
      FROM entry e CROSS JOIN user u ON u.key = e.sender WHERE e.rev = ?1";
 
 impl<S: Seat> Messages for Handle<S> {
@@ -111,23 +117,7 @@ pub(super) fn append(
         let refused = || StoreError::Row("an entry with this or a later seq exists".into());
         return first.map(Appended::Duplicate).ok_or_else(refused);
     }
-    let written = connection
-        .prepare_cached(APPEND)
-        .and_then(|mut statement| {
-            statement.execute(params![
-                int(entry.rev.0),
-                entry.conversation.0,
-                int(entry.seq),
-                tail.rev,
-                entry.sender.0,
-                ClientIdKey::new(entry.client_id),
-                int(entry.at.0),
-                entry.kind.as_str(),
-                entry.digest.cast_signed(),
-                entry.content.get(),
-            ])
-        })
-        .map_err(failed)?;
+    let written = insert(connection, tail.rev, entry).map_err(failed)?;
     if written > 0 {
         tails.advance(entry.conversation, int(entry.rev.0), entry.seq);
         return Ok(Appended::New);
@@ -136,6 +126,46 @@ pub(super) fn append(
         Some(first) => Ok(Appended::Duplicate(first)),
         None => Err(StoreError::Corrupt("an entry is in the index and not in the table".into())),
     }
+}
+
+/// Most entries have nothing but content, and their columns are few.
+fn insert(
+    connection: &Connection,
+    previous: Option<i64>,
+    entry: &NewEntry<'_>,
+) -> rusqlite::Result<usize> {
+    let (rev, seq, at) = (int(entry.rev.0), int(entry.seq), int(entry.at.0));
+    let (conversation, sender) = (entry.conversation.0, entry.sender.0);
+    let (client_id, kind) = (ClientIdKey::new(entry.client_id), entry.kind.as_str());
+    let (digest, content) = (entry.digest.cast_signed(), entry.content.get());
+    let Some(head) = entry.head else {
+        return connection.prepare_cached(APPEND)?.execute(params![
+            rev,
+            conversation,
+            seq,
+            previous,
+            sender,
+            client_id,
+            at,
+            kind,
+            digest,
+            content,
+        ]);
+    };
+    let about = head.about.map(int);
+    connection.prepare_cached(APPEND_ABOUT)?.execute(params![
+        rev,
+        conversation,
+        seq,
+        previous,
+        sender,
+        client_id,
+        at,
+        kind,
+        digest,
+        content,
+        about,
+    ])
 }
 
 fn recorded(
@@ -228,10 +258,21 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         at: Timestamp(number(row, 4)?),
         kind: kind(row, 5)?,
         content: content(row, 6)?,
+        head: head(row)?,
+        fate: Fate {
+            removed: operations::removed(row, 8)?,
+            edited: optional(row, 9)?.map(Rev),
+            reacted: row.get::<_, Option<bool>>(10)?.unwrap_or(false),
+        },
     })
 }
 
-fn content(row: &Row<'_>, column: usize) -> rusqlite::Result<Content> {
+fn head(row: &Row<'_>) -> rusqlite::Result<Option<Box<Head>>> {
+    let about = optional(row, 7)?;
+    Ok(about.is_some().then(|| Box::new(Head { about })))
+}
+
+pub(super) fn content(row: &Row<'_>, column: usize) -> rusqlite::Result<Content> {
     let raw = RawValue::from_string(row.get(column)?);
     raw.map(Arc::from).map_err(|why| damaged(column, why.to_string()))
 }

@@ -17,6 +17,7 @@ pub(super) type Migration = (u32, &'static str);
 pub(super) const MIGRATIONS: &[Migration] = &[
     (1, schema::VERSION_1),
     (2, schema::VERSION_2),
+    (3, schema::VERSION_3),
     (5, schema::VERSION_5),
     (6, schema::VERSION_6),
 ];

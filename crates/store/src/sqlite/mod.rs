@@ -17,6 +17,7 @@ mod groups;
 mod lock;
 mod messages;
 mod migrations;
+mod operations;
 mod push;
 mod schema;
 mod users;
@@ -518,6 +519,7 @@ mod tests {
             at: NOW,
             kind: &Kind::Text,
             content,
+            head: None,
             digest: 0,
         })
     }

@@ -125,6 +125,32 @@ pub(super) const VERSION_2: &str = "
     CREATE UNIQUE INDEX signpost ON entry (conversation, seq) WHERE seq % 64 = 0;
 ";
 
+/// Version 3: what is done to messages.
+///
+/// - `entry.extra` is JSON of what was sent along with the content (see `operations`).
+/// - `entry.removed` says why the content is gone.
+/// - `entry.edited` is the rev of a message's newest edit, and of an edit that of the one before.
+/// - `entry.reacted` is set once somebody reacted.
+/// - `reaction.seq` is the place of the entry that says so.
+/// - `latecomer` finds those whose stay began after a message.
+pub(super) const VERSION_3: &str = "
+    ALTER TABLE entry ADD COLUMN extra TEXT;
+    ALTER TABLE entry ADD COLUMN removed INTEGER;
+    ALTER TABLE entry ADD COLUMN edited INTEGER;
+    ALTER TABLE entry ADD COLUMN reacted INTEGER;
+
+    CREATE TABLE reaction (
+        target INTEGER NOT NULL,
+        emoji TEXT NOT NULL,
+        user INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (target, emoji, user)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE INDEX latecomer ON stay (conversation, join_seq) WHERE left_seq IS NULL;
+";
+
 /// Version 5: groups complete, what users keep about conversations, and receipts that are asked for.
 ///
 /// - `member.user_id` repeats the user's id in groups, for pages of members in its order.
@@ -235,6 +261,14 @@ fn configure(connection: &Connection, cache_bytes: u32) -> Result<()> {
 /// Writes a number that only grows; what SQLite cannot hold is beyond every row.
 pub(super) fn int(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Reads a number that is never negative, or that is not there.
+pub(super) fn optional(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    match row.get_ref(column)? {
+        rusqlite::types::ValueRef::Null => Ok(None),
+        _ => number(row, column).map(Some),
+    }
 }
 
 /// Reads a number that is never negative.

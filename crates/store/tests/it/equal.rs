@@ -234,6 +234,7 @@ impl Subject {
                     at: now,
                     kind: &Kind::parse(KINDS[*kind]).unwrap(),
                     content: &Arc::from(RawValue::from_string(format!("[{seq_step}]")).unwrap()),
+                    head: None,
                     digest: u64::MAX - self.rev,
                 }))
             }

@@ -71,6 +71,7 @@ impl Log {
             at: Timestamp(seq),
             kind: &Kind::Text,
             content: &self.content,
+            head: None,
             digest: seq,
         };
         assert_eq!(self.writer.append(&entry).unwrap(), Appended::New);

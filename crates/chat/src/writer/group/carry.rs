@@ -35,6 +35,7 @@ impl Transaction<'_> {
             at,
             kind: &plan.kind,
             content: &plan.content,
+            head: None,
             digest: call.digest,
         };
         if let Err(recorded) = self.append(key, rev, &draft)? {

@@ -43,6 +43,7 @@ fn fast(text: &str) -> Result<Incoming, serde_json::Error> {
 fn check(command: &Command, limits: &Limits) -> Result<(), Refusal> {
     match command {
         Command::Send(send) => passed_on("content", send.content.get(), limits),
+        Command::Edit(edit) => passed_on("content", edit.content.get(), limits),
         Command::Publish(publish) => passed_on("data", publish.data.get(), limits),
         Command::Signal(signal) => passed_on("data", signal.data.get(), limits),
         Command::Push(push) if push.expires_in_ms == Some(0) => {

@@ -21,6 +21,7 @@ fn entry(to: &str, kind: &str, data: &str) -> Entry {
         content: raw(data),
         client_id: ClientId::new("p-1").unwrap(),
         at: NOW,
+        extra: None,
     }
 }
 

@@ -1,0 +1,67 @@
+//! What was done to messages: edits, removals, reactions.
+//!
+//! **Atomicity.** All of it is of the transaction in which it is written, together with the entry
+//! that says so. **Identity.** A removed entry keeps its place, sender, client id, time and digest,
+//! so that its command is still known when it comes again (P2).
+
+use hubbub_proto::command::Emoji;
+use hubbub_proto::event::{Reaction, ReactionCount, Removed};
+use hubbub_proto::{Timestamp, UserId};
+
+use super::Result;
+use crate::model::{ConversationKey, Edit, EntryKey, Rev, UserKey};
+
+/// Reads what was done.
+pub trait Operations {
+    /// The edit of a message that was written as `rev`; `None` where the entry is none.
+    fn edit(&mut self, conversation: ConversationKey, rev: Rev) -> Result<Option<Edit>>;
+    /// Whether `user` reacts with `emoji`.
+    fn has_reaction(&mut self, target: EntryKey, emoji: &Emoji, user: UserKey) -> Result<bool>;
+    /// What an entry is reacted to with, in the order of its bytes.
+    fn emojis(&mut self, target: EntryKey) -> Result<Vec<Emoji>>;
+    /// The reactions that were written up to the seq `through`, by emoji in the order of its
+    /// bytes: each counted to at most 1,000, with the first five users in the order of their keys,
+    /// and whether `reader` is among them all.
+    fn reaction_counts(
+        &mut self,
+        target: EntryKey,
+        reader: UserKey,
+        through: u64,
+    ) -> Result<Vec<ReactionCount>>;
+    /// The reactions that were written up to the seq `through`, with `emoji` where one is named,
+    /// behind `after`, in the order of emoji and user key, at most `limit`.
+    fn reactions(
+        &mut self,
+        target: EntryKey,
+        emoji: Option<&Emoji>,
+        after: Option<(&Emoji, UserKey)>,
+        through: u64,
+        limit: u32,
+    ) -> Result<Vec<Reaction>>;
+    /// The users whose open stay begins after `seq`, with where it begins, in that order.
+    fn joined_after(
+        &mut self,
+        conversation: ConversationKey,
+        seq: u64,
+    ) -> Result<Vec<(u64, UserId)>>;
+}
+
+/// Writes what is done.
+pub trait OperationWrites {
+    /// `edit`, written before in this transaction, is the newest edit of `target` from here on.
+    fn chain_edit(&mut self, target: EntryKey, edit: EntryKey) -> Result<()>;
+    /// The content of an entry and of all its edits, and what was sent along with it, is gone, and
+    /// so are the reactions to it.
+    fn remove(&mut self, target: EntryKey, removed: Removed) -> Result<()>;
+    /// `user` reacts with `emoji` from the entry `seq` on; nothing where they do so already.
+    fn put_reaction(
+        &mut self,
+        target: EntryKey,
+        emoji: &Emoji,
+        user: UserKey,
+        seq: u64,
+        at: Timestamp,
+    ) -> Result<()>;
+    /// They do no more.
+    fn drop_reaction(&mut self, target: EntryKey, emoji: &Emoji, user: UserKey) -> Result<()>;
+}

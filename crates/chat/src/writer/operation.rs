@@ -1,0 +1,205 @@
+//! What is done to messages: an entry that says so, and the change of what it is about.
+
+use std::sync::Arc;
+
+use hubbub_proto::command::{Edit, MessageTarget, React, Role};
+use hubbub_proto::event::Head;
+use hubbub_proto::{Ack, ClientId, Command, ConversationId, Effect, Reason};
+
+use super::transaction::{Caller, Draft, Transaction, publication, repeated, written};
+use crate::digest;
+use crate::model::{Entry, EntryKey, Rev};
+use crate::plan::address::Address;
+use crate::plan::operation::{self, Change, Plan, Reactions, State};
+use crate::plan::standing;
+use crate::ports::{Order, Range, Result, StoreError};
+use crate::stop::Outcome;
+use crate::visibility::Visibility;
+
+/// The message that a command is about, as the caller finds it.
+struct Found {
+    address: Address,
+    role: Option<Role>,
+    since: u64,
+    key: EntryKey,
+    target: Option<Entry>,
+}
+
+impl Transaction<'_> {
+    pub(super) fn operate(&mut self, caller: Caller<'_>, command: &Command) -> Outcome<Ack> {
+        let (client_id, digest) = match command {
+            Command::Edit(c) => (&c.client_id, digest::edit(c)),
+            Command::Recall(c) => (&c.client_id, digest::recall(c)),
+            Command::React(c) => (&c.client_id, digest::react(c)),
+            _ => return Err(Reason::UnknownType.into()),
+        };
+        if let Some(client_id) = client_id
+            && let Some(recorded) = self.recorded(caller.identity, client_id)?
+        {
+            return Ok(repeated(None, recorded, digest)?);
+        }
+        let (found, plan) = match command {
+            Command::Edit(edit) => self.plan_edit(caller, edit)?,
+            Command::Recall(recall) => self.plan_recall(caller, recall)?,
+            Command::React(react) => match self.plan_react(caller, react)? {
+                Some(planned) => planned,
+                None => return Ok(Ack::Done),
+            },
+            _ => return Err(Reason::UnknownType.into()),
+        };
+        let made = match client_id {
+            Some(_) => None,
+            None => Some(self.own_client_id()?),
+        };
+        let Some(client_id) = client_id.as_ref().or(made.as_ref()) else {
+            return Err(Reason::Internal.into());
+        };
+        self.write_operation(caller, &found, &plan, client_id, digest)
+    }
+
+    fn plan_edit(&mut self, caller: Caller<'_>, command: &Edit) -> Outcome<(Found, Plan)> {
+        let found = self.message_meant(caller, &command.conversation, command.seq)?;
+        let edits = self.count_edits(&found)?;
+        let limits = (self.config.edit_window_ms, self.config.edits_max);
+        let plan = operation::edit(&self.state(caller, &found), &command.content, edits, limits)?;
+        Ok((found, plan))
+    }
+
+    fn plan_recall(
+        &mut self,
+        caller: Caller<'_>,
+        command: &MessageTarget,
+    ) -> Outcome<(Found, Plan)> {
+        let found = self.message_meant(caller, &command.conversation, command.seq)?;
+        let window_ms = self.config.recall_window_ms;
+        let plan = operation::recall(&self.state(caller, &found), window_ms)?;
+        Ok((found, plan))
+    }
+
+    fn plan_react(
+        &mut self,
+        caller: Caller<'_>,
+        command: &React,
+    ) -> Outcome<Option<(Found, Plan)>> {
+        let found = self.message_meant(caller, &command.conversation, command.seq)?;
+        let emoji = &command.emoji;
+        let mine = match self.cache.key(self.store, &caller.identity.user)? {
+            Some(user) => self.store.has_reaction(found.key, emoji, user)?,
+            None => false,
+        };
+        let there = self.store.emojis(found.key)?;
+        let reactions = Reactions {
+            mine,
+            known: there.contains(emoji),
+            distinct: u32::try_from(there.len()).unwrap_or(u32::MAX),
+            distinct_max: self.config.reactions_max,
+        };
+        let state = self.state(caller, &found);
+        let plan = operation::react(&state, emoji, command.active, reactions)?;
+        Ok(plan.map(|plan| (found, plan)))
+    }
+
+    fn state<'s>(&self, caller: Caller<'s>, found: &'s Found) -> State<'s> {
+        State {
+            actor: &caller.identity.user,
+            role: found.role,
+            since: found.since,
+            target: found.target.as_ref(),
+            now: self.now,
+        }
+    }
+
+    /// Looks for the entry `seq` and for the caller's place beside it.
+    fn message_meant(
+        &mut self,
+        caller: Caller<'_>,
+        id: &ConversationId,
+        seq: u64,
+    ) -> Outcome<Found> {
+        let user = &caller.identity.user;
+        let address = Address::named(user, id)?;
+        let key = self.cache.key(self.store, user)?;
+        let place = self.cache.place(self.store, id, key)?;
+        let Some((slot, membership)) = place else {
+            // A direct conversation that nobody has begun has no messages; of groups nothing is
+            // said to those who are not in them.
+            let reason = if address.peer.is_some() { Reason::NotFound } else { Reason::NotAMember };
+            return Err(reason.into());
+        };
+        let role = standing(&slot.row, membership);
+        let since = membership.map_or(u64::MAX, |membership| {
+            Visibility::of(&slot.row, membership).newest_join().max(slot.row.floor_seq + 1)
+        });
+        let conversation = slot.row.key;
+        let one = Range { from: seq, to: seq, order: Order::Descending, limit: 1, bytes: 0 };
+        let target = self.store.entries(conversation, one)?.into_iter().next();
+        let rev = target.as_ref().map_or(Rev(0), |target| target.rev);
+        Ok(Found { address, role, since, key: EntryKey { conversation, seq, rev }, target })
+    }
+
+    /// How many edits the message has, as far as that matters.
+    fn count_edits(&mut self, found: &Found) -> Result<u32> {
+        let mut next = found.target.as_ref().and_then(|target| target.fate.edited);
+        let mut edits = 0;
+        while let Some(rev) = next
+            && edits < self.config.edits_max
+        {
+            edits += 1;
+            let edit = self.store.edit(found.key.conversation, rev)?;
+            next = edit.and_then(|edit| edit.before);
+        }
+        Ok(edits)
+    }
+
+    fn write_operation(
+        &mut self,
+        caller: Caller<'_>,
+        found: &Found,
+        plan: &Plan,
+        client_id: &ClientId,
+        digest: u64,
+    ) -> Outcome<Ack> {
+        let sender = self.caller_key(caller.identity)?;
+        let id = &found.address.conversation;
+        let Some(slot) = self.cache.slot(self.store, id)? else {
+            return Err(Reason::NotFound.into());
+        };
+        let (seq, at) = (slot.row.head_seq + 1, self.now.max(slot.last_at));
+        let rev = self.next_rev();
+        let head = Head { about: Some(found.key.seq) };
+        let draft = Draft {
+            conversation: id,
+            sender,
+            client_id,
+            seq,
+            at,
+            kind: &plan.kind,
+            content: &plan.content,
+            head: Some(&head),
+            digest,
+        };
+        if let Err(recorded) = self.append(found.key.conversation, rev, &draft)? {
+            // Looked for above, in this very transaction.
+            let why = format!("client id {client_id} appeared at {}", recorded.rev.0);
+            return Err(StoreError::Row(why).into());
+        }
+        let target = found.key;
+        match &plan.change {
+            Change::Edit => self.store.chain_edit(target, EntryKey { seq, rev, ..target })?,
+            Change::Remove(removed) => self.store.remove(target, *removed)?,
+            Change::React(emoji) => self.store.put_reaction(target, emoji, sender, seq, at)?,
+            Change::Unreact(emoji) => self.store.drop_reaction(target, emoji, sender)?,
+        }
+        let topics = found.address.topics(&caller.identity.user);
+        let publication = publication(caller, topics, rev, &draft);
+        let unseen = match found.address.peer {
+            Some(_) => Arc::default(),
+            None => self.cache.joined_after(self.store, id, target.seq)?,
+        };
+        self.effects.push(match unseen.is_empty() {
+            true => Effect::Publish(publication),
+            false => Effect::Veil { publication: Box::new(publication), unseen },
+        });
+        Ok(written(None, rev, &draft))
+    }
+}

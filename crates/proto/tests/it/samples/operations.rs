@@ -1,0 +1,96 @@
+//! What is done to messages.
+
+use hubbub_proto::command::Emoji;
+
+use super::*;
+
+pub(super) const COMMANDS: &[Sample] = &[
+    (
+        "edit",
+        r#"{"conversation":"direct:alice:bob","seq":7,"content":"hi!"}"#,
+        r#"{"conversation":"direct:alice:bob","seq":7,"content":"hi!","client_id":"e-1"}"#,
+    ),
+    (
+        "recall",
+        r#"{"conversation":"direct:alice:bob","seq":7}"#,
+        r#"{"conversation":"direct:alice:bob","seq":7,"client_id":"e-2"}"#,
+    ),
+    (
+        "react",
+        r#"{"conversation":"group:team","seq":40,"emoji":"👍"}"#,
+        r#"{"conversation":"group:team","seq":40,"emoji":"👍","active":false,"client_id":"e-3"}"#,
+    ),
+    (
+        "edits",
+        r#"{"conversation":"direct:alice:bob","seq":7}"#,
+        r#"{"conversation":"direct:alice:bob","seq":7}"#,
+    ),
+    (
+        "reactions",
+        r#"{"conversation":"group:team","seq":40}"#,
+        r#"{"conversation":"group:team","seq":40,"emoji":"👍","after":{"emoji":"👍","user":"bob"},"limit":50}"#,
+    ),
+];
+
+fn emoji(text: &str) -> Emoji {
+    Emoji::new(text).unwrap()
+}
+
+fn update(kind: Kind, content: &str, removed: Option<Removed>) -> Event {
+    let extra =
+        Extra { head: Head { about: Some(7) }, current: Current { removed, ..Current::default() } };
+    let (content, extra) = (raw(content), Some(Box::new(extra)));
+    let client_id = ClientId::new("e-1").unwrap();
+    let entry = Entry { seq: 9, message_id: 915, kind, content, client_id, extra, ..text() };
+    Event::Entry(Delivered { entry, attempt: 1 })
+}
+
+fn taken_back() -> Entry {
+    let current = Current { removed: Some(Removed::Recalled), ..Current::default() };
+    let extra = Some(Box::new(Extra { current, ..Extra::default() }));
+    Entry { content: raw("null"), extra, ..text() }
+}
+
+/// A message that was edited and reacted to, as `history` shows it.
+pub(super) fn spoken() -> Entry {
+    let reactions = vec![ReactionCount {
+        emoji: emoji("👍"),
+        count: 2,
+        users: vec![user("alice"), user("bob")],
+        mine: true,
+    }];
+    let current = Current { edited_at: Some(NOW), reactions, ..Current::default() };
+    let extra = Some(Box::new(Extra { current, ..Extra::default() }));
+    Entry { content: raw(r#""hi!""#), extra, ..text() }
+}
+
+pub(super) fn events() -> Vec<(&'static str, Event)> {
+    let reaction = r#"{"emoji":"👍","active":true}"#;
+    let removed = Some(Removed::Recalled);
+    vec![
+        ("message_updated", update(Kind::MessageEdited, r#""hi!""#, None)),
+        ("message_updated, a reaction", update(Kind::MessageReaction, reaction, None)),
+        ("message_updated, taken back", update(Kind::MessageRecalled, "null", None)),
+        ("message_updated, withheld", update(Kind::MessageEdited, "null", removed)),
+        ("message, taken back", Event::Entry(Delivered { entry: taken_back(), attempt: 2 })),
+    ]
+}
+
+pub(super) fn acks() -> Vec<(&'static str, Ack)> {
+    let version = |content, at| Version { content: raw(content), at };
+    vec![
+        (
+            "edits",
+            Ack::Edits(EditsPage {
+                versions: vec![version(r#""hi""#, NOW), version(r#""hi!""#, NOW.plus_ms(2_000))],
+            }),
+        ),
+        (
+            "reactions",
+            Ack::Reactions(ReactionsPage {
+                reactions: vec![Reaction { emoji: emoji("👍"), user: user("bob"), at: NOW }],
+                more: false,
+            }),
+        ),
+    ]
+}

@@ -1,0 +1,189 @@
+//! What was done to messages, in memory.
+
+use std::sync::Arc;
+
+use hubbub_chat::content;
+use hubbub_chat::model::{ConversationKey, Edit, EntryKey, Rev, UserKey};
+use hubbub_chat::ports::{OperationWrites, Operations, Result};
+use hubbub_proto::command::{Emoji, Kind};
+use hubbub_proto::event::{Reaction, ReactionCount, Removed};
+use hubbub_proto::{Timestamp, UserId};
+
+use super::conversations::{self, Log};
+use super::messages::Row;
+use super::{Handle, Seat, State, Writing};
+use crate::{REACTION_USERS_MAX, REACTIONS_COUNTED_MAX};
+
+/// A reaction: to which entry, with what, whose; and by which entry, when.
+pub(super) type Reacted = ((u64, Emoji, UserKey), (u64, Timestamp));
+
+impl Log {
+    fn reactions_to(&self, target: EntryKey) -> impl Iterator<Item = &Reacted> {
+        self.reactions.iter().filter(move |((seq, ..), _)| *seq == target.seq)
+    }
+
+    fn entry_mut(&mut self, seq: u64) -> Option<&mut Row> {
+        self.entries.get_mut(&seq).map(Arc::make_mut)
+    }
+
+    /// The seq of the entry that was written as `rev`.
+    fn seq_of(&self, rev: Rev) -> Option<u64> {
+        self.entries.values().find(|row| row.entry.rev == rev).map(|row| row.entry.seq)
+    }
+}
+
+fn user_id(state: &State, key: UserKey) -> Option<UserId> {
+    state.people.get(&key).map(|person| person.user.id.clone())
+}
+
+impl<S: Seat> Operations for Handle<S> {
+    fn edit(&mut self, conversation: ConversationKey, rev: Rev) -> Result<Option<Edit>> {
+        let state = self.seat.state();
+        let Some(log) = state.logs.get(&conversation) else { return Ok(None) };
+        let mut edits = log.entries.values().map(|row| &row.entry);
+        let edit = edits.find(|entry| entry.rev == rev && entry.kind == Kind::MessageEdited);
+        Ok(edit.map(|entry| Edit {
+            seq: entry.seq,
+            at: entry.at,
+            content: entry.content.clone(),
+            before: entry.fate.edited,
+        }))
+    }
+
+    fn emojis(&mut self, target: EntryKey) -> Result<Vec<Emoji>> {
+        let state = self.seat.state();
+        let Some(log) = state.logs.get(&target.conversation) else { return Ok(Vec::new()) };
+        let mut emojis: Vec<Emoji> =
+            log.reactions_to(target).map(|((_, emoji, _), _)| emoji.clone()).collect();
+        emojis.dedup();
+        Ok(emojis)
+    }
+
+    fn has_reaction(&mut self, target: EntryKey, emoji: &Emoji, user: UserKey) -> Result<bool> {
+        let state = self.seat.state();
+        let log = state.logs.get(&target.conversation);
+        Ok(log.is_some_and(|log| {
+            log.reactions_to(target).any(|((_, e, u), _)| e == emoji && *u == user)
+        }))
+    }
+
+    fn reaction_counts(
+        &mut self,
+        target: EntryKey,
+        reader: UserKey,
+        through: u64,
+    ) -> Result<Vec<ReactionCount>> {
+        let state = self.seat.state();
+        let Some(log) = state.logs.get(&target.conversation) else { return Ok(Vec::new()) };
+        let mut counts: Vec<ReactionCount> = Vec::new();
+        for ((_, emoji, user), (seq, _)) in log.reactions_to(target) {
+            if *seq > through {
+                continue;
+            }
+            if counts.last().is_none_or(|count| count.emoji != *emoji) {
+                let emoji = emoji.clone();
+                counts.push(ReactionCount { emoji, count: 0, users: Vec::new(), mine: false });
+            }
+            let Some(count) = counts.last_mut() else { continue };
+            count.count = (count.count + 1).min(REACTIONS_COUNTED_MAX);
+            count.mine |= *user == reader;
+            if count.users.len() < REACTION_USERS_MAX as usize {
+                count.users.extend(user_id(&state, *user));
+            }
+        }
+        Ok(counts)
+    }
+
+    fn reactions(
+        &mut self,
+        target: EntryKey,
+        emoji: Option<&Emoji>,
+        after: Option<(&Emoji, UserKey)>,
+        through: u64,
+        limit: u32,
+    ) -> Result<Vec<Reaction>> {
+        let state = self.seat.state();
+        let Some(log) = state.logs.get(&target.conversation) else { return Ok(Vec::new()) };
+        let wanted = log.reactions_to(target).filter(|((_, e, user), (seq, _))| {
+            *seq <= through
+                && emoji.is_none_or(|emoji| emoji == e)
+                && after.is_none_or(|after| (e, *user) > after)
+        });
+        let reaction = |((_, emoji, user), (_, at)): &Reacted| {
+            let user = user_id(&state, *user)?;
+            Some(Reaction { emoji: emoji.clone(), user, at: *at })
+        };
+        Ok(wanted.take(limit as usize).filter_map(reaction).collect())
+    }
+
+    fn joined_after(
+        &mut self,
+        conversation: ConversationKey,
+        seq: u64,
+    ) -> Result<Vec<(u64, UserId)>> {
+        let state = self.seat.state();
+        let Some(log) = state.logs.get(&conversation) else { return Ok(Vec::new()) };
+        let mut joined: Vec<(u64, UserKey)> = log
+            .members
+            .iter()
+            .filter_map(|(user, membership)| {
+                let stay = membership.stays.last().filter(|stay| stay.left_seq.is_none())?;
+                (stay.join_seq > seq).then_some((stay.join_seq, *user))
+            })
+            .collect();
+        joined.sort_unstable();
+        let named = |(seq, key)| user_id(&state, key).map(|user| (seq, user));
+        Ok(joined.into_iter().filter_map(named).collect())
+    }
+}
+
+impl OperationWrites for Handle<Writing> {
+    fn chain_edit(&mut self, target: EntryKey, edit: EntryKey) -> Result<()> {
+        let log = conversations::log(self.seat.working()?, target.conversation)?;
+        let Some(message) = log.entry_mut(target.seq) else { return Ok(()) };
+        let before = message.entry.fate.edited.replace(edit.rev);
+        if let Some(edit) = log.entry_mut(edit.seq) {
+            edit.entry.fate.edited = before;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, target: EntryKey, removed: Removed) -> Result<()> {
+        let log = conversations::log(self.seat.working()?, target.conversation)?;
+        log.reactions.retain(|((seq, ..), _)| *seq != target.seq);
+        let mut next = Some(target.seq);
+        while let Some(seq) = next {
+            let Some(row) = log.entry_mut(seq) else { break };
+            row.entry.content = content::null();
+            row.entry.fate.removed = Some(removed);
+            let edited = row.entry.fate.edited;
+            next = edited.and_then(|rev| log.seq_of(rev));
+        }
+        Ok(())
+    }
+
+    fn put_reaction(
+        &mut self,
+        target: EntryKey,
+        emoji: &Emoji,
+        user: UserKey,
+        seq: u64,
+        at: Timestamp,
+    ) -> Result<()> {
+        let log = conversations::log(self.seat.working()?, target.conversation)?;
+        let key = (target.seq, emoji.clone(), user);
+        if let Err(place) = log.reactions.binary_search_by(|(known, _)| known.cmp(&key)) {
+            log.reactions.insert(place, (key, (seq, at)));
+        }
+        if let Some(row) = log.entry_mut(target.seq) {
+            row.entry.fate.reacted = true;
+        }
+        Ok(())
+    }
+
+    fn drop_reaction(&mut self, target: EntryKey, emoji: &Emoji, user: UserKey) -> Result<()> {
+        let log = conversations::log(self.seat.working()?, target.conversation)?;
+        log.reactions.retain(|((seq, e, u), _)| (*seq, e, *u) != (target.seq, emoji, user));
+        Ok(())
+    }
+}
