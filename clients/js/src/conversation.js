@@ -36,7 +36,8 @@
  * @property {string | null} role own role in a group
  * @property {string | null} join join policy of a group
  * @property {string | null} announcement of a group
- * @property {boolean} mutedAll in this group only owner and admins may write
+ * @property {{until?: number} | null} muted the user may only read in this group
+ * @property {{until?: number} | null} allMuted all but its owner and admins may
  * @property {boolean} member false once left: history stays, nothing can be sent
  * @property {number} unread 100 stands for 99+
  * @property {number} mentions unread ones that mention the user; 100 stands for 99+
@@ -99,7 +100,8 @@ export function newConversation(id, me) {
     role: null,
     join: null,
     announcement: null,
-    mutedAll: false,
+    muted: null,
+    allMuted: null,
     member: true,
     head: 0,
     read: 0,
@@ -162,19 +164,34 @@ export function applyGroupChange(c, { kind, content, from }, me) {
     if (content.name !== undefined) c.name = content.name;
     if (content.join !== undefined) c.join = content.join;
     if (content.announcement !== undefined) c.announcement = content.announcement;
-    if (content.muted !== undefined) c.mutedAll = content.muted;
+    if (content.muted !== undefined) c.allMuted = muteOf(content);
     if (kind === 'group_created') c.role ??= names(from) ? 'owner' : 'member';
   } else if (kind === 'group_dissolved') {
     c.member = false;
   } else if (kind === 'member_joined') {
-    if (names(content.user) || content.users?.some(names)) c.member = true;
+    if (names(content.user) || content.users?.some(names)) {
+      c.member = true;
+      c.role = 'member';
+    }
   } else if (['member_left', 'member_kicked', 'member_banned'].includes(kind)) {
     if (names(content.user)) c.member = false;
   } else if (kind === 'member_role') {
-    if (names(content.user)) c.role = content.role;
+    if (names(content.user)) {
+      // A higher role ends it.
+      if (content.role !== 'member') c.muted = null;
+      c.role = content.role;
+    }
     else if (content.role === 'owner' && names(from)) c.role = 'admin';
+  } else if (kind === 'member_muted') {
+    if (names(content.user)) c.muted = muteOf(content);
   }
 }
+
+/** @returns {{until?: number} | null} */
+const muteOf = ({ muted, until }) => {
+  if (!muted) return null;
+  return until === undefined ? {} : { until };
+};
 
 /** An entry of the log, or a message that still waits. @returns {Message} */
 export function messageOf(c, entry, me) {
@@ -196,7 +213,8 @@ export function messageOf(c, entry, me) {
   }
   const body = pending ? entry.payload : entry;
   return {
-    key: `${own ? me : entry.from}/${clientId}`,
+    // Live, a push comes without its client id.
+    key: `${own ? me : entry.from}/${entry.type === 'push' ? entry.seq : clientId}`,
     clientId,
     seq: pending ? null : entry.seq,
     from: own ? me : entry.from,
@@ -234,7 +252,8 @@ export function viewOf(c, pending, me) {
     role: c.role ?? null,
     join: c.join ?? null,
     announcement: c.announcement || null,
-    mutedAll: c.mutedAll ?? false,
+    muted: c.muted,
+    allMuted: c.allMuted,
     member: c.member,
     ...unreadOf(c, me),
     readSeq: c.read,

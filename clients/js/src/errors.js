@@ -19,7 +19,7 @@ const OWN = {
 export class HubbubError extends Error {
   /**
    * @param {{reason: string, code?: number, message?: string, retry?: boolean,
-   *   retry_after_ms?: number}} payload as in an `error` of the protocol
+   *   retry_after_ms?: number, until?: number}} payload as in an `error` of the protocol
    */
   constructor(payload) {
     super(payload.message ?? payload.reason);
@@ -32,6 +32,8 @@ export class HubbubError extends Error {
     this.retry = payload.retry ?? false;
     /** When, in milliseconds, if the server said. @type {number | undefined} */
     this.retryAfterMs = payload.retry_after_ms;
+    /** When what stands against it ends, in milliseconds since the epoch. @type {number | undefined} */
+    this.until = payload.until;
   }
 }
 

@@ -115,9 +115,12 @@ export class Friends {
   async #load() {
     this.#loading = true;
     try {
+      let full = this.#rev === 0;
       for (let more = true; more || this.#rev < this.#wanted; ) {
-        const page = await this.#calls.ask('friends', this.#rev > 0 ? { since: this.#rev } : {});
+        const since = this.#rev > 0 ? { since: this.#rev } : {};
+        const page = await this.#calls.ask('friends', full && this.#rev > 0 ? { ...since, full } : since);
         if (page.reset) this.clear();
+        full = page.more === true && (full || page.reset === true);
         for (const relation of page.relations) this.told(relation);
         more = page.more === true;
         // Without progress there is nothing to be had, whatever was announced.

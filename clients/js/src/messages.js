@@ -50,7 +50,7 @@ export class Messages {
   }
 
   /**
-   * Adds a reaction, or takes it back.
+   * Adds a reaction, or takes it back. Where it is so already, the ack is empty.
    * @param {string} conversation
    * @param {number} seq
    * @param {string} emoji
@@ -103,7 +103,7 @@ export class Messages {
    * Who reacted, by pages.
    * @param {string} conversation
    * @param {number} seq
-   * @param {{emoji?: string, after?: any, limit?: number}} [page]
+   * @param {{emoji?: string, after?: {emoji: string, user: string}, limit?: number}} [page]
    * @returns {Promise<{reactions: {emoji: string, user: string, at: number}[], more: boolean}>}
    */
   reactions(conversation, seq, { emoji, after, limit } = {}) {

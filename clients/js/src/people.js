@@ -29,18 +29,19 @@ export class People {
   }
 
   /**
-   * Changes the own profile; null takes a field away.
+   * Changes the own profile; null takes a field away. The name is the token's.
+   * @returns {Promise<Me>}
    * @param {{avatar?: string | null, about?: string | null, data?: any}} change
    */
   async update(change) {
-    await this.#calls.ask('profile_update', change);
-    return this.load();
+    this.#take(await this.#calls.ask('profile_update', change));
+    return this.me;
   }
 
-  /** @param {Partial<Privacy>} change */
+  /** @param {Partial<Privacy>} change @returns {Promise<Me>} */
   async setPrivacy(change) {
-    await this.#calls.ask('privacy_update', change);
-    return this.load();
+    this.#take(await this.#calls.ask('privacy_update', change));
+    return this.me;
   }
 
   /**

@@ -3,11 +3,11 @@
  * what was watched is asked for again after each reconnection.
  *
  * @typedef {import('./messages.js').Calls} Calls
- * @typedef {{user: string, status: 'online' | 'away' | 'busy' | 'offline', last_seen?: number,
+ * @typedef {{user: string, status: 'online' | 'away' | 'busy' | 'offline' | 'invisible', last_seen?: number,
  *   devices?: string[]}} PresenceOf
  */
 
-/** Users in one question. */
+/** Users in one question, and watched besides the friends: the ones asked for last. */
 const USERS_MAX = 200;
 
 export class Presence {
@@ -25,7 +25,7 @@ export class Presence {
     this.#emit = emit;
   }
 
-  /** What was last told of a user. @param {string} user @returns {PresenceOf | null} */
+  /** What was last told of a user; a watched friend of whom nothing was told is offline. @param {string} user @returns {PresenceOf | null} */
   of(user) {
     return this.#known.get(user) ?? null;
   }
@@ -50,31 +50,38 @@ export class Presence {
   }
 
   /**
-   * Asks, and is told of changes by `online_status` from then on.
+   * Asks, and is told of changes by `online_status` from then on. Of more than 200 users those are
+   * watched who were asked for last.
    * @param {string[]} users
    */
   async watch(users) {
-    const news = users.filter((user) => !this.#watched.has(user));
-    for (const user of news) this.#watched.add(user);
-    await this.#ask(news);
+    const known = users.every((user) => this.#watched.has(user));
+    for (const user of users) {
+      this.#watched.delete(user);
+      this.#watched.add(user);
+    }
+    for (const user of this.#watched) {
+      if (this.#watched.size <= USERS_MAX) break;
+      this.#watched.delete(user);
+    }
+    if (!known) await this.#ask();
   }
 
-  /** The same for all friends. */
+  /** The same for all friends, also those of later. */
   async watchFriends() {
     this.#friends = true;
-    const { presences } = await this.#calls.ask('presence_get', { friends: true, watch: true });
-    this.told(presences);
+    await this.#ask();
   }
 
   // What the client tells.
 
   /** A connection is open: it watches nobody yet. */
   begin() {
-    const failed = () => {
+    // The list of friends names only those who are there.
+    if (this.#friends) this.#known.clear();
+    this.#ask().catch(() => {
       // Whoever wants to know asks again.
-    };
-    if (this.#friends) this.watchFriends().catch(failed);
-    this.#ask([...this.#watched]).catch(failed);
+    });
   }
 
   /** @param {PresenceOf[]} presences */
@@ -83,11 +90,12 @@ export class Presence {
     if (presences.length > 0) this.#emit('online_status', { presences });
   }
 
-  async #ask(users) {
-    for (let at = 0; at < users.length; at += USERS_MAX) {
-      const some = users.slice(at, at + USERS_MAX);
-      const { presences } = await this.#calls.ask('presence_get', { users: some, watch: true });
-      this.told(presences);
-    }
+  /** One question: each takes the place of the one before. */
+  async #ask() {
+    const users = [...this.#watched];
+    if (users.length === 0 && !this.#friends) return;
+    const friends = this.#friends ? { friends: true } : {};
+    const { presences } = await this.#calls.ask('presence_get', { users, ...friends, watch: true });
+    this.told(presences);
   }
 }

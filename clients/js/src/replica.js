@@ -14,8 +14,8 @@
  * @property {number} seq
  * @property {string} from
  * @property {string} kind what the content is; of a push `push:` and its type
- * @property {any} content
- * @property {string} client_id
+ * @property {any} content null where it was removed
+ * @property {string} client_id missing in what was pushed live
  * @property {number} at milliseconds since the epoch
  * @property {string} [message_id]
  * @property {string} [to]

@@ -32,10 +32,15 @@ export class Settings {
   /**
    * No notifications of a conversation until a time; mentions pierce it.
    * @param {string} conversation
-   * @param {number | null} [until] milliseconds since the epoch; null for not at all
+   * @param {number} [until] milliseconds since the epoch
    */
   mute(conversation, until = FOREVER_MS) {
     return this.update(conversation, { muted_until: until });
+  }
+
+  /** Notifications again. @param {string} conversation */
+  unmute(conversation) {
+    return this.update(conversation, { muted_until: null });
   }
 
   /** Takes a conversation out of the list until something new comes. @param {string} conversation @param {boolean} [hidden] */

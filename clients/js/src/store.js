@@ -167,7 +167,8 @@ export class Store {
     Object.assign(c, { known: true, kind, name, role, join, member });
     c.timeline.first = first_seq;
     c.announcement = summary.announcement ?? null;
-    c.mutedAll = summary.muted ?? false;
+    c.muted = summary.muted ?? null;
+    c.allMuted = summary.all_muted ?? null;
     if (peer) c.peer = peer;
     c.head = Math.max(reset ? 0 : c.head, head_seq);
     c.read = Math.max(reset ? 0 : c.read, read_seq);

@@ -100,7 +100,19 @@ test('group changes show in the view', () => {
   assert.equal(view(s).member, false);
   change(5, 'member_joined', { users: ['carol', 'alice'], by: 'bob' });
   assert.equal(view(s).member, true);
-  change(6, 'group_dissolved', {});
+  change(6, 'member_muted', { user: 'alice', by: 'bob', muted: true, until: 9 });
+  change(7, 'group_updated', { muted: true });
+  assert.deepEqual([view(s).muted, view(s).allMuted], [{ until: 9 }, {}]);
+  change(8, 'group_updated', { muted: false });
+  change(9, 'member_role', { user: 'alice', role: 'admin' });
+  assert.deepEqual([view(s).muted, view(s).allMuted], [null, null]);
+  change(10, 'group_updated', { announcement: 'Noon' });
+  assert.equal(view(s).announcement, 'Noon');
+  change(11, 'group_updated', { announcement: '' });
+  assert.equal(view(s).announcement, null);
+  change(12, 'member_banned', { user: 'alice', by: 'bob' });
+  assert.equal(view(s).member, false);
+  change(13, 'group_dissolved', {});
   assert.equal(view(s).member, false);
 });
 

@@ -103,13 +103,12 @@ export class FullServer extends FakeServer {
       to: conversation,
       kind: `push:${type}`,
       content: data,
-      client_id: `p${seq}`,
       at: this.clock.now(),
     };
     c.entries.push(entry);
-    const { type: _, kind: __, content: ___, ...rest } = entry;
+    const { type: _, kind: __, content, ...rest } = entry;
     for (const socket of this.sockets) {
-      if (members.includes(socket.user)) socket.push(type, { ...rest, data });
+      if (members.includes(socket.user)) socket.push(type, { ...rest, data: content });
     }
   }
 
