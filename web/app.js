@@ -1,10 +1,16 @@
 /** The chat page: signs in, and connects the SDK's store with the list, the thread and the banner. */
 import { Client } from '/sdk/index.js';
-import { askForChat, askForGroup, showGroup } from './dialogs.js';
-import { byId } from './dom.js';
-import { paintAvatar } from './format.js';
+import { showConversationMenu } from './conversation.js';
+import { askForChat, askForGroup, askToJoin, groupIn, showList } from './dialogs.js';
+import { byId, say } from './dom.js';
+import { clockTime, dayName, paintAvatar, paintDot, pushText, textOf } from './format.js';
+import { FriendsPane } from './friends.js';
+import { showGroup } from './group.js';
 import { onLanguage, switchLanguage, t, translate } from './i18n.js';
 import { List } from './list.js';
+import { toast } from './menu.js';
+import { Names } from './names.js';
+import { showPreferences } from './preferences.js';
 import {
   deviceId,
   forgetSession,
@@ -23,13 +29,50 @@ let client = null;
 let mode = 'name';
 let signInError = '';
 
-const list = new List((id) => show(id));
-const thread = new Thread({ back: () => show(null), info: (id) => showGroup(client, id) });
+/** @type {Names} */
+let names = null;
+const nameOf = (user) => names.of(user);
+
+const list = new List({ choose: (id) => show(id), act: (id, anchor) => act(id, anchor) });
+const friends = new FriendsPane((user) => show(client.open(user)));
+const thread = new Thread({ back: () => show(null), info: (id) => showGroup(client, id, nameOf), act });
 
 function show(id) {
   byId('chat').dataset.view = id === null ? 'list' : 'thread';
-  thread.open(client, id);
+  thread.open(client, id, nameOf);
   draw();
+}
+
+/** Chats or friends at the side. @param {'chats' | 'friends'} pane */
+function choosePane(pane) {
+  for (const name of ['chats', 'friends']) {
+    byId(`pane-${name}`).hidden = name !== pane;
+    byId(`tab-${name}`).setAttribute('aria-selected', String(name === pane));
+  }
+}
+
+function act(id, anchor) {
+  showConversationMenu(client, id, anchor, {
+    info: () => showGroup(client, id, nameOf),
+    pins: () => showPins(id),
+    left: () => thread.id === id && show(null),
+  });
+}
+
+async function showPins(id) {
+  const { pins } = await client.messages.pins(id);
+  const rows = pins.map(({ entry, by, at }) => {
+    const text = entry ? textOf({ removed: null, ...entry }, client.user, nameOf) : '';
+    return [text, `${nameOf(by)}, ${dayName(at)} ${clockTime(at)}`];
+  });
+  showList(t('conversation.pins'), rows.length === 0 ? [[t('list.nothing'), '']] : rows);
+  pins.forEach(({ seq }, i) => {
+    byId('list-rows').children[i].addEventListener('click', () => {
+      byId('list-dialog').close();
+      if (thread.id !== id) show(id);
+      void thread.jumpTo(seq);
+    });
+  });
 }
 
 // Signing in.
@@ -78,6 +121,7 @@ function begin(session) {
   client = new Client({
     url: location.origin,
     device: deviceId(),
+    deviceKind: 'web',
     reconnect: { attempts: Infinity },
     getToken: async (reason) => {
       if (session.byName && reason !== 'connect') {
@@ -88,12 +132,29 @@ function begin(session) {
     },
   });
   const current = client;
+  names = new Names(client, () => current === client && redraw());
   client.store.subscribe(() => current === client && draw());
   client.on('state', (state) => {
     if (current !== client || state.name !== 'closed') return;
     if (state.reason === 'unauthorized' || state.reason === 'token_expired') signOut('signin.rejected');
   });
+  for (const type of ['relation', 'online_status', 'user_updated']) {
+    client.on(type, () => current === client && drawSoon());
+  }
+  client.on('push', (push) => {
+    if (current === client && Date.now() - push.at < FRESH_MS) toast(pushText({ content: push.data }));
+  });
+  client.on('group_request', ({ state, user }) => {
+    if (state === 'pending' && user !== current.user) toast(t('group.asked', { user: nameOf(user) }));
+  });
+  client.on('relation', ({ state, blocked, user }) => {
+    if (state === 'received' && !blocked) toast(t('friends.received_one', { user: nameOf(user) }));
+  });
   client.on('synced', () => {
+    // An older server knows none of these; the page does without.
+    current.people.load().catch(() => {});
+    current.presence.watchFriends().catch(() => {});
+    joinFromAddress();
     // Of a conversation in which nothing is new a sync brings nothing to show in the list.
     const bare = current.store.getSnapshot().conversations.some((c) => c.last === null && c.headSeq > 0);
     if (bare) current.conversations({ limit: 200 }).catch(() => {});
@@ -105,7 +166,7 @@ function begin(session) {
 }
 
 function signOut(error = '') {
-  thread.open(client, null);
+  thread.open(client, null, nameOf);
   client.close();
   client = null;
   forgetSession();
@@ -114,17 +175,86 @@ function signOut(error = '') {
 
 // The chat.
 
+/** A push or request older than this when it comes is no news, in milliseconds. */
+const FRESH_MS = 60_000;
+/** Away after so long without a key or a touch, in milliseconds. */
+const AWAY_MS = 5 * 60_000;
+
+let drawing = false;
+
+function drawSoon() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    draw();
+  });
+}
+
 function draw() {
   if (!client) return;
   const { user, state, unread, conversations } = client.store.getSnapshot();
-  byId('me-name').textContent = user ?? '';
-  paintAvatar(byId('me-avatar'), user ?? '?');
-  byId('me-state').textContent = t(`state.${state.name}`);
+  const { me } = client.people;
+  const status = client.presence.of(user)?.status ?? null;
+  say(byId('me-name'), me?.user.name ?? user ?? '');
+  paintAvatar(byId('me-avatar'), me?.user.name ?? user ?? '?');
+  const online = state.name === 'online';
+  paintDot(byId('me-avatar'), online ? (status ?? 'online') : null);
+  say(byId('me-state'), online && status ? t(`presence.${status}`) : t(`state.${state.name}`));
   byId('chat').dataset.state = state.name;
   document.title = unread > 0 ? `(${unread > 99 ? '99+' : unread}) Hubbub` : 'Hubbub';
-  list.draw(conversations, thread.id, user);
+  watch(conversations);
+  const statusOf = (peer) => client.presence.of(peer)?.status ?? null;
+  list.draw(conversations, thread.id, { me: user, nameOf, statusOf });
+  friends.draw(client);
   thread.draw();
   drawBanner(state);
+}
+
+/** Everything anew: a name or the language is another one. */
+function redraw() {
+  draw();
+  thread.redraw();
+}
+
+/** Whoever stands in the list is watched, the liveliest of them. */
+function watch(conversations) {
+  const peers = conversations.filter(({ peer }) => peer !== null).slice(0, 100).map(({ peer }) => peer);
+  const users = [...new Set([client.user, ...peers])].filter(Boolean);
+  client.presence.watch(users).catch(() => {});
+}
+
+/** The page was opened by somebody's link to a group. */
+function joinFromAddress() {
+  if (!location.hash.startsWith('#join=')) return;
+  const { group, link } = groupIn(decodeURIComponent(location.hash));
+  history.replaceState(null, '', location.pathname);
+  askToJoin(link ? `${group}/${link}` : group, join);
+}
+
+async function join(group, options) {
+  const done = await client.groups.join(group, options);
+  if (done.requested) toast(t('join.requested'));
+  else show(done.conversation);
+}
+
+let awayTimer = null;
+let isAway = false;
+
+/** Somebody touched the page: no longer away, and not for a while. */
+function touched() {
+  clearTimeout(awayTimer);
+  if (isAway) sayAway(false);
+  awayTimer = setTimeout(() => sayAway(true), AWAY_MS);
+}
+
+function sayAway(away) {
+  if (!client || client.state.name !== 'online') return;
+  const status = client.presence.of(client.user)?.status ?? 'online';
+  // Who chose busy or invisible stays that.
+  if (status === 'busy' || status === 'invisible') return;
+  isAway = away;
+  client.presence.set(away ? 'away' : 'online').catch(() => {});
 }
 
 let countdown = null;
@@ -187,26 +317,37 @@ byId('signin-mode').addEventListener('click', () => {
   mode = mode === 'name' ? 'token' : 'name';
   showSignIn();
 });
-byId('signout').addEventListener('click', () => signOut());
+byId('signout').addEventListener('click', () => {
+  byId('settings-dialog').close();
+  signOut();
+});
+byId('settings').addEventListener('click', () => showPreferences(client));
+byId('tab-chats').addEventListener('click', () => choosePane('chats'));
+byId('tab-friends').addEventListener('click', () => choosePane('friends'));
 byId('new-chat').addEventListener('click', () => askForChat((user) => show(client.open(user))));
 byId('new-group').addEventListener('click', () =>
-  askForGroup(async (name, members) => {
-    const { conversation } = await client.groups.create(name, members);
+  askForGroup(async (name, members, joining) => {
+    const { conversation } = await client.groups.create(name, members, { join: joining });
     show(conversation);
   }),
 );
+byId('join').addEventListener('click', () => askToJoin('', join));
+for (const type of ['keydown', 'pointerdown', 'focus']) addEventListener(type, touched, { passive: true });
+addEventListener('hashchange', () => client && joinFromAddress());
+for (const dialog of document.querySelectorAll('dialog.reading')) {
+  dialog.querySelector('.cancel').addEventListener('click', () => dialog.close());
+}
 for (const button of document.querySelectorAll('button.language')) {
   button.addEventListener('click', switchLanguage);
 }
 document.addEventListener('keydown', (event) => {
-  const dialogOpen = document.querySelector('dialog[open]') !== null;
-  if (event.key === 'Escape' && !dialogOpen && !event.isComposing && client && thread.id) show(null);
+  const isOpen = document.querySelector('dialog[open], #menu:popover-open') !== null;
+  if (event.key !== 'Escape' || isOpen || event.isComposing || !client || !thread.id) return;
+  if (!thread.escape()) show(null);
 });
 onLanguage(() => {
   drawSignIn();
-  if (!client) return;
-  draw();
-  thread.redraw();
+  if (client) redraw();
 });
 
 translate();

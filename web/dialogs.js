@@ -1,28 +1,24 @@
-/** The dialogs: a new chat, a new group, and a group's members. */
-import { byId, make } from './dom.js';
+/** The small dialogs: a new chat, a new group, joining one, choosing a conversation, a list to read. */
+import { button, byId, make } from './dom.js';
 import { paintAvatar, titleOf } from './format.js';
-import { reasonText, t } from './i18n.js';
+import { t } from './i18n.js';
+import { sentenceOf } from './menu.js';
 import { isName } from './session.js';
 
-const MEMBERS_SHOWN_MAX = 1_000;
-
 /** Names out of what somebody typed; null when one of them is none. */
-function namesIn(text) {
+export function namesIn(text) {
   const names = [...new Set(text.split(/[\s,,、;;]+/).filter((name) => name !== ''))];
   return names.every(isName) ? names : null;
 }
 
 /** Opens a dialog whose form runs `submit`; it stays open and says why when that fails. */
-function ask(id, submit) {
+export function ask(id, submit) {
   const dialog = byId(id);
   const form = dialog.querySelector('form');
   const error = dialog.querySelector('.error');
   const stop = new AbortController();
   error.textContent = '';
-  const fail = (why) => {
-    const reason = () => reasonText(why.reason ?? String(why));
-    error.textContent = why.key ? t(why.key) : t('error.generic', { reason: reason() });
-  };
+  const fail = (why) => (error.textContent = sentenceOf(why));
   form.addEventListener(
     'submit',
     async (event) => {
@@ -36,12 +32,21 @@ function ask(id, submit) {
     },
     { signal: stop.signal },
   );
-  for (const button of dialog.querySelectorAll('.cancel')) {
-    button.addEventListener('click', () => dialog.close(), { signal: stop.signal });
+  for (const cancel of dialog.querySelectorAll('.cancel')) {
+    cancel.addEventListener('click', () => dialog.close(), { signal: stop.signal });
   }
   dialog.addEventListener('close', () => stop.abort(), { once: true });
   dialog.showModal();
-  return { dialog, fail, signal: stop.signal };
+  /** Runs something, and says in the dialog when it fails. */
+  const attempt = async (run) => {
+    error.textContent = '';
+    try {
+      await run();
+    } catch (why) {
+      fail(why);
+    }
+  };
+  return { dialog, fail, attempt, signal: stop.signal };
 }
 
 /** @param {(user: string) => void} start */
@@ -55,67 +60,92 @@ export function askForChat(start) {
   });
 }
 
-/** @param {(name: string, members: string[]) => Promise<void>} create */
+/** @param {(name: string, members: string[], join: any) => Promise<void>} create */
 export function askForGroup(create) {
   const name = byId('group-name');
   const members = byId('group-members');
+  const join = byId('group-join');
   name.value = '';
   members.value = '';
+  join.value = 'invite';
   ask('group-dialog', async () => {
     const names = namesIn(members.value);
     if (names === null) throw { key: 'signin.bad_name' };
-    await create(name.value.trim(), names);
+    await create(name.value.trim(), names, join.value);
+  });
+}
+
+/** The address under which somebody joins a group. @param {string} group @param {string} link */
+export const joinAddress = (group, link) => `${location.origin}/#join=${group}/${link}`;
+
+/** A group, and perhaps a link, out of what somebody typed or the page's address. */
+export function groupIn(text) {
+  const [group, link] = text.trim().replace(/^.*#join=/, '').replace(/^group:/, '').split('/');
+  return { group, link: link || undefined };
+}
+
+/** @param {string} given what is known already @param {(group: string, options: any) => Promise<void>} join */
+export function askToJoin(given, join) {
+  const where = byId('join-group');
+  const note = byId('join-note');
+  where.value = given;
+  note.value = '';
+  ask('join-dialog', async () => {
+    const { group, link } = groupIn(where.value);
+    if (!isName(group)) throw { key: 'join.bad' };
+    await join(group, { link, note: note.value.trim() || undefined });
   });
 }
 
 /**
+ * Lets the user choose one of their conversations.
  * @param {import('/sdk/index.js').Client} client
- * @param {string} conversation
+ * @param {string} title
+ * @returns {Promise<string | null>}
  */
-export function showGroup(client, conversation) {
-  const view = client.store.conversation(conversation);
-  const group = conversation.slice('group:'.length);
-  const input = byId('invite-users');
-  byId('info-title').textContent = titleOf(view);
-  byId('info-count').textContent = '';
-  byId('info-members').replaceChildren();
-  byId('info-invite').hidden = !view.member || view.role === 'member';
-  byId('leave').hidden = !view.member;
-  input.value = '';
-  const { dialog, fail, signal } = ask('info-dialog', async () => {
-    const names = namesIn(input.value);
-    if (names === null || names.length === 0) throw { key: 'signin.bad_name' };
-    await client.groups.invite(group, names);
-    input.value = '';
-    await list();
-    return 'stay';
+export function pickConversation(client, title) {
+  const dialog = openList(title);
+  return new Promise((pick) => {
+    let picked = null;
+    const rows = client.store
+      .getSnapshot()
+      .conversations.filter(({ member, kind }) => member && kind !== 'system')
+      .map((view) => {
+        const avatar = make('span', { className: 'avatar small' });
+        paintAvatar(avatar, titleOf(view));
+        const row = button('', () => {
+          picked = view.id;
+          dialog.close();
+        }, { className: 'choice', testid: 'pick' });
+        row.append(avatar, make('span', { text: titleOf(view) }));
+        return make('li', {}, [row]);
+      });
+    byId('list-rows').replaceChildren(...rows);
+    dialog.addEventListener('close', () => pick(picked), { once: true });
   });
-  const list = async () => {
-    const rows = [];
-    let after;
-    let count = 0;
-    do {
-      const page = await client.groups.members(group, { after, limit: 200 });
-      count = page.count;
-      for (const member of page.members) rows.push(memberRow(member, client.user));
-      after = page.next;
-    } while (after !== undefined && rows.length < MEMBERS_SHOWN_MAX);
-    byId('info-count').textContent = t('group.count', { n: count });
-    byId('info-members').replaceChildren(...rows);
-  };
-  const leave = () => client.groups.leave(group).then(() => dialog.close(), fail);
-  byId('leave').addEventListener('click', leave, { signal });
-  list().catch(fail);
 }
 
-function memberRow(member, me) {
-  const avatar = make('span', { className: 'avatar small' });
-  paintAvatar(avatar, member.name ?? member.id);
-  avatar.setAttribute('aria-hidden', 'true');
-  const name = member.id === me ? `${member.id} (${t('you')})` : (member.name ?? member.id);
-  return make('li', { testid: 'member' }, [
-    avatar,
-    make('span', { text: name }),
-    make('span', { className: 'muted', text: t(`role.${member.role}`) }),
-  ]);
+/**
+ * Shows rows of two texts.
+ * @param {string} title
+ * @param {[string, string][] | string[][]} rows
+ */
+export function showList(title, rows) {
+  openList(title);
+  byId('list-rows').replaceChildren(
+    ...rows.map(([text, aside]) =>
+      make('li', { testid: 'list-row' }, [
+        make('span', { text }),
+        make('span', { className: 'muted', text: aside }),
+      ]),
+    ),
+  );
+}
+
+function openList(title) {
+  const dialog = byId('list-dialog');
+  byId('list-title').textContent = title;
+  byId('list-rows').replaceChildren();
+  dialog.showModal();
+  return dialog;
 }

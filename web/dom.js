@@ -1,4 +1,4 @@
-/** Two small tools for the DOM. Text goes in as text only: nothing here or elsewhere parses HTML. */
+/** Small tools for the DOM. Text goes in as text only: nothing here or elsewhere parses HTML. */
 
 /** @param {string} id @returns {any} the element, which must exist */
 export function byId(id) {
@@ -21,6 +21,29 @@ export function make(tag, { className, text, testid, title } = {}, children = []
   if (title) element.title = title;
   element.append(...children);
   return element;
+}
+
+/**
+ * Makes a button.
+ * @param {string} text
+ * @param {(event: MouseEvent) => void} press
+ * @param {{className?: string, testid?: string, title?: string}} [options]
+ */
+export function button(text, press, options = {}) {
+  const element = /** @type {HTMLButtonElement} */ (make('button', { text, ...options }));
+  element.type = 'button';
+  if (options.title) element.setAttribute('aria-label', options.title);
+  element.addEventListener('click', press);
+  return element;
+}
+
+/**
+ * Sets a text only where it differs: a screen reader says it again each time.
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 /**

@@ -1,12 +1,16 @@
 /**
- * The open conversation: messages, scrolling, marks, and the box to write in.
+ * The open conversation: messages, scrolling, marks, and the bars above them.
  *
  * Invariant: what the reader looks at does not move by itself. At the end the page follows new
  * messages; elsewhere it keeps its place, also when older messages are put in above.
  */
-import { byId, make, reconcile } from './dom.js';
-import { clockTime, dayName, isSameDay, markOf, paintAvatar, systemText, textOf, titleOf } from './format.js';
-import { locale, reasonText, t } from './i18n.js';
+import { showActions } from './actions.js';
+import { Composer } from './composer.js';
+import { byId, make, reconcile, say } from './dom.js';
+import { clockTime, dayName, isSameDay, paintAvatar, paintDot, presenceText, textOf, titleOf } from './format.js';
+import { locale, t } from './i18n.js';
+import { attempt, toast } from './menu.js';
+import { messageItem } from './message.js';
 
 /** So near to the end counts as at the end, in pixels. */
 const END_PX = 48;
@@ -14,6 +18,8 @@ const END_PX = 48;
 const OLDER_PX = 240;
 /** At least so many are shown where there are as many. */
 const FIRST_PAGE = 30;
+/** What is jumped to is set off for so long, in milliseconds. */
+const HIT_MS = 2_000;
 /** Messages of one person within this time stand together. */
 const TOGETHER_MS = 5 * 60_000;
 
@@ -29,39 +35,36 @@ export class Thread {
   /** The separator stands in front of the first message by others beyond this seq. */
   #separatorAfter = null;
   #lastSeq = 0;
-  /** What is half written, per conversation. @type {Map<string, string>} */
-  #drafts = new Map();
-  #composing = false;
   #scroller = byId('scroller');
-  #draft = byId('draft');
+  #nameOf = String;
+  /** Messages that are answered and not shown. @type {Map<string, any>} */
+  #quoted = new Map();
+  #composer;
 
-  /** @param {{back: () => void, info: (conversation: string) => void}} go */
+  /** @param {{back: () => void, info: (conversation: string) => void, act: (conversation: string, anchor: HTMLElement) => void}} go */
   constructor(go) {
     byId('back').addEventListener('click', go.back);
     byId('group-info').addEventListener('click', () => go.info(this.#id));
+    byId('thread-menu').addEventListener('click', () => go.act(this.#id, byId('thread-menu')));
     this.#scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#following && this.#toEnd()).observe(this.#scroller);
     byId('jump').addEventListener('click', () => {
+      this.#client.store.showNewest(this.#id);
       this.#following = true;
-      this.#toEnd();
       this.draw();
+      this.#toEnd();
     });
-    byId('composer').addEventListener('submit', (event) => {
-      event.preventDefault();
-      this.#send();
+    byId('mention-jump').addEventListener('click', () => {
+      const { mentionSeq } = this.#client.store.conversation(this.#id);
+      if (mentionSeq !== null) void this.jumpTo(mentionSeq);
     });
-    this.#draft.addEventListener('compositionstart', () => (this.#composing = true));
-    this.#draft.addEventListener('compositionend', () => (this.#composing = false));
-    this.#draft.addEventListener('keydown', (event) => {
-      // Enter also chooses a candidate of an input method: 229 is what some browsers say then.
-      const choosing = this.#composing || event.isComposing || event.keyCode === 229;
-      if (event.key !== 'Enter' || event.shiftKey || choosing) return;
-      event.preventDefault();
-      this.#send();
-    });
-    this.#draft.addEventListener('input', () => {
-      this.#fitDraft();
-      if (this.#id) this.#client.typing(this.#id, this.#draft.value !== '');
+    this.#composer = new Composer({
+      sent: () => {
+        this.#client.store.showNewest(this.#id);
+        this.#separatorAfter = null;
+        this.#following = true;
+        this.draw();
+      },
     });
     for (const type of ['focus', 'blur']) window.addEventListener(type, () => this.#attention());
     document.addEventListener('visibilitychange', () => this.#attention());
@@ -76,10 +79,13 @@ export class Thread {
    * Shows a conversation, or none.
    * @param {import('/sdk/index.js').Client} client
    * @param {string | null} id
+   * @param {(user: string) => string} nameOf
    */
-  open(client, id) {
-    if (this.#id) this.#drafts.set(this.#id, this.#draft.value);
+  open(client, id, nameOf) {
+    this.#composer.open(client, id, nameOf);
     this.#release();
+    this.#nameOf = nameOf;
+    this.#quoted.clear();
     this.#client = client;
     this.#id = id;
     this.#kept.clear();
@@ -96,11 +102,14 @@ export class Thread {
     this.#lastSeq = view?.headSeq ?? 0;
     // Opened with unread messages, it begins where they begin, and only what is seen counts as read.
     this.#following = this.#separatorAfter === null;
-    this.#draft.value = this.#drafts.get(id) ?? '';
-    this.#fitDraft();
     this.draw();
     if (!this.#following) this.#toSeparator();
-    if (matchMedia('(min-width: 720px)').matches) this.#draft.focus();
+    if (matchMedia('(min-width: 720px)').matches) this.#composer.focus();
+  }
+
+  /** @returns {boolean} there was something to be ended before the thread is left */
+  escape() {
+    return this.#composer.escape();
   }
 
   /** Draws what has changed. */
@@ -108,15 +117,7 @@ export class Thread {
     const view = this.#id === null ? null : this.#client.store.conversation(this.#id);
     if (!view) return;
     const me = this.#client.user;
-    byId('thread-title').textContent = titleOf(view);
-    paintAvatar(byId('thread-avatar'), titleOf(view));
-    byId('group-info').hidden = view.kind !== 'group';
-    byId('thread-typing').textContent =
-      view.typing.length === 0
-        ? ''
-        : t(view.typing.length > 1 ? 'thread.typing_many' : 'thread.typing', { who: view.typing.join(', ') });
-    byId('composer').hidden = !view.member;
-    byId('not-member').hidden = view.member;
+    this.#drawHead(view);
     byId('older').textContent = t(view.older ? 'thread.older' : 'thread.begin');
     byId('older').hidden = !view.older && view.messages.length === 0;
 
@@ -134,11 +135,52 @@ export class Thread {
       signatureOf: (item) => item.signature,
       draw: (item) => item.draw(),
     });
-    if (this.#following) this.#toEnd();
+    if (this.#following && !view.newer) this.#toEnd();
     else if (oldTop !== this.#topKey()) this.#scroller.scrollTop = this.#scroller.scrollHeight - fromEnd;
     this.#drawJump(view);
     this.#markRead(view);
-    if (view.older && view.messages.length < FIRST_PAGE) void this.#loadOlder();
+    if (view.messages.length < FIRST_PAGE) void this.#load('loadOlder', view.older);
+  }
+
+  #drawHead(view) {
+    const presence = view.peer ? this.#client.presence.of(view.peer) : null;
+    say(byId('thread-title'), titleOf(view));
+    paintAvatar(byId('thread-avatar'), titleOf(view));
+    paintDot(byId('thread-avatar'), presence?.status ?? null);
+    byId('group-info').hidden = view.kind !== 'group';
+    const who = view.typing.map(this.#nameOf).join(', ');
+    const isTyping = view.typing.length > 0;
+    const typing = isTyping ? t(view.typing.length > 1 ? 'thread.typing_many' : 'thread.typing', { who }) : '';
+    byId('thread-typing').classList.toggle('active', isTyping);
+    say(byId('thread-typing'), typing || presenceText(presence));
+    byId('announcement').hidden = !view.announcement || !view.member;
+    say(byId('announcement-text'), view.announcement ?? '');
+    const leads = view.role === 'owner' || view.role === 'admin';
+    const muted = view.muted ?? (leads ? null : view.allMuted);
+    const writes = view.member && view.kind !== 'system' && muted === null;
+    byId('composer').hidden = !writes;
+    byId('not-member').hidden = writes || view.kind === 'system';
+    const until = muted?.until ? `${dayName(muted.until)}, ${clockTime(muted.until)}` : '';
+    const why = view.member ? t(until ? 'group.muted_until' : 'group.muted', { until }) : t('group.left_it');
+    say(byId('not-member'), why);
+    byId('mention-jump').hidden = view.mentions === 0;
+  }
+
+  /** Shows a message, wherever in the conversation it stands. @param {number} seq */
+  async jumpTo(seq) {
+    const id = this.#id;
+    this.#following = false;
+    await attempt(() => this.#client.showAround(id, seq));
+    if (this.#id !== id) return;
+    this.draw();
+    const item = byId('messages').querySelector(`[data-seq="${seq}"]`);
+    if (!item) {
+      toast(t('message.not_there'));
+      return;
+    }
+    item.scrollIntoView({ block: 'center' });
+    item.classList.add('hit');
+    setTimeout(() => item.classList.remove('hit'), HIT_MS);
   }
 
   /** Words in another language: everything is drawn anew. */
@@ -182,90 +224,75 @@ export class Thread {
         previous.from === message.from &&
         message.at - previous.at < TOGETHER_MS;
       const named = view.kind === 'group' && !message.own && !continues;
+      const quoted = message.replyTo === null ? null : this.#quote(view, message.replyTo);
       items.push({
         key: message.key,
-        signature: `${message.state} ${message.seq} ${message.readBy} ${message.error} ${continues} ${locale()}`,
-        draw: () =>
-          message.system ? systemLine(message, me) : this.#bubble(message, { continues, named }),
+        signature: signatureOf(message, [continues, named && this.#nameOf(message.from), locale()], quoted),
+        draw: () => messageItem(message, this.#around(view, me, { continues, named, quoted })),
       });
       previous = message;
     }
     return items;
   }
 
-  #bubble(message, { continues, named }) {
-    const text = make('p', { className: 'text', text: textOf(message, null), testid: 'text' });
-    text.dir = 'auto';
-    const title = new Date(message.at).toLocaleString(locale());
-    const time = make('time', { text: clockTime(message.at), title });
-    time.dateTime = new Date(message.at).toISOString();
-    const meta = make('span', { className: 'meta' }, [time]);
-    if (message.own) meta.append(markOf(message.state));
-    const bubble = make('div', { className: 'bubble' }, [text, meta]);
-    if (named) bubble.prepend(make('strong', { className: 'from', text: message.from }));
-    const item = make('li', { className: 'message', testid: 'message' }, [bubble]);
-    item.classList.add(message.own ? 'own' : 'theirs');
-    item.classList.toggle('continues', continues);
-    item.dataset.key = message.key;
-    item.dataset.state = message.state;
-    if (message.seq !== null) item.dataset.seq = String(message.seq);
-    if (message.state === 'failed') item.append(this.#failure(message));
-    return item;
+  #around(view, me, rest) {
+    const { id } = view;
+    const client = this.#client;
+    const nameOf = this.#nameOf;
+    return {
+      me,
+      nameOf,
+      ...rest,
+      jump: (seq) => void this.jumpTo(seq),
+      react: (message, emoji, active) => void attempt(() => client.messages.react(id, message.seq, emoji, active)),
+      retry: ({ clientId }) => client.retry(clientId),
+      discard: ({ clientId }) => client.discard(clientId),
+      act: (message, anchor) => {
+        const now = client.store.conversation(id);
+        showActions(client, now, message, anchor, {
+          nameOf,
+          reply: () => this.#composer.begin('reply', message),
+          edit: () => this.#composer.begin('edit', message),
+        });
+      },
+    };
   }
 
-  #failure(message) {
-    const retry = make('button', { className: 'link', text: t('failed.retry'), testid: 'retry' });
-    const discard = make('button', { className: 'link', text: t('failed.discard'), testid: 'discard' });
-    retry.type = 'button';
-    discard.type = 'button';
-    retry.addEventListener('click', () => this.#client.retry(message.clientId));
-    discard.addEventListener('click', () => this.#client.discard(message.clientId));
-    const why = make('span', { text: `${t('mark.failed')}: ${reasonText(message.error)}` });
-    return make('div', { className: 'failure', testid: 'failure' }, [why, retry, discard]);
-  }
-
-  #send() {
-    const text = this.#draft.value.trim();
-    if (text === '' || this.#id === null) return;
-    try {
-      this.#client.send(this.#id, text);
-    } catch (error) {
-      this.#draft.setCustomValidity(t('error.generic', { reason: reasonText(error.reason) }));
-      this.#draft.reportValidity();
-      this.#draft.setCustomValidity('');
-      return;
+  /** What is answered: from what is shown, else asked for once. */
+  #quote(view, seq) {
+    const shown = view.messages.find((message) => message.seq === seq);
+    if (shown) return shown;
+    const key = `${view.id} ${seq}`;
+    if (!this.#quoted.has(key)) {
+      this.#quoted.set(key, null);
+      const keep = (entry) => {
+        if (!entry || this.#id !== view.id) return;
+        this.#quoted.set(key, { ...entry, removed: entry.removed ?? null, system: false });
+        this.draw();
+      };
+      this.#client.messages.at(view.id, seq).then(keep, () => {});
     }
-    this.#client.typing(this.#id, false);
-    this.#draft.value = '';
-    this.#fitDraft();
-    this.#separatorAfter = null;
-    this.#following = true;
-    this.draw();
-  }
-
-  /** The box grows with what is written, up to a limit of the style sheet. */
-  #fitDraft() {
-    this.#draft.style.height = 'auto';
-    this.#draft.style.height = `${this.#draft.scrollHeight}px`;
-    byId('send').disabled = this.#draft.value.trim() === '';
+    return this.#quoted.get(key);
   }
 
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    this.#following = scrollHeight - scrollTop - clientHeight < END_PX;
-    if (scrollTop < OLDER_PX) void this.#loadOlder();
     const view = this.#id === null ? null : this.#client.store.conversation(this.#id);
     if (!view) return;
+    const fromEnd = scrollHeight - scrollTop - clientHeight;
+    this.#following = fromEnd < END_PX && !view.newer;
+    if (scrollTop < OLDER_PX) void this.#load('loadOlder', view.older);
+    if (fromEnd < OLDER_PX) void this.#load('loadNewer', view.newer);
     this.#drawJump(view);
     this.#markRead(view);
   }
 
-  async #loadOlder() {
-    const id = this.#id;
-    if (this.#loading || id === null || !this.#client.store.conversation(id)?.older) return;
+  /** @param {'loadOlder' | 'loadNewer'} how @param {boolean} more */
+  async #load(how, more) {
+    if (this.#loading || this.#id === null || !more) return;
     this.#loading = true;
     try {
-      await this.#client.loadOlder(id);
+      await this.#client[how](this.#id);
     } catch {
       // Scrolling on tries again.
     } finally {
@@ -302,14 +329,14 @@ export class Thread {
 
   /** Read is what stands on a page that somebody looks at. */
   #markRead(view) {
-    if (attentive() && this.#following && view.unread > 0) this.#client.read(view.id, view.headSeq);
+    if (attentive() && this.#following && (view.unread > 0 || view.markedUnread)) this.#client.read(view.id, view.headSeq);
   }
 }
 
-function systemLine(message, me) {
-  return make('li', { className: 'message system', testid: 'system' }, [
-    make('span', { text: systemText(message, me) }),
-  ]);
+/** What a message looks like follows from this, and from nothing else. */
+function signatureOf(message, around, quoted) {
+  const answered = quoted && [quoted.from, textOf(quoted, null)];
+  return JSON.stringify([message, around, answered]);
 }
 
 /** Whether somebody looks at this page. */

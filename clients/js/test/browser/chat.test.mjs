@@ -186,7 +186,9 @@ test('groups, in Chinese, on a phone', async () => {
   await alice.getByTestId('back').click();
   await alice.getByTestId('conversation').first().waitFor();
   await shot(alice, 'phone-list');
-  await alice.locator('#side').getByTestId('language').click();
+  await alice.getByTestId('settings').click();
+  await alice.getByTestId('settings-dialog').getByTestId('language').click();
+  await alice.keyboard.press('Escape');
   assert.equal(await alice.getByTestId('new-group').textContent(), 'New group');
   const width = await alice.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(width <= PHONE.width, `nothing sticks out: ${width}`);
@@ -195,6 +197,7 @@ test('groups, in Chinese, on a phone', async () => {
 
 test('signing in says what is wrong, and signing out ends it', async () => {
   const alice = await here.signIn('alice');
+  await alice.getByTestId('settings').click();
   await alice.getByTestId('signout').click();
   await alice.getByTestId('signin-name').fill('not a name');
   await alice.getByTestId('signin-submit').click();
