@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, Weak};
 
+use hubbub_proto::command::Chosen;
 use hubbub_proto::{ConversationId, Timestamp, UserId};
 use rustc_hash::FxHashMap;
 
@@ -98,6 +99,8 @@ pub(crate) struct Cache {
     /// Keyed by what clients choose, so hashed with a secret: nobody can make names collide.
     users: HashMap<UserId, Known<User>>,
     slots: HashMap<ConversationId, Known<Slot>>,
+    /// What users chose to show.
+    chosen: HashMap<UserId, Known<Chosen>>,
     /// `None` where the user never was.
     places: FxHashMap<Place, Known<Option<Membership>>>,
     /// One for each place, and one for each stay.
@@ -126,6 +129,21 @@ impl Cache {
     /// The store has this of a user now.
     pub(crate) fn remember(&mut self, user: User) {
         self.users.insert(user.id.clone(), Known::new(user));
+    }
+
+    /// What the user chose to show.
+    pub(crate) fn chosen(&mut self, store: &mut dyn Writer, id: &UserId) -> Result<Chosen> {
+        if let Some(known) = self.chosen.get_mut(id) {
+            return Ok(*known.touch());
+        }
+        let chosen = store.presence(id)?.chosen;
+        self.chosen.insert(id.clone(), Known::new(chosen));
+        Ok(chosen)
+    }
+
+    /// The store has this choice now.
+    pub(crate) fn chose(&mut self, id: &UserId, chosen: Chosen) {
+        self.chosen.insert(id.clone(), Known::new(chosen));
     }
 
     /// The conversation of that name, if it exists.
@@ -225,6 +243,7 @@ impl Cache {
     pub(crate) fn sweep(&mut self) {
         shrink(&mut self.users, USERS_MAX);
         shrink(&mut self.slots, SLOTS_MAX);
+        shrink(&mut self.chosen, USERS_MAX);
         if self.places_weight > PLACES_MAX {
             let count_max = self.places.len().saturating_sub(1);
             shrink(&mut self.places, count_max);

@@ -45,6 +45,12 @@ pub struct ChatConfig {
     pub sync_bytes_max: u32,
     /// Most entries that one redelivery sends again.
     pub redelivery_entries: u32,
+    /// How long a user whose last connection ended is shown as before, in milliseconds.
+    pub presence_grace_ms: u64,
+    /// Milliseconds between two events of presence for one connection.
+    pub presence_interval_ms: u64,
+    /// Most users whose presence is watched by name, over all connections.
+    pub presence_watches_max: u32,
     /// Most commands that wait for the writer or a reader; above it connections are parked.
     pub queue_commands_max: u32,
     /// Most bytes of commands that wait; above it connections are parked.
@@ -86,6 +92,9 @@ impl Default for ChatConfig {
             sync_entries_max: 1_000,
             sync_bytes_max: 256 * 1024,
             redelivery_entries: 50,
+            presence_grace_ms: 10_000,
+            presence_interval_ms: 1_000,
+            presence_watches_max: 1_000_000,
             queue_commands_max: 16_384,
             queue_bytes_max: 64 * 1024 * 1024,
             readers: 2,
@@ -123,6 +132,8 @@ impl ChatConfig {
             ("sync_entries_max", (1..=1_000).contains(&self.sync_entries_max), "1 to 1000"),
             ("sync_bytes_max", self.sync_bytes_max >= 1_024, "at least 1024"),
             ("redelivery_entries", (1..=1_000).contains(&self.redelivery_entries), "1 to 1000"),
+            ("presence_grace_ms", self.presence_grace_ms <= 3_600_000, "at most 3600000"),
+            ("presence_interval_ms", self.presence_interval_ms >= 1, "at least 1"),
             ("queue_commands_max", self.queue_commands_max >= 16, "at least 16"),
             ("queue_bytes_max", self.queue_bytes_max >= 128 * 1024, "at least 131072"),
             ("readers", (1..=64).contains(&self.readers), "1 to 64"),

@@ -6,6 +6,7 @@
 //! - [`plan`]: decides, command by command, what is to happen or why not. Pure.
 //! - [`writer`]: the one place that does it, a transaction for each batch.
 //! - [`reading`]: assembles history, pulls, syncs and lists out of one snapshot.
+//! - `presence`: who is there, told to those who watch.
 //! - [`service`]: the threads around both, behind one bounded queue.
 //!
 //! Invariant: no sockets, no SQL, no clock and no randomness of its own. Acks and events leave
@@ -18,13 +19,16 @@ mod digest;
 pub mod model;
 pub mod plan;
 pub mod ports;
+mod presence;
 mod queue;
 pub mod reading;
 mod receipts;
+mod seen;
 pub mod service;
 mod soft;
 pub mod stats;
 mod stop;
+mod typists;
 pub mod visibility;
 pub mod writer;
 

@@ -1,8 +1,12 @@
 //! Conversations, members, stays and entries as the rules and the stores see them.
 
+mod presence;
+
 use hubbub_proto::command::{Content, JoinPolicy, Kind, Role};
 use hubbub_proto::event::{ConversationKind, Head, Removed};
 use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
+
+pub use presence::KeptPresence;
 
 /// The store's short name of a user.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -10,6 +10,7 @@
 
 mod groups;
 mod operations;
+mod presence;
 mod push;
 
 use hubbub_proto::command::Role;
@@ -24,6 +25,7 @@ use crate::model::{
 use crate::stats::Times;
 
 pub use operations::{OperationWrites, Operations};
+pub use presence::{Presences, WritePresences};
 pub use push::{AudienceWriter, Audiences};
 
 /// Why the store did not do what it was asked to.
@@ -189,7 +191,7 @@ pub trait Messages {
 
 /// A handle that reads. Between `begin_read` and `end_read` everything is of one moment.
 pub trait Reader:
-    Users + Conversations + Messages + Operations + Groups + Audiences + Send
+    Users + Conversations + Messages + Operations + Groups + Audiences + Presences + Send
 {
     /// Begins a snapshot of the newest commit.
     fn begin_read(&mut self) -> Result<()>;
@@ -210,6 +212,8 @@ pub trait Writer:
     + WriteGroups
     + Audiences
     + AudienceWriter
+    + Presences
+    + WritePresences
     + Send
 {
     /// The newest change that was committed.

@@ -1,8 +1,8 @@
 //! The bounded queue between the shards and the writer.
 //!
 //! Invariant: first in, first out; at most so many requests and bytes wait, the reads that the
-//! writer handed on included until a reader has taken them; what does not fit stays with the
-//! caller. The writer takes everything there is, up to a batch, in one step.
+//! writer handed on included until a reader has taken them, and so with what concerns presence; what
+//! does not fit stays with the caller. The writer takes everything there is, up to a batch, in one step.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -10,7 +10,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hubbub_proto::route::Work;
-use hubbub_proto::{Command, Request};
+use hubbub_proto::{Command, Request, Timestamp, UserId};
+
+/// Most users who left that the writer has not taken.
+const LEFT_MAX: usize = 8_192;
 
 /// Roughly how many rows a request writes.
 fn rows(request: &Request) -> usize {
@@ -44,6 +47,10 @@ struct State {
     commands: VecDeque<Request>,
     /// For the readers.
     reads: VecDeque<Request>,
+    /// For the thread of presence.
+    presence: Vec<Request>,
+    /// From there to the writer: who left, and when.
+    left: Vec<(UserId, Timestamp)>,
     bytes: usize,
     /// Somebody was left with requests that did not fit.
     refused: bool,
@@ -52,11 +59,14 @@ struct State {
     /// The writer hands nothing on any more.
     reads_closed: bool,
     writer_sleeps: bool,
+    presence_sleeps: bool,
+    /// The thread of presence has ended, and hands nothing over any more.
+    presence_ended: bool,
 }
 
 impl State {
     fn count(&self) -> usize {
-        self.commands.len() + self.reads.len()
+        self.commands.len() + self.reads.len() + self.presence.len()
     }
 }
 
@@ -67,6 +77,7 @@ pub(crate) struct Queue {
     state: Mutex<State>,
     writer: Condvar,
     readers: Condvar,
+    presence: Condvar,
 }
 
 /// What the writer got.
@@ -80,11 +91,30 @@ pub(crate) struct Taken {
     pub(crate) resume: bool,
     /// Nothing will ever come any more.
     pub(crate) ended: bool,
+    /// Users who left, and when.
+    pub(crate) left: Vec<(UserId, Timestamp)>,
+}
+
+/// What the thread of presence got.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    /// In the order they came.
+    pub(crate) batch: Vec<Request>,
+    /// There is room again for those who were left with something.
+    pub(crate) resume: bool,
+    /// Nothing will ever come any more.
+    pub(crate) ended: bool,
 }
 
 impl Queue {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self { bounds, state: Mutex::default(), writer: Condvar::new(), readers: Condvar::new() }
+        Self {
+            bounds,
+            state: Mutex::default(),
+            writer: Condvar::new(),
+            readers: Condvar::new(),
+            presence: Condvar::new(),
+        }
     }
 
     /// A panic elsewhere leaves the state whole: every step under the lock is complete in itself.
@@ -119,7 +149,7 @@ impl Queue {
     /// as write at most `max` rows.
     pub(crate) fn take(&self, max: usize, wait: Option<Duration>) -> Taken {
         let mut state = self.lock();
-        if state.commands.is_empty() && !state.closed {
+        if state.commands.is_empty() && state.left.is_empty() && !state.closed {
             state.writer_sleeps = true;
             state = match wait {
                 None => self.writer.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -145,7 +175,12 @@ impl Queue {
         state.bytes -= batch.iter().map(weight).sum::<usize>();
         let resume = self.room(&mut state);
         let ended = state.closed && state.commands.is_empty() && batch.is_empty();
-        Taken { batch, crowded, resume, ended }
+        let left = mem::take(&mut state.left);
+        if !left.is_empty() {
+            // The thread of presence may wait for room.
+            self.presence.notify_one();
+        }
+        Taken { batch, crowded, resume, ended, left }
     }
 
     /// Whether those who were left with something are to be told, once.
@@ -155,16 +190,81 @@ impl Queue {
         room && mem::take(&mut state.refused)
     }
 
-    /// Hands reads on to the readers. They count against the bounds from here on.
-    pub(crate) fn hand_on(&self, reads: Vec<Request>) {
-        if reads.is_empty() {
+    /// Hands reads on to the readers, and what concerns presence to its thread. Both count against
+    /// the bounds from here on.
+    pub(crate) fn hand_on(&self, reads: Vec<Request>, presence: Vec<Request>) {
+        if reads.is_empty() && presence.is_empty() {
             return;
         }
         let mut state = self.lock();
-        state.bytes += reads.iter().map(weight).sum::<usize>();
+        state.bytes += reads.iter().chain(&presence).map(weight).sum::<usize>();
+        let wakes_readers = !reads.is_empty();
+        let wakes_presence = !presence.is_empty() && mem::take(&mut state.presence_sleeps);
         state.reads.extend(reads);
+        state.presence.extend(presence);
         drop(state);
-        self.readers.notify_all();
+        if wakes_readers {
+            self.readers.notify_all();
+        }
+        if wakes_presence {
+            self.presence.notify_one();
+        }
+    }
+
+    /// Waits for what concerns presence, at most as long as given (`None`: as long as it takes).
+    pub(crate) fn take_presence(&self, wait: Option<Duration>) -> Handed {
+        let mut state = self.lock();
+        if state.presence.is_empty() && !state.reads_closed && wait != Some(Duration::ZERO) {
+            state.presence_sleeps = true;
+            state = match wait {
+                None => self.presence.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(wait) => {
+                    let waited = self.presence.wait_timeout(state, wait);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+            state.presence_sleeps = false;
+        }
+        let batch = mem::take(&mut state.presence);
+        state.bytes -= batch.iter().map(weight).sum::<usize>();
+        let resume = self.room(&mut state);
+        let ended = state.reads_closed && batch.is_empty();
+        Handed { batch, resume, ended }
+    }
+
+    /// Hands users who left to the writer; waits while it has not taken those before them.
+    pub(crate) fn hand_back(&self, left: Vec<(UserId, Timestamp)>) {
+        let mut rest = left.into_iter();
+        let mut state = self.lock();
+        while rest.len() > 0 {
+            if state.left.len() >= LEFT_MAX {
+                state = self.presence.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let room = LEFT_MAX - state.left.len();
+            state.left.extend(rest.by_ref().take(room));
+            if mem::take(&mut state.writer_sleeps) {
+                self.writer.notify_one();
+            }
+        }
+    }
+
+    /// The thread of presence has handed back all there is.
+    pub(crate) fn end_presence(&self) {
+        self.lock().presence_ended = true;
+        self.writer.notify_one();
+    }
+
+    /// For the writer, at its end: waits for users who left; `None` when there will be none any more.
+    pub(crate) fn take_left(&self) -> Option<Vec<(UserId, Timestamp)>> {
+        let mut state = self.lock();
+        while state.left.is_empty() && !state.presence_ended {
+            state.writer_sleeps = true;
+            state = self.writer.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let left = mem::take(&mut state.left);
+        self.presence.notify_one();
+        (!left.is_empty()).then_some(left)
     }
 
     /// Waits for a read; `None` when there will be none any more. Also says whether there is room
@@ -194,6 +294,7 @@ impl Queue {
     pub(crate) fn close_reads(&self) {
         self.lock().reads_closed = true;
         self.readers.notify_all();
+        self.presence.notify_one();
     }
 
     /// How many requests and bytes wait.
@@ -288,7 +389,7 @@ mod tests {
         let queue = queue(2, usize::MAX);
         let mut batch = requests(3);
         queue.submit(&mut batch);
-        queue.hand_on(queue.take(9, NOW).batch);
+        queue.hand_on(queue.take(9, NOW).batch, Vec::new());
         assert_eq!(queue.waiting().0, 2);
         queue.submit(&mut batch);
         assert_eq!(batch.len(), 1, "the reads fill it");
@@ -309,7 +410,7 @@ mod tests {
         let taken = queue.take(9, None);
         assert_eq!((taken.batch.len(), taken.ended), (2, false));
         assert!(queue.take(9, None).ended);
-        queue.hand_on(taken.batch);
+        queue.hand_on(taken.batch, Vec::new());
         queue.close_reads();
         let rest = std::iter::from_fn(|| queue.take_read()).count();
         assert_eq!(rest, 2);

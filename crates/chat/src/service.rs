@@ -1,4 +1,4 @@
-//! The threads: one writer and some readers around one bounded queue.
+//! The threads: one writer, some readers, and one for presence around one bounded queue.
 //!
 //! Invariant: the writer posts the effects of a batch itself, after its commit and before it hands
 //! the batch's reads on, so that no connection sees an answer older than its own writes. A panic in
@@ -17,6 +17,7 @@ use hubbub_proto::{Ack, Command, Effect, Reason, Request};
 use crate::ChatConfig;
 use crate::config::InvalidConfig;
 use crate::ports::{Clock, Names, Reader, Router, Store, StoreError};
+use crate::presence::desk::Desk;
 use crate::queue::{Bounds, Queue};
 use crate::reading::{answer, reply};
 use crate::stats::{Snapshot, Stats};
@@ -33,6 +34,11 @@ const SPACED_FROM: usize = 16;
 const SPACING: Duration = Duration::from_millis(2);
 /// The writer does not wake up more often than this for deadlines alone.
 const WAIT_MIN: Duration = Duration::from_millis(20);
+
+/// How long the thread of presence lets sessions gather that come and go.
+const CROWD: Duration = Duration::from_millis(5);
+/// How long it leaves a store alone that cannot be read.
+const UNREADABLE: Duration = Duration::from_secs(1);
 
 /// Why the services did not start.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +95,7 @@ impl Chat {
     ) -> Result<Self, StartError> {
         config.check()?;
         let scribe = Scribe::new(store.writer()?, config.clone(), names)?;
+        let presence_reader = store.reader()?;
         let readers: Vec<_> =
             (0..config.readers).map(|_| store.reader()).collect::<Result<_, _>>()?;
         let bounds = Bounds {
@@ -109,6 +116,9 @@ impl Chat {
         let chat = Self { shared };
         // The writer first: it is the one that ends the readers.
         chat.spawn("chat-write".to_owned(), |shared| write(shared, scribe))?;
+        chat.spawn("chat-presence".to_owned(), |shared| attend(shared, presence_reader))
+            // The writer would wait for it at its end.
+            .inspect_err(|_| chat.shared.queue.end_presence())?;
         for (index, reader) in readers.into_iter().enumerate() {
             chat.spawn(format!("chat-read-{index}"), |shared| read(shared, reader))?;
         }
@@ -213,22 +223,71 @@ fn write(shared: &Shared, mut scribe: Scribe) {
             shed(shared, &mut taken.batch);
         }
         let (began, size) = (Instant::now(), taken.batch.len());
-        let Executed { effects, reads } = scribe.execute(taken.batch, shared.clock.now());
+        let now = shared.clock.now();
+        scribe.saw(taken.left, now);
+        let Executed { effects, reads, presence } = scribe.execute(taken.batch, now);
         if !effects.is_empty() {
             shared.router.post(effects);
         }
-        shared.queue.hand_on(reads);
+        shared.queue.hand_on(reads, presence);
         note_failure(shared, &scribe);
         if size >= SPACED_FROM {
             thread::sleep(SPACING.saturating_sub(began.elapsed()));
         }
     }
-    let effects = scribe.finish(shared.clock.now());
+    shared.queue.close_reads();
+    // Everybody leaves.
+    while let Some(left) = shared.queue.take_left() {
+        scribe.saw(left, shared.clock.now());
+        post(shared, scribe.tick(shared.clock.now()));
+    }
+    post(shared, scribe.finish(shared.clock.now()));
+    note_failure(shared, &scribe);
+}
+
+fn post(shared: &Shared, effects: Vec<Effect>) {
     if !effects.is_empty() {
         shared.router.post(effects);
     }
-    note_failure(shared, &scribe);
-    shared.queue.close_reads();
+}
+
+/// The thread of presence.
+fn attend(shared: &Shared, mut reader: Box<dyn Reader>) {
+    let mut desk = Desk::new(&shared.config);
+    loop {
+        let now = shared.clock.now();
+        let wait = desk.next_due(now).map(|due| Duration::from_millis(due.since(now)));
+        let handed = shared.queue.take_presence(wait);
+        if handed.ended {
+            break;
+        }
+        if handed.resume {
+            shared.router.resume();
+        }
+        let now = shared.clock.now();
+        let is_calm = handed.batch.is_empty();
+        let mut effects: Vec<Effect> =
+            handed.batch.into_iter().flat_map(|request| desk.take(request, now)).collect();
+        match desk.work(&mut *reader, now) {
+            Ok(told) => effects.extend(told),
+            Err(error) => {
+                tracing::error!(%error, "presence cannot be read");
+                effects.extend(desk.refuse(Reason::StoreFailed));
+                thread::sleep(UNREADABLE);
+            }
+        }
+        count_refusals(shared, &effects);
+        shared.stats.presence_events(std::mem::take(&mut desk.told));
+        post(shared, effects);
+        shared.queue.hand_back(desk.take_left());
+        if !is_calm && desk.next_due(now).is_none_or(|due| due > now) {
+            // Sessions come in crowds: the next ones are taken together.
+            thread::sleep(CROWD);
+        }
+    }
+    post(shared, desk.refuse(Reason::ShuttingDown));
+    shared.queue.hand_back(desk.finish(shared.clock.now()));
+    shared.queue.end_presence();
 }
 
 fn note_failure(shared: &Shared, scribe: &Scribe) {

@@ -56,6 +56,7 @@ pub struct Stats {
     commands: AtomicU64,
     reads: AtomicU64,
     typing_dropped: AtomicU64,
+    presence_events: AtomicU64,
     panics: AtomicU64,
     batch_sizes: [AtomicU64; BATCH_BOUNDS.len()],
     refusals: Box<[AtomicU64]>,
@@ -69,6 +70,7 @@ impl Default for Stats {
             commands: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             typing_dropped: AtomicU64::new(0),
+            presence_events: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             batch_sizes: Default::default(),
             refusals: Reason::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -89,6 +91,8 @@ pub struct Snapshot {
     pub reads: u64,
     /// `typing` dropped because the queue was over half full.
     pub typing_dropped: u64,
+    /// Events of presence that went out.
+    pub presence_events: u64,
     /// Panics while answering a read; the request was refused with `internal`.
     pub panics: u64,
     /// Batches by size, see [`BATCH_BOUNDS`].
@@ -129,6 +133,10 @@ impl Stats {
         self.typing_dropped.fetch_add(count as u64, Relaxed);
     }
 
+    pub(crate) fn presence_events(&self, count: u64) {
+        self.presence_events.fetch_add(count, Relaxed);
+    }
+
     pub(crate) fn panic(&self) {
         self.panics.fetch_add(1, Relaxed);
     }
@@ -149,6 +157,7 @@ impl Stats {
             commands: self.commands.load(Relaxed),
             reads: self.reads.load(Relaxed),
             typing_dropped: self.typing_dropped.load(Relaxed),
+            presence_events: self.presence_events.load(Relaxed),
             panics: self.panics.load(Relaxed),
             batch_sizes: std::array::from_fn(|i| self.batch_sizes[i].load(Relaxed)),
             refusals: refusals

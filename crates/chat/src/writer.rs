@@ -11,6 +11,7 @@ mod audience;
 mod cursor;
 mod group;
 mod operation;
+mod presence;
 mod push;
 mod send;
 mod transaction;
@@ -20,16 +21,19 @@ use std::sync::Arc;
 
 use hubbub_proto::command::Class;
 use hubbub_proto::route::Work;
-use hubbub_proto::{Effect, Reason, Refusal, Request, Timestamp};
+use hubbub_proto::{Command, Effect, Reason, Refusal, Request, Timestamp, UserId};
 
-use self::transaction::{Done, Transaction};
+use self::transaction::{Done, Transaction, Waiting};
 use crate::ChatConfig;
 use crate::cache::Cache;
 use crate::model::Rev;
 use crate::ports::{Names, Result, StoreError, Writer};
+use crate::presence::desk::concerns;
 use crate::receipts::Receipts;
+use crate::seen::LastSeen;
 use crate::soft::SoftCursors;
 use crate::stats::Stats;
+use crate::typists::Typists;
 
 /// When a command that met a full disk or a failed row makes sense again, in milliseconds.
 const STORE_RETRY_MS: u64 = 1_000;
@@ -41,6 +45,9 @@ pub struct Executed {
     pub effects: Vec<Effect>,
     /// To be answered by readers, in this order, after the effects were posted.
     pub reads: Vec<Request>,
+    /// What concerns presence, in this order, after the effects were posted: sessions that come and
+    /// go, and what was carried out of what users ask.
+    pub presence: Vec<Request>,
 }
 
 /// Executes commands, batch by batch.
@@ -50,6 +57,8 @@ pub struct Scribe {
     names: Box<dyn Names>,
     cache: Cache,
     soft: SoftCursors,
+    last_seen: LastSeen,
+    typists: Typists,
     receipts: Receipts,
     committed: Rev,
     /// The newest time seen: a clock that steps back does not turn the order of entries around.
@@ -81,6 +90,7 @@ struct Outcome {
 /// the order (and, for `sync`, live delivery turned on).
 fn is_read(request: &Request) -> bool {
     match &request.work {
+        Work::Command { command: Command::PresenceGet(_), .. } => false,
         Work::Command { command, .. } => matches!(command.class(), Class::Read | Class::Attach),
         Work::Redeliver { .. } => true,
         Work::Opened | Work::Renewed | Work::Closed => false,
@@ -105,6 +115,8 @@ impl Scribe {
             names,
             cache: Cache::default(),
             soft: SoftCursors::default(),
+            last_seen: LastSeen::default(),
+            typists: Typists::default(),
             committed,
             now: Timestamp::default(),
             open: false,
@@ -145,11 +157,19 @@ impl Scribe {
         }
         self.receipts.take_due(self.now, &mut outcome.effects);
         self.cache.sweep();
-        let goes_on = |(index, request): &(usize, Request)| {
-            is_read(request) && outcome.refused.binary_search(index).is_err()
-        };
-        let reads = batch.into_iter().enumerate().filter(goes_on).map(|(_, read)| read).collect();
-        Executed { effects: outcome.effects, reads }
+        let (mut reads, mut presence) = (Vec::new(), Vec::new());
+        for (index, request) in batch.into_iter().enumerate() {
+            let (is_read, concerns) = (is_read(&request), concerns(&request));
+            if (is_read || concerns) && outcome.refused.binary_search(&index).is_err() {
+                if concerns { &mut presence } else { &mut reads }.push(request);
+            }
+        }
+        Executed { effects: outcome.effects, reads, presence }
+    }
+
+    /// These users left then; it is written soon.
+    pub fn saw(&mut self, seen: Vec<(UserId, Timestamp)>, now: Timestamp) {
+        self.last_seen.add(seen, now);
     }
 
     /// Writes soft cursors and tells receipts that are due; to be called at
@@ -174,7 +194,8 @@ impl Scribe {
     /// When [`Scribe::tick`] has something to do; `None` while there is nothing.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let soft = self.soft.next_due().filter(|_| self.failed.is_none());
+        let soft = [self.soft.next_due(), self.last_seen.next_due()].into_iter().flatten().min();
+        let soft = soft.filter(|_| self.failed.is_none());
         let soft = soft.map(|due| due.max(self.flush_after));
         [soft, self.receipts.next_due()].into_iter().flatten().min()
     }
@@ -196,6 +217,8 @@ impl Scribe {
             store: &mut *self.store,
             cache: &mut self.cache,
             soft: &mut self.soft,
+            last_seen: &self.last_seen,
+            typists: &mut self.typists,
             names: &mut *self.names,
             config: &self.config,
             stats: &self.stats,
@@ -213,12 +236,14 @@ impl Scribe {
         transaction.finish(flushed)
     }
 
-    fn to_flush(&self, flush: Flush) -> usize {
-        match flush {
-            Flush::Nothing => 0,
-            Flush::Due if self.now < self.flush_after => 0,
-            Flush::Due => self.soft.due(self.now, false),
-            Flush::Everything => self.soft.due(self.now, true),
+    fn to_flush(&self, flush: Flush) -> Waiting {
+        let all = flush == Flush::Everything;
+        if flush == Flush::Nothing || (!all && self.now < self.flush_after) {
+            return Waiting::default();
+        }
+        Waiting {
+            cursors: self.soft.due(self.now, all),
+            last_seen: self.last_seen.due(self.now, all),
         }
     }
 
@@ -237,7 +262,8 @@ impl Scribe {
 
     fn publish(&mut self, done: Done) -> Vec<Effect> {
         self.soft.keep();
-        self.soft.settle(done.flushed);
+        self.soft.settle(done.flushed.cursors);
+        self.last_seen.settle(done.flushed.last_seen);
         let mut effects = done.effects;
         for moved in done.moved {
             effects.extend(self.receipts.note(moved, self.now));
@@ -279,14 +305,15 @@ impl Scribe {
             }
         }
         let flushed = self.to_flush(Flush::Due);
-        if self.failed.is_some() || flushed == 0 {
+        if self.failed.is_some() || flushed == Waiting::default() {
             return;
         }
         match self.transact(&[], Flush::Due) {
             Ok(effects) => outcome.effects.extend(effects),
             Err(StoreError::Row(row)) => {
-                tracing::error!(row, cursors = flushed, "soft cursors could not be written");
-                self.soft.settle(flushed);
+                tracing::error!(row, ?flushed, "what waited could not be written");
+                self.soft.settle(flushed.cursors);
+                self.last_seen.settle(flushed.last_seen);
             }
             Err(error) => self.give_up(&error, &[], 0, outcome),
         }
@@ -317,6 +344,7 @@ impl Scribe {
             match command.class() {
                 Class::Read => continue,
                 Class::Attach => outcome.refused.push(first + index),
+                _ if concerns(request) => outcome.refused.push(first + index),
                 _ => {}
             }
             self.stats.refusal(reason);

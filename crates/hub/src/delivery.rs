@@ -100,11 +100,16 @@ impl Desk {
         self.sent(at, connection);
     }
 
-    /// Gives an event to one connection: entries as if published, all others without fail.
+    /// Gives an event to one connection: entries and presence as if published, all others without
+    /// fail.
     pub(crate) fn push(&mut self, at: At, connection: &mut Connection, event: &Event) {
-        let durable = matches!(event, Event::Entry(_) | Event::Void(_));
+        let class = match event {
+            Event::Entry(_) | Event::Void(_) => Some(DeliveryClass::Durable),
+            Event::OnlineStatus(_) => Some(DeliveryClass::Volatile),
+            _ => None,
+        };
         if connection.phase != Phase::Open
-            || (durable && !self.admits(at, connection, DeliveryClass::Durable))
+            || class.is_some_and(|class| !self.admits(at, connection, class))
         {
             return;
         }

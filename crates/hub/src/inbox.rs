@@ -128,6 +128,10 @@ impl Letter for Post {
                 }
                 None
             }
+            Self::Push { event: Event::OnlineStatus(_), .. } => {
+                losses.volatile += 1;
+                None
+            }
             // A redelivery comes in several pushes; its connection is told once.
             Self::Push { conn, .. } => {
                 losses.redelivered += 1;
@@ -259,6 +263,7 @@ mod tests {
             conversation: hubbub_proto::ConversationId::new("group:g").unwrap(),
             user: UserId::new("u").unwrap(),
             active: true,
+            expires_in_ms: None,
         });
         publish(event, DeliveryClass::Volatile)
     }

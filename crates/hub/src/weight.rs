@@ -5,8 +5,8 @@
 //! heavy inbox means (see `inbox`).
 
 use hubbub_proto::event::{
-    Ack, BanItem, Entry, JoinRequestItem, Listed, LogItem, Member, PushEntry, Reaction, Summary,
-    SyncedConversation,
+    Ack, BanItem, Entry, JoinRequestItem, Listed, LogItem, Member, Presence, Presences, PushEntry,
+    Reaction, Summary, SyncedConversation,
 };
 use hubbub_proto::{Event, Refusal, Topic};
 
@@ -46,6 +46,7 @@ fn event(event: &Event) -> usize {
     match event {
         Event::Entry(delivered) => content(&delivered.entry),
         Event::Push(pushed) => size_of_val(&**pushed) + NAMES + pushed.data.get().len(),
+        Event::OnlineStatus(page) => presences(page),
         _ => NAMES,
     }
 }
@@ -53,6 +54,10 @@ fn event(event: &Event) -> usize {
 fn content(entry: &Entry) -> usize {
     let extra = entry.extra.as_ref().map_or(0, |extra| extra.weight());
     NAMES + entry.content.get().len() + extra
+}
+
+fn presences(page: &Presences) -> usize {
+    page.presences.len() * (size_of::<Presence>() + NAMES)
 }
 
 fn items(items: &[LogItem]) -> usize {
@@ -85,6 +90,7 @@ fn of_ack(ack: &Ack) -> usize {
             })
             .sum(),
         Ack::Pushed(pushed) => pushed.written.len() * (size_of::<PushEntry>() + 2 * NAMES),
+        Ack::Presences(page) => presences(page),
         Ack::Members(page) => page.members.len() * (size_of::<Member>() + NAMES),
         Ack::JoinRequests(page) => {
             let of_item = |item: &JoinRequestItem| NAMES + text(item.note.as_deref());

@@ -10,6 +10,7 @@ mod group;
 mod live;
 mod message;
 mod operation;
+mod presence;
 mod push;
 mod reading;
 mod session;
@@ -24,6 +25,7 @@ pub use group::*;
 pub use live::*;
 pub use message::*;
 pub use operation::*;
+pub use presence::*;
 pub use push::*;
 pub use reading::*;
 pub use session::*;
@@ -187,6 +189,11 @@ commands! {
     /// Something for users, a role or everyone.
     Push(Push) = "push", Write;
 
+    /// What the user shows of themself.
+    PresenceSet(PresenceSet) = "presence_set", Write;
+    /// Who is there.
+    PresenceGet(PresenceGet) = "presence_get", Read;
+
     /// Publications of a channel from here on.
     Subscribe(ChannelTarget) = "subscribe", Live;
     /// No more of them.
@@ -211,6 +218,7 @@ impl Command {
             Self::GroupCreate(create) => create.members.len() * 48,
             Self::GroupInvite(invite) => invite.members.len() * 48,
             Self::Push(push) => push.weight(),
+            Self::PresenceGet(get) => get.users.len() * 48,
             _ => 64,
         }
     }

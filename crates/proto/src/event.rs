@@ -5,6 +5,7 @@
 
 mod admission;
 mod operation;
+mod presence;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -14,6 +15,7 @@ use crate::{Channel, ClientId, ConversationId, GroupId, PushType, Refusal, Times
 
 pub use admission::*;
 pub use operation::*;
+pub use presence::*;
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident $(($payload:ty))? = $($wire:literal)|+;)*) => {
@@ -88,6 +90,10 @@ events! {
     Lag(Lag) = "lag";
     /// The token ends soon.
     TokenExpiring(TokenExpiring) = "token_expiring";
+
+    /// Others came, went, or show something else.
+    OnlineStatus(Presences) = "online_status";
+
     /// What somebody published on a channel.
     Publication(Publication) = "publication";
     /// What was pushed and is not kept. The type is that of the push, and may be the application's
@@ -318,8 +324,11 @@ pub struct TypingEvent {
     pub conversation: ConversationId,
     /// Who.
     pub user: UserId,
-    /// Begun or ended; a client ends it by itself after 6 s.
+    /// Begun or ended.
     pub active: bool,
+    /// When a client ends it by itself, in milliseconds from here; only of one who has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_ms: Option<u32>,
 }
 
 /// `ping`: the heartbeat, with what this connection has not confirmed.
@@ -428,6 +437,8 @@ pub enum Ack {
     Reactions(ReactionsPage),
     /// To `push`.
     Pushed(PushedTo),
+    /// To `presence_get`.
+    Presences(Presences),
     /// To `subscribe` and `publish`.
     Channel(Position),
     /// To `group_join`, where owner and admins decide.
@@ -451,6 +462,7 @@ impl Serialize for Ack {
             Self::Edits(page) => page.serialize(s),
             Self::Reactions(page) => page.serialize(s),
             Self::Pushed(pushed) => pushed.serialize(s),
+            Self::Presences(presences) => presences.serialize(s),
             Self::Channel(position) => position.serialize(s),
             Self::Requested(requested) => requested.serialize(s),
             Self::JoinRequests(page) => page.serialize(s),

@@ -18,15 +18,19 @@ use crate::cache::Cache;
 use crate::model::{ConversationKey, NewEntry, Recorded, Rev, User, UserKey};
 use crate::ports::{Appended, Names, Result, Writer};
 use crate::receipts::Moved;
+use crate::seen::LastSeen;
 use crate::soft::SoftCursors;
 use crate::stats::Stats;
 use crate::stop::Stop;
+use crate::typists::Typists;
 
 /// See the module.
 pub(super) struct Transaction<'a> {
     pub(super) store: &'a mut dyn Writer,
     pub(super) cache: &'a mut Cache,
     pub(super) soft: &'a mut SoftCursors,
+    pub(super) last_seen: &'a LastSeen,
+    pub(super) typists: &'a mut Typists,
     pub(super) names: &'a mut dyn Names,
     pub(super) config: &'a ChatConfig,
     pub(super) stats: &'a Stats,
@@ -49,8 +53,17 @@ pub(super) struct Done {
     pub(super) moved: Vec<Moved>,
     pub(super) rev: Rev,
     pub(super) wrote: bool,
-    /// How many of the oldest soft cursors it wrote.
-    pub(super) flushed: usize,
+    /// What it wrote of what waited.
+    pub(super) flushed: Waiting,
+}
+
+/// How many of the oldest of what waits to be written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Waiting {
+    /// Soft cursors.
+    pub(super) cursors: usize,
+    /// Moments when users were last there.
+    pub(super) last_seen: usize,
 }
 
 /// Who asks, on which connection.
@@ -87,6 +100,7 @@ impl Transaction<'_> {
             Command::Received(cursor) => self.received(caller, cursor),
             Command::Read(cursor) => self.read(caller, cursor),
             Command::Typing(typing) => self.typing(caller, typing),
+            Command::PresenceSet(set) => self.presence_set(caller, set),
             Command::Sync(_) => return self.attach(caller),
             Command::Push(push) => self.push(caller.identity, push),
             Command::GroupCreate(_)
@@ -112,7 +126,8 @@ impl Transaction<'_> {
             | Command::GroupRequests(_)
             | Command::GroupBans(_)
             | Command::Edits(_)
-            | Command::Reactions(_) => return Ok(()),
+            | Command::Reactions(_)
+            | Command::PresenceGet(_) => return Ok(()),
             // The session and the hub answer these themselves; one that came here anyway gets a reply
             // all the same.
             Command::Auth(_)
@@ -136,9 +151,10 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// The end of the batch: soft cursors that are due, and the heads.
-    pub(super) fn finish(mut self, flushed: usize) -> Result<Done> {
-        self.flush(flushed)?;
+    /// The end of the batch: what waited and is due, and the heads.
+    pub(super) fn finish(mut self, flushed: Waiting) -> Result<Done> {
+        self.flush(flushed.cursors)?;
+        self.note_last_seen(flushed.last_seen)?;
         for id in std::mem::take(&mut self.dirty) {
             self.begin()?;
             if let Some(slot) = self.cache.slot(self.store, &id)? {

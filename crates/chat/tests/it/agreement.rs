@@ -104,7 +104,8 @@ fn run(steps: &[Step], way: Way) -> Outcome {
         // Soft cursors take revs at other moments, which message ids show.
         reply.as_object_mut().unwrap().remove("message_id");
     }
-    events.retain(|event| !event.starts_with("receipt"));
+    // And so does whether somebody who types is told of again.
+    events.retain(|event| !event.starts_with("receipt") && !event.starts_with("typing"));
     Outcome { replies, events, views }
 }
 

@@ -52,6 +52,7 @@ fn a_message_to_a_known_conversation_reads_nothing() {
 fn cursors_and_typing_of_a_known_conversation_touch_nothing() {
     let (mut room, script) = room();
     room.ask("bob", "received", json!({"conversation": DIRECT, "seq": 1}));
+    room.ask("bob", "typing", json!({"conversation": DIRECT, "active": true}));
     script.lock().unwrap().calls.clear();
     room.ask("bob", "received", json!({"conversation": DIRECT, "seq": 2}));
     room.ask("bob", "typing", json!({"conversation": DIRECT, "active": true}));

@@ -1,5 +1,7 @@
 //! A store whose writer fails on demand, and that notes what it is asked to do.
 
+mod presence;
+
 use std::sync::{Arc, Mutex};
 
 use hubbub_chat::model::{

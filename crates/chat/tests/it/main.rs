@@ -15,3 +15,4 @@ mod room;
 mod send;
 mod service;
 mod syncing;
+mod typing;

@@ -75,7 +75,7 @@ impl Room {
 
     /// Several commands in one batch.
     pub(crate) fn batch(&mut self, batch: Vec<Request>) -> Vec<Value> {
-        let Executed { effects, reads } = self.scribe.execute(batch, self.now);
+        let Executed { effects, reads, .. } = self.scribe.execute(batch, self.now);
         let mut replies = self.happen(effects);
         for read in reads {
             let effects = answer(&mut *self.reader, &self.config, EPOCH, &read, self.now);

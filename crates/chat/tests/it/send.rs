@@ -142,10 +142,10 @@ fn typing_goes_to_the_others_only() {
     room.say("alice", "user:bob", "c1");
     room.take_events();
     room.ask("alice", "typing", json!({"conversation": "direct:alice:bob", "active": true}));
-    room.ask("alice", "typing", json!({"conversation": group, "active": false}));
+    room.ask("alice", "typing", json!({"conversation": group, "active": true}));
     let expect = [
         "typing direct:alice:bob alice true -> @bob",
-        &format!("typing {group} alice false -> {group}"),
+        &format!("typing {group} alice true -> {group}"),
     ];
     assert_eq!(room.take_events(), expect);
 }

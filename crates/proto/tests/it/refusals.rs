@@ -1,7 +1,7 @@
 //! Bad input: each message gets a coded error that names what is wrong, and the id if it had one.
 
 use hubbub_proto::codec::{Codec, Malformed};
-use hubbub_proto::command::{MEMBERS_MAX, SYNC_CURSORS_MAX};
+use hubbub_proto::command::{MEMBERS_MAX, PRESENCE_USERS_MAX, SYNC_CURSORS_MAX};
 use hubbub_proto::limits::Limits;
 use hubbub_proto::{Command, Reason, fuzz};
 
@@ -468,5 +468,27 @@ fn a_refusal_does_not_repeat_what_it_refuses() {
     ] {
         let refusal = refused(message.as_bytes()).refusal;
         assert!(!refusal.message().contains("hunter2"), "{}", refusal.message());
+    }
+}
+
+#[test]
+fn presence() {
+    let get = |payload: &str| message("presence_get", payload);
+    let users = |n: usize| {
+        let users: Vec<_> = (0..n).map(|n| format!(r#""u{n}""#)).collect();
+        get(&format!(r#"{{"users":[{}],"friends":null}}"#, users.join(",")))
+    };
+    let taken = Codec::Json.decode(users(PRESENCE_USERS_MAX).as_bytes(), &Limits::default());
+    assert!(matches!(taken.unwrap().command, Command::PresenceGet(get) if get.users.len() == 200));
+    let sentence = "`users`: at most 200 users in one command.";
+    check(&users(PRESENCE_USERS_MAX + 1), Reason::BadField, sentence);
+    for payload in
+        [r#"{"users":"bob"}"#, r#"{"users":[""]}"#, r#"{"friends":1}"#, r#"{"watch":"x"}"#]
+    {
+        assert_eq!(refused(get(payload).as_bytes()).refusal.reason, Reason::BadField, "{payload}");
+    }
+    for payload in ["{}", r#"{"status":"offline"}"#, r#"{"status":1}"#, r#"{"status":null}"#] {
+        let set = message("presence_set", payload);
+        assert_eq!(refused(set.as_bytes()).refusal.reason, Reason::BadField, "{payload}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod groups;
 mod operations;
+mod presence;
 mod push;
 
 use std::sync::LazyLock;
@@ -23,7 +24,9 @@ type Sample = (&'static str, &'static str, &'static str);
 
 /// All of them, in the order of the commands' table.
 pub(crate) static COMMANDS: LazyLock<Vec<Sample>> = LazyLock::new(|| {
-    let mut samples = [FOUNDATION, groups::COMMANDS, operations::COMMANDS, push::COMMANDS].concat();
+    let mut samples =
+        [FOUNDATION, groups::COMMANDS, operations::COMMANDS, push::COMMANDS, presence::COMMANDS]
+            .concat();
     samples.sort_by_key(|(name, ..)| Command::TYPES.iter().position(|known| known == name));
     samples
 });
@@ -206,7 +209,21 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ),
         (
             "typing",
-            Event::Typing(TypingEvent { conversation: direct(), user: user("bob"), active: true }),
+            Event::Typing(TypingEvent {
+                conversation: direct(),
+                user: user("bob"),
+                active: true,
+                expires_in_ms: Some(6_000),
+            }),
+        ),
+        (
+            "typing, over",
+            Event::Typing(TypingEvent {
+                conversation: direct(),
+                user: user("bob"),
+                active: false,
+                expires_in_ms: None,
+            }),
         ),
         ("ping", Event::Ping(Ping { heads: vec![(direct(), 7), (team(), 41)], resync: true })),
         ("ping, idle", Event::Ping(Ping::default())),
@@ -236,7 +253,8 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("bye", Event::Bye(Bye { reconnect: true, retry_after_ms: 1_500 })),
         ("error", Event::Error(Refusal::with(Reason::Unauthorized, "Authenticate first."))),
     ];
-    [foundation, groups::events(), operations::events(), push::events()].concat()
+    [foundation, groups::events(), operations::events(), push::events(), presence::events()]
+        .concat()
 }
 
 fn direct_summary() -> Summary {
@@ -387,7 +405,7 @@ pub(crate) fn acks() -> Vec<(&'static str, Ack)> {
             Ack::Channel(Position { channel: None, offset: 18, epoch: Epoch(0x00c0_ffee) }),
         ),
     ];
-    [foundation, groups::acks(), operations::acks(), push::acks()].concat()
+    [foundation, groups::acks(), operations::acks(), push::acks(), presence::acks()].concat()
 }
 
 /// Refusals of every form.

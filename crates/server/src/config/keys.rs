@@ -230,6 +230,14 @@ sections! {
         sync_bytes_max: u32 = ChatConfig::default().sync_bytes_max, Range(1024, 64 << 20);
         /// Most entries that one redelivery sends again.
         redelivery_entries: u32 = ChatConfig::default().redelivery_entries, Range(1, 1000);
+        /// How long a user whose last connection ended is shown as before, in milliseconds, so that a
+        /// reconnect is no flicker.
+        presence_grace_ms: u64 = ChatConfig::default().presence_grace_ms, Range(0, 3_600_000);
+        /// Milliseconds between two events of presence for one connection, and between two changes of
+        /// a user that are told.
+        presence_interval_ms: u64 = ChatConfig::default().presence_interval_ms, Range(1, 3_600_000);
+        /// Most users whose presence is watched by name, over all connections; above it `overloaded`.
+        presence_watches_max: u32 = ChatConfig::default().presence_watches_max, Range(0, U32);
         /// Commands that wait for the store; above it connections are not read any further.
         queue_commands_max: u32 = ChatConfig::default().queue_commands_max, Range(16, U32);
         /// Bytes of commands that wait for the store; above it connections are not read any
@@ -286,7 +294,8 @@ mirrors!(LimitsSection => Limits {
 mirrors!(Chat => ChatConfig, with what other sections say, {
     offline_window_ms, dedupe_window_ms, group_members_max, groups_per_user_max, stays_max,
     join_requests_max, join_requests_per_user_max, group_bans_max, receipt_members_max,
-    receipt_interval_ms, edit_window_ms, edits_max, recall_window_ms, reactions_max, sync_entries_max, sync_bytes_max, redelivery_entries, queue_commands_max,
+    receipt_interval_ms, edit_window_ms, edits_max, recall_window_ms, reactions_max, sync_entries_max, sync_bytes_max, redelivery_entries, presence_grace_ms,
+    presence_interval_ms, presence_watches_max, queue_commands_max,
     queue_bytes_max, readers, push_roles_max,
 });
 

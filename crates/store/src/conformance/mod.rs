@@ -14,6 +14,7 @@ mod groups;
 mod members;
 mod messages;
 mod operations;
+mod presence;
 mod push;
 mod transactions;
 mod users;
@@ -35,7 +36,7 @@ type Case = (&'static str, fn(&mut dyn Fixture));
 /// # Panics
 /// When the store does not do what the ports say.
 pub fn all(make: &dyn Fn() -> Box<dyn Fixture>) {
-    let files: [&[Case]; 10] = [
+    let files: &[&[Case]] = &[
         transactions::CASES,
         users::CASES,
         conversations::CASES,
@@ -46,8 +47,9 @@ pub fn all(make: &dyn Fn() -> Box<dyn Fixture>) {
         operations::CASES,
         changes::CASES,
         push::CASES,
+        presence::CASES,
     ];
-    for (name, case) in files.into_iter().flatten() {
+    for (name, case) in files.iter().copied().flatten() {
         println!("{name}");
         case(make().as_mut());
     }

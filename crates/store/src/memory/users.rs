@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use hubbub_chat::model::{ConversationKey, User, UserKey};
+use hubbub_chat::model::{ConversationKey, KeptPresence, User, UserKey};
 use hubbub_chat::ports::{Result, Users};
 use hubbub_proto::{ClientId, UserId};
 
@@ -17,6 +17,7 @@ pub(super) struct Person {
     pub(super) conversations: BTreeSet<ConversationKey>,
     /// Where their entries went.
     pub(super) sent: BTreeMap<ClientId, (ConversationKey, u64)>,
+    pub(super) presence: KeptPresence,
 }
 
 impl<S: Seat> Users for Handle<S> {
@@ -46,7 +47,12 @@ pub(super) fn put(state: &mut State, id: &UserId, name: Option<&str>) -> User {
 fn create(state: &mut State, id: &UserId) -> UserKey {
     let key = UserKey(state.people.last_key_value().map_or(1, |(key, _)| key.0 + 1));
     let user = User { key, id: id.clone(), name: None };
-    let person = Person { user, conversations: BTreeSet::new(), sent: BTreeMap::new() };
+    let person = Person {
+        user,
+        conversations: BTreeSet::new(),
+        sent: BTreeMap::new(),
+        presence: KeptPresence::default(),
+    };
     Arc::make_mut(&mut state.people_by_id).insert(id.clone(), key);
     Arc::make_mut(&mut state.people).insert(key, Arc::new(person));
     key

@@ -20,6 +20,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     (3, schema::VERSION_3),
     (5, schema::VERSION_5),
     (6, schema::VERSION_6),
+    (7, schema::VERSION_7),
 ];
 
 /// Brings the database to the last version of `migrations`.

@@ -216,6 +216,16 @@ pub(super) const VERSION_6: &str = "
     CREATE INDEX open_place ON member (user, kind, conversation) WHERE open = 1 AND kind > 0;
 ";
 
+/// Version 7: what outlasts a connection of a user's presence. `chosen` is 0 for online, 1 for busy,
+/// 2 for invisible.
+pub(super) const VERSION_7: &str = "
+    CREATE TABLE presence (
+        user INTEGER PRIMARY KEY,
+        chosen INTEGER NOT NULL,
+        last_seen INTEGER
+    ) STRICT;
+";
+
 /// Opens the connection of the writer, or one that prepares the database for it.
 ///
 /// `synchronous = FULL` in WAL mode syncs the log before `COMMIT` returns (P1). Foreign keys are off
