@@ -13,7 +13,7 @@ use hubbub_proto::command::Chosen;
 use hubbub_proto::{ConversationId, Timestamp, UserId};
 use rustc_hash::FxHashMap;
 
-use crate::model::{Conversation, ConversationKey, Membership, User, UserKey};
+use crate::model::{Conversation, ConversationKey, Membership, Pair, User, UserKey};
 use crate::ports::{Order, Range, Result, Writer};
 
 /// Most users remembered.
@@ -27,6 +27,9 @@ const LATECOMERS_MAX: usize = 16;
 
 /// Members who were not there from a group's beginning, with the first seq of their stay, ascending.
 type Latecomers = [(u64, UserId)];
+
+/// Most pairs of users of whom it is remembered what is between them.
+const PAIRS_MAX: usize = 262_144;
 
 /// Something remembered, and whether it was asked for since the last sweep.
 #[derive(Debug)]
@@ -107,6 +110,8 @@ pub(crate) struct Cache {
     places_weight: usize,
     /// The newest ones asked for.
     latecomers: VecDeque<Arc<Latecomers>>,
+    /// What is between two users, as the one with the lower key sees it.
+    pairs: FxHashMap<(UserKey, UserKey), Known<Pair>>,
 }
 
 impl Cache {
@@ -227,6 +232,32 @@ impl Cache {
         self.places.get_mut(&place).and_then(|known| known.value.as_mut())
     }
 
+    /// What is between two users, seen from `user`.
+    pub(crate) fn pair(
+        &mut self,
+        store: &mut dyn Writer,
+        user: UserKey,
+        other: UserKey,
+    ) -> Result<Pair> {
+        let (low, high) = (user.min(other), user.max(other));
+        let pair = match self.pairs.get_mut(&(low, high)) {
+            Some(known) => *known.touch(),
+            None => {
+                let pair = store.pair(low, high)?;
+                self.pairs.insert((low, high), Known::new(pair));
+                pair
+            }
+        };
+        Ok(if user == low { pair } else { pair.turned() })
+    }
+
+    /// The store has this between two users now, seen from `user`.
+    pub(crate) fn set_pair(&mut self, user: UserKey, other: UserKey, pair: Pair) {
+        let (low, high) = (user.min(other), user.max(other));
+        let pair = if user == low { pair } else { pair.turned() };
+        self.pairs.insert((low, high), Known::new(pair));
+    }
+
     /// The store has another place of `user` now.
     pub(crate) fn forget(&mut self, place: Place) {
         if let Some(gone) = self.places.remove(&place) {
@@ -244,6 +275,7 @@ impl Cache {
         shrink(&mut self.users, USERS_MAX);
         shrink(&mut self.slots, SLOTS_MAX);
         shrink(&mut self.chosen, USERS_MAX);
+        shrink(&mut self.pairs, PAIRS_MAX);
         if self.places_weight > PLACES_MAX {
             let count_max = self.places.len().saturating_sub(1);
             shrink(&mut self.places, count_max);

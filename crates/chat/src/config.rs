@@ -39,6 +39,23 @@ pub struct ChatConfig {
     pub recall_window_ms: u64,
     /// Most different emojis with which one message is reacted to.
     pub reactions_max: u32,
+    /// Whether users who have not chosen otherwise let only friends write to them.
+    pub friends_only: bool,
+    /// Whether one who is kept out by a block is told so, and not only that they are kept out.
+    pub reveal_blocks: bool,
+    /// Most friends of a user.
+    pub friends_max: u32,
+    /// Most friend requests of a user that wait, those sent and those received each.
+    pub friend_requests_max: u32,
+    /// Most friend requests of a user in a day, evenly renewed.
+    pub friend_requests_per_day: u32,
+    /// Most users that a user blocks.
+    pub blocks_max: u32,
+    /// Most relations that ended and of which a user's devices can still learn by `friends`; of
+    /// older ones they learn by a `reset`.
+    pub ended_relations_max: u32,
+    /// Most bytes of the application's data in a profile.
+    pub profile_data_bytes_max: u32,
     /// Most entries of one `sync` answer, over all its conversations, and of one `pull`.
     pub sync_entries_max: u32,
     /// Most bytes of entries of one answer: `sync`, `pull` and `history`.
@@ -89,6 +106,14 @@ impl Default for ChatConfig {
             edits_max: 100,
             recall_window_ms: 120_000,
             reactions_max: 20,
+            friends_only: false,
+            reveal_blocks: false,
+            friends_max: 2_000,
+            friend_requests_max: 500,
+            friend_requests_per_day: 100,
+            blocks_max: 2_000,
+            ended_relations_max: 500,
+            profile_data_bytes_max: 4 * 1024,
             sync_entries_max: 1_000,
             sync_bytes_max: 256 * 1024,
             redelivery_entries: 50,
@@ -129,6 +154,11 @@ impl ChatConfig {
             ("receipt_interval_ms", self.receipt_interval_ms >= 1, "at least 1"),
             ("edits_max", (1..=1_000).contains(&self.edits_max), "1 to 1000"),
             ("reactions_max", (1..=100).contains(&self.reactions_max), "1 to 100"),
+            ("friends_max", self.friends_max >= 1, "at least 1"),
+            ("friend_requests_max", self.friend_requests_max >= 1, "at least 1"),
+            ("friend_requests_per_day", self.friend_requests_per_day >= 1, "at least 1"),
+            ("blocks_max", self.blocks_max >= 1, "at least 1"),
+            ("ended_relations_max", self.ended_relations_max >= 1, "at least 1"),
             ("sync_entries_max", (1..=1_000).contains(&self.sync_entries_max), "1 to 1000"),
             ("sync_bytes_max", self.sync_bytes_max >= 1_024, "at least 1024"),
             ("redelivery_entries", (1..=1_000).contains(&self.redelivery_entries), "1 to 1000"),

@@ -1,11 +1,13 @@
 //! Conversations, members, stays and entries as the rules and the stores see them.
 
+mod people;
 mod presence;
 
 use hubbub_proto::command::{Content, JoinPolicy, Kind, Role};
 use hubbub_proto::event::{ConversationKind, Head, Removed};
 use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
 
+pub use people::*;
 pub use presence::KeptPresence;
 
 /// The store's short name of a user.
@@ -30,6 +32,8 @@ pub struct User {
     pub id: UserId,
     /// Display name, from the newest token.
     pub name: Option<Box<str>>,
+    /// Whom they let near.
+    pub privacy: PrivacyChoice,
 }
 
 /// What a group shows of itself. Empty for direct conversations.

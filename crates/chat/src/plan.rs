@@ -4,10 +4,12 @@
 //! else, except those of idempotency, which the writer alone can see.
 
 pub mod address;
+pub mod consent;
 pub mod cursor;
 pub mod group;
 pub mod operation;
 pub mod push;
+pub mod relation;
 pub mod send;
 pub mod silence;
 pub mod typing;

@@ -10,6 +10,7 @@
 
 mod groups;
 mod operations;
+mod people;
 mod presence;
 mod push;
 
@@ -25,6 +26,7 @@ use crate::model::{
 use crate::stats::Times;
 
 pub use operations::{OperationWrites, Operations};
+pub use people::{People, WritePeople};
 pub use presence::{Presences, WritePresences};
 pub use push::{AudienceWriter, Audiences};
 
@@ -191,7 +193,7 @@ pub trait Messages {
 
 /// A handle that reads. Between `begin_read` and `end_read` everything is of one moment.
 pub trait Reader:
-    Users + Conversations + Messages + Operations + Groups + Audiences + Presences + Send
+    Users + Conversations + Messages + Operations + Groups + People + Audiences + Presences + Send
 {
     /// Begins a snapshot of the newest commit.
     fn begin_read(&mut self) -> Result<()>;
@@ -210,6 +212,8 @@ pub trait Writer:
     + OperationWrites
     + Groups
     + WriteGroups
+    + People
+    + WritePeople
     + Audiences
     + AudienceWriter
     + Presences

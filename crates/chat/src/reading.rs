@@ -6,11 +6,13 @@
 
 mod conversations;
 mod doors;
+mod friends;
 mod history;
 mod log;
 mod members;
 mod operations;
 mod page;
+mod people;
 mod pull;
 mod redeliver;
 mod sync;
@@ -19,7 +21,7 @@ pub mod window;
 use hubbub_proto::event::{ConversationKind, PublicUser};
 use hubbub_proto::route::Work;
 use hubbub_proto::{
-    Ack, Command, ConversationId, Effect, Reason, Refusal, Request, Timestamp, UserId,
+    Ack, Command, ConversationId, Effect, Identity, Reason, Refusal, Request, Timestamp, UserId,
 };
 
 use crate::ChatConfig;
@@ -39,6 +41,8 @@ struct Desk<'a> {
     epoch: &'a str,
     now: Timestamp,
     user: &'a UserId,
+    /// What the token says.
+    identity: &'a Identity,
     /// The user as the store knows them; `None` for one who never wrote, synced or was written to.
     key: Option<UserKey>,
 }
@@ -71,7 +75,8 @@ pub fn answer(
     let outcome = in_snapshot(reader, |reader| {
         let user = &request.identity.user;
         let key = reader.user(user)?.map(|user| user.key);
-        let mut desk = Desk { reader, config, epoch, now, user, key };
+        let identity = &*request.identity;
+        let mut desk = Desk { reader, config, epoch, now, user, identity, key };
         match &request.work {
             Work::Command { command, .. } => desk.command(command).map(Answer::Ack),
             Work::Redeliver { conversation, after, attempt } => {
@@ -129,6 +134,9 @@ impl Desk<'_> {
             Command::GroupBans(page) => self.bans(page).map(Ack::Bans),
             Command::Edits(of) => self.edits(of).map(Ack::Edits),
             Command::Reactions(page) => self.reactions(page).map(Ack::Reactions),
+            Command::Me => Ok(Ack::Me(Box::new(self.me()?))),
+            Command::Users(list) => Ok(Ack::Users(self.users(list)?)),
+            Command::Friends(list) => self.friends(list).map(Ack::Relations),
             _ => Err(Reason::UnknownType.into()),
         }
     }

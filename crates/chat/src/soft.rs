@@ -30,6 +30,8 @@ pub(crate) type Key = (ConversationKey, UserKey);
 pub(crate) struct Pending {
     pub(crate) conversation: ConversationId,
     pub(crate) received: u64,
+    /// Whether the other side of a direct conversation may learn of it.
+    pub(crate) shows: bool,
 }
 
 /// See the module.
@@ -54,11 +56,13 @@ impl SoftCursors {
         key: Key,
         conversation: &ConversationId,
         received: u64,
+        shows: bool,
         now: Timestamp,
     ) {
         if let Some(pending) = self.pending.get_mut(&key) {
             self.moved.push((key, Some(pending.received)));
             pending.received = pending.received.max(received);
+            pending.shows = shows;
             return;
         }
         if self.pending.len() >= 2 * PENDING_MAX {
@@ -66,7 +70,7 @@ impl SoftCursors {
         }
         self.moved.push((key, None));
         self.order.push_back((now.plus_ms(WAIT_MS), key));
-        self.pending.insert(key, Pending { conversation: conversation.clone(), received });
+        self.pending.insert(key, Pending { conversation: conversation.clone(), received, shows });
     }
 
     /// The transaction was committed.
@@ -143,7 +147,7 @@ mod tests {
     fn a_cursor_waits_goes_in_a_group_and_moves_forward_only() {
         let mut soft = SoftCursors::default();
         for (n, seq, now) in [(1, 5, 0), (2, 1, 150), (1, 4, 160), (3, 1, 400), (1, 9, 410)] {
-            soft.advance(key(n), &conversation(), seq, Timestamp(now));
+            soft.advance(key(n), &conversation(), seq, true, Timestamp(now));
         }
         let due: Vec<usize> =
             [0, 699, 700, 900, 2_000].map(|now| soft.due(Timestamp(now), false)).to_vec();
@@ -159,10 +163,10 @@ mod tests {
     #[test]
     fn a_rollback_takes_back_what_moved() {
         let mut soft = SoftCursors::default();
-        soft.advance(key(1), &conversation(), 5, Timestamp(0));
+        soft.advance(key(1), &conversation(), 5, true, Timestamp(0));
         soft.keep();
         for (n, seq) in [(2, 1), (1, 7), (2, 3), (1, 9)] {
-            soft.advance(key(n), &conversation(), seq, Timestamp(1));
+            soft.advance(key(n), &conversation(), seq, true, Timestamp(1));
         }
         soft.take_back();
         assert_eq!((soft.received(key(1)), soft.received(key(2))), (5, 0));
@@ -173,7 +177,7 @@ mod tests {
     fn many_go_in_groups() {
         let mut soft = SoftCursors::default();
         for n in 0..3 * GROUP_MAX as i64 {
-            soft.advance(key(n), &conversation(), 1, Timestamp(0));
+            soft.advance(key(n), &conversation(), 1, true, Timestamp(0));
         }
         let mut groups = Vec::new();
         while soft.next_due().is_some() {
@@ -183,7 +187,7 @@ mod tests {
         assert_eq!(groups, [GROUP_MAX; 3]);
         let many = (GROUP_PART + 2) * GROUP_MAX;
         for n in 0..many as i64 {
-            soft.advance(key(n), &conversation(), 1, Timestamp(0));
+            soft.advance(key(n), &conversation(), 1, true, Timestamp(0));
         }
         assert_eq!(soft.due(Timestamp(WAIT_MS), false), many / GROUP_PART);
         assert_eq!(soft.due(Timestamp(WAIT_MS), true), many);
@@ -194,13 +198,13 @@ mod tests {
         let mut soft = SoftCursors::default();
         let (mut n, mut written) = (0, 0);
         while written == 0 && n < 2 * PENDING_MAX as i64 {
-            soft.advance(key(n), &conversation(), 1, Timestamp(0));
+            soft.advance(key(n), &conversation(), 1, true, Timestamp(0));
             written = soft.due(Timestamp(0), false);
             n += 1;
         }
         assert_eq!(n as usize, PENDING_MAX + 1);
         for n in 0..3 * PENDING_MAX as i64 {
-            soft.advance(key(n), &conversation(), 1, Timestamp(0));
+            soft.advance(key(n), &conversation(), 1, true, Timestamp(0));
         }
         assert_eq!(soft.due(Timestamp(0), true), 2 * PENDING_MAX);
         soft.settle(written);

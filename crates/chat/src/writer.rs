@@ -8,11 +8,14 @@
 
 mod attach;
 mod audience;
+mod consent;
 mod cursor;
 mod group;
 mod operation;
+mod people;
 mod presence;
 mod push;
+mod relation;
 mod send;
 mod transaction;
 mod typing;
@@ -23,12 +26,14 @@ use hubbub_proto::command::Class;
 use hubbub_proto::route::Work;
 use hubbub_proto::{Command, Effect, Reason, Refusal, Request, Timestamp, UserId};
 
+pub(crate) use self::relation::listed;
 use self::transaction::{Done, Transaction, Waiting};
 use crate::ChatConfig;
 use crate::cache::Cache;
 use crate::model::Rev;
 use crate::ports::{Names, Result, StoreError, Writer};
 use crate::presence::desk::concerns;
+use crate::quota::Quota;
 use crate::receipts::Receipts;
 use crate::seen::LastSeen;
 use crate::soft::SoftCursors;
@@ -37,6 +42,8 @@ use crate::typists::Typists;
 
 /// When a command that met a full disk or a failed row makes sense again, in milliseconds.
 const STORE_RETRY_MS: u64 = 1_000;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// What came of a batch.
 #[derive(Debug, Default)]
@@ -60,6 +67,8 @@ pub struct Scribe {
     last_seen: LastSeen,
     typists: Typists,
     receipts: Receipts,
+    /// Friend requests of a day.
+    requests: Quota,
     committed: Rev,
     /// The newest time seen: a clock that steps back does not turn the order of entries around.
     now: Timestamp,
@@ -111,6 +120,7 @@ impl Scribe {
         Ok(Self {
             store,
             receipts: Receipts::new(config.receipt_interval_ms),
+            requests: Quota::new(config.friend_requests_per_day, DAY_MS),
             config,
             names,
             cache: Cache::default(),
@@ -220,6 +230,7 @@ impl Scribe {
             last_seen: &self.last_seen,
             typists: &mut self.typists,
             names: &mut *self.names,
+            requests: &self.requests,
             config: &self.config,
             stats: &self.stats,
             open: &mut self.open,
@@ -229,6 +240,7 @@ impl Scribe {
             effects: Vec::with_capacity(batch.len() * 2),
             moved: Vec::new(),
             dirty: Vec::new(),
+            asked: Vec::new(),
         };
         for request in batch {
             transaction.request(request)?;
@@ -264,6 +276,9 @@ impl Scribe {
         self.soft.keep();
         self.soft.settle(done.flushed.cursors);
         self.last_seen.settle(done.flushed.last_seen);
+        for user in done.asked {
+            self.requests.charge(user, self.now);
+        }
         let mut effects = done.effects;
         for moved in done.moved {
             effects.extend(self.receipts.note(moved, self.now));

@@ -5,8 +5,8 @@
 //! heavy inbox means (see `inbox`).
 
 use hubbub_proto::event::{
-    Ack, BanItem, Entry, JoinRequestItem, Listed, LogItem, Member, Presence, Presences, PushEntry,
-    Reaction, Summary, SyncedConversation,
+    Ack, BanItem, Entry, JoinRequestItem, Listed, LogItem, Me, Member, Presence, Presences,
+    PushEntry, Reaction, Relation, Summary, SyncedConversation, UserProfile,
 };
 use hubbub_proto::{Event, Refusal, Topic};
 
@@ -47,6 +47,8 @@ fn event(event: &Event) -> usize {
         Event::Entry(delivered) => content(&delivered.entry),
         Event::Push(pushed) => size_of_val(&**pushed) + NAMES + pushed.data.get().len(),
         Event::OnlineStatus(page) => presences(page),
+        Event::UserUpdated(me) => of_me(me),
+        Event::Relation(relation) => of_relation(relation),
         _ => NAMES,
     }
 }
@@ -99,6 +101,10 @@ fn of_ack(ack: &Ack) -> usize {
         Ack::Bans(page) => page.bans.len() * (size_of::<BanItem>() + 2 * NAMES),
         Ack::Edits(page) => page.versions.iter().map(|one| NAMES + one.content.get().len()).sum(),
         Ack::Reactions(page) => page.reactions.len() * (size_of::<Reaction>() + NAMES),
+        Ack::Me(me) => of_me(me),
+        Ack::Users(page) => page.users.iter().map(of_profile).sum(),
+        Ack::Relation(related) => of_relation(&related.relation),
+        Ack::Relations(page) => page.relations.iter().map(of_relation).sum(),
     }
 }
 
@@ -108,6 +114,21 @@ fn summary(summary: &Summary) -> usize {
 
 fn text(text: Option<&str>) -> usize {
     text.map_or(0, str::len)
+}
+
+fn of_profile(profile: &UserProfile) -> usize {
+    let texts = [&profile.name, &profile.avatar, &profile.about];
+    let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
+    let data = profile.data.as_ref().map_or(0, |data| data.get().len());
+    size_of::<UserProfile>() + NAMES + texts + data
+}
+
+fn of_me(me: &Me) -> usize {
+    size_of::<Me>() + of_profile(&me.user) + me.roles.len() * NAMES
+}
+
+fn of_relation(relation: &Relation) -> usize {
+    size_of::<Relation>() + NAMES + relation.note.as_ref().map_or(0, |note| note.len())
 }
 
 fn of_refusal(refusal: &Refusal) -> usize {

@@ -10,6 +10,7 @@ mod group;
 mod live;
 mod message;
 mod operation;
+mod people;
 mod presence;
 mod push;
 mod reading;
@@ -25,6 +26,7 @@ pub use group::*;
 pub use live::*;
 pub use message::*;
 pub use operation::*;
+pub use people::*;
 pub use presence::*;
 pub use push::*;
 pub use reading::*;
@@ -186,6 +188,32 @@ commands! {
     Edits(MessageRef) = "edits", Read;
     /// Who reacted to a message.
     Reactions(Reactions) = "reactions", Read;
+
+    /// One's own profile and privacy.
+    Me = "me", Read;
+    /// Another profile.
+    ProfileUpdate(ProfileUpdate) = "profile_update", Write;
+    /// Another privacy.
+    PrivacyUpdate(PrivacyUpdate) = "privacy_update", Write;
+    /// Profiles of others.
+    Users(UserList) = "users", Read;
+    /// Asks somebody to be friends.
+    FriendRequest(FriendRequest) = "friend_request", Write;
+    /// Says yes.
+    FriendAccept(UserTarget) = "friend_accept", Write;
+    /// Says no.
+    FriendReject(UserTarget) = "friend_reject", Write;
+    /// Takes a request back.
+    FriendCancel(UserTarget) = "friend_cancel", Write;
+    /// Ends a friendship.
+    FriendRemove(UserTarget) = "friend_remove", Write;
+    /// Keeps somebody away.
+    FriendBlock(UserTarget) = "friend_block", Write;
+    /// Does so no more.
+    FriendUnblock(UserTarget) = "friend_unblock", Write;
+    /// Relations that changed.
+    Friends(Friends) = "friends", Read;
+
     /// Something for users, a role or everyone.
     Push(Push) = "push", Write;
 
@@ -217,6 +245,14 @@ impl Command {
             Self::Edit(edit) => edit.content.get().len(),
             Self::GroupCreate(create) => create.members.len() * 48,
             Self::GroupInvite(invite) => invite.members.len() * 48,
+            Self::ProfileUpdate(update) => {
+                let data = update.data.as_ref().and_then(Option::as_ref);
+                64 + AVATAR_BYTES_MAX + data.map_or(0, |data| data.get().len())
+            }
+            Self::Users(list) => list.users.len() * 48,
+            Self::FriendRequest(request) => {
+                request.note.as_ref().map_or(64, |note| 64 + note.len())
+            }
             Self::Push(push) => push.weight(),
             Self::PresenceGet(get) => get.users.len() * 48,
             _ => 64,

@@ -56,6 +56,7 @@ reasons! {
     NotAllowed = 403, "not_allowed", false, "Your role does not allow this.";
     Banned = 403, "banned", false, "This user is banned from the group.";
     Muted = 403, "muted", false, "You may not write here at the moment.";
+    Refused = 403, "refused", false, "The recipient does not accept this from you.";
     NotFound = 404, "not_found", false, "There is no such thing, or you may not see it.";
     ChannelUnknown = 404, "channel_unknown", false, "There is no such namespace of channels.";
     Conflict = 409, "conflict", false, "This client id was used for another command.";
@@ -64,6 +65,7 @@ reasons! {
     LastOwner = 409, "last_owner", false, "The last owner hands over or dissolves the group first.";
     TooLate = 409, "too_late", false, "The time for this has passed.";
     Removed = 409, "removed", false, "The message was taken back or deleted.";
+    Blocked = 409, "blocked", false, "You have blocked this user.";
     TooBig = 413, "too_big", false, "The message or its content is over the limit.";
     BadRange = 422, "bad_range", false, "The range is empty or outside the conversation.";
     TooManyGroups = 422, "too_many_groups", false, "A user would be in too many groups.";
@@ -72,6 +74,9 @@ reasons! {
     GroupFull = 422, "group_full", false, "The group has reached its size limit.";
     TooManyEdits = 422, "too_many_edits", false, "The message was edited too often.";
     TooManyReactions = 422, "too_many_reactions", false, "The message has too many different reactions.";
+    TooManyFriends = 422, "too_many_friends", false, "One of you would have too many friends.";
+    TooManyRequests = 422, "too_many_requests", false, "Too many friend requests wait for an answer.";
+    TooManyBlocks = 422, "too_many_blocks", false, "You would block too many users.";
     TooManySubscriptions = 422, "too_many_subscriptions", false, "The connection is subscribed to too many channels.";
     RateLimited = 429, "rate_limited", true, "Too many commands; slow down.";
     Internal = 500, "internal", true, "The server failed at this command.";

@@ -5,10 +5,13 @@
 
 mod admission;
 mod operation;
+mod people;
 mod presence;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+
+pub use people::*;
 
 use crate::command::{Content, Data, JoinPolicy, Kind, Role};
 use crate::{Channel, ClientId, ConversationId, GroupId, PushType, Refusal, Timestamp, UserId};
@@ -81,6 +84,11 @@ events! {
     Typing(TypingEvent) = "typing";
     /// Somebody asks to be let into a group, or was answered.
     JoinRequest(Box<JoinRequestEvent>) = "group_request";
+
+    /// This user's profile or privacy changed.
+    UserUpdated(Box<Me>) = "user_updated";
+    /// What is between this user and another changed.
+    Relation(Relation) = "relation";
 
     /// The heartbeat.
     Ping(Ping) = "ping";
@@ -447,6 +455,14 @@ pub enum Ack {
     JoinRequests(JoinRequestPage),
     /// To `group_bans`.
     Bans(BanPage),
+    /// To `me`, `profile_update` and `privacy_update`.
+    Me(Box<Me>),
+    /// To `users`.
+    Users(UserPage),
+    /// To every friend command.
+    Relation(Related),
+    /// To `friends`.
+    Relations(RelationPage),
 }
 
 impl Serialize for Ack {
@@ -467,6 +483,10 @@ impl Serialize for Ack {
             Self::Requested(requested) => requested.serialize(s),
             Self::JoinRequests(page) => page.serialize(s),
             Self::Bans(page) => page.serialize(s),
+            Self::Me(me) => me.serialize(s),
+            Self::Users(page) => page.serialize(s),
+            Self::Relation(related) => related.serialize(s),
+            Self::Relations(page) => page.serialize(s),
         }
     }
 }
@@ -580,6 +600,8 @@ pub struct SyncPage {
     pub conversations: Vec<SyncedConversation>,
     /// To be passed to the next `sync`.
     pub rev: u64,
+    /// When one of this user's relations last changed: `friends` tells what is newer than known.
+    pub relations_rev: u64,
     /// There are more conversations: `sync` again with this `rev` and the new cursors.
     pub more: bool,
 }

@@ -6,12 +6,12 @@ mod presence;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hubbub_chat::model::{
-    Conversation, ConversationKey, Edit, Entry, EntryKey, Member, Membership, NewEntry, Profile,
-    Recorded, Rev, Stay, User, UserKey,
+    Conversation, ConversationKey, Counted, Edit, Entry, EntryKey, Member, Membership, NewEntry,
+    Pair, PrivacyChoice, Profile, Recorded, Relation, Rev, Showing, Stay, User, UserKey,
 };
 use hubbub_chat::ports::{
     Appended, AudienceWriter, Audiences, Conversations, Messages, OperationWrites, Operations,
-    Range, Reader, Result, Store as _, StoreError, Users, Writer,
+    People, Range, Reader, Result, Store as _, StoreError, Users, WritePeople, Writer,
 };
 use hubbub_proto::command::{Emoji, Role};
 use hubbub_proto::event::{ConversationKind, Reaction, ReactionCount, Removed};
@@ -269,6 +269,60 @@ impl OperationWrites for Spy<dyn Writer> {
 
     fn drop_reaction(&mut self, target: EntryKey, emoji: &Emoji, user: UserKey) -> Result<()> {
         self.inner.drop_reaction(target, emoji, user)
+    }
+}
+
+impl<T: People + ?Sized> People for Spy<T> {
+    fn pair(&mut self, user: UserKey, other: UserKey) -> Result<Pair> {
+        self.inner.pair(user, other)
+    }
+
+    fn relation(&mut self, user: UserKey, other: UserKey) -> Result<Option<Relation>> {
+        self.inner.relation(user, other)
+    }
+
+    fn relations(
+        &mut self,
+        user: UserKey,
+        since: Rev,
+        tombstones: bool,
+        limit: u32,
+    ) -> Result<Vec<(User, Relation)>> {
+        self.inner.relations(user, since, tombstones, limit)
+    }
+
+    fn relations_rev(&mut self, user: UserKey) -> Result<(Rev, Rev)> {
+        self.inner.relations_rev(user)
+    }
+
+    fn relation_count(&mut self, user: UserKey, counted: Counted) -> Result<u64> {
+        self.inner.relation_count(user, counted)
+    }
+
+    fn friends_of(&mut self, user: UserKey, limit: u32) -> Result<Vec<User>> {
+        self.inner.friends_of(user, limit)
+    }
+
+    fn showing(&mut self, user: UserKey) -> Result<Showing> {
+        self.inner.showing(user)
+    }
+}
+
+impl WritePeople for Spy<dyn Writer> {
+    fn put_relation(&mut self, user: UserKey, other: UserKey, relation: &Relation) -> Result<()> {
+        self.inner.put_relation(user, other, relation)
+    }
+
+    fn forget_relations(&mut self, user: UserKey, keep: u32) -> Result<()> {
+        self.inner.forget_relations(user, keep)
+    }
+
+    fn put_privacy(&mut self, user: UserKey, privacy: PrivacyChoice, rev: Rev) -> Result<()> {
+        self.inner.put_privacy(user, privacy, rev)
+    }
+
+    fn put_showing(&mut self, user: UserKey, showing: &Showing) -> Result<()> {
+        self.inner.put_showing(user, showing)
     }
 }
 

@@ -8,7 +8,8 @@ use hubbub_proto::event::{
 use super::log::Budget;
 use super::members::{muted, page_size};
 use super::{Desk, Place};
-use crate::model::{Conversation, Membership, Rev};
+use crate::model::{Conversation, Membership, Pair, Rev};
+use crate::plan::consent::{Act, consent};
 use crate::plan::standing;
 use crate::ports::{Order, Result};
 use crate::stop::Outcome;
@@ -100,8 +101,8 @@ impl Desk<'_> {
         known.clone()
     }
 
-    /// The other side of a direct conversation and how far they are; of a note to oneself there
-    /// are no other cursors.
+    /// The other side of a direct conversation and how far they are, where they let it be known; of
+    /// a note to oneself there are no other cursors.
     fn peer(
         &mut self,
         conversation: &Conversation,
@@ -112,6 +113,14 @@ impl Desk<'_> {
             return Ok((Some(public), None));
         }
         let Some(user) = self.reader.user(&peer)? else { return Ok((Some(public), None)) };
+        let pair = match self.key {
+            Some(key) => self.reader.pair(key, user.key)?,
+            None => Pair::default(),
+        };
+        let privacy = user.privacy.effective(self.config);
+        if !consent(Act::Receipts, pair, &privacy).is_given() {
+            return Ok((Some(public), None));
+        }
         let cursors = self
             .reader
             .membership(conversation.key, user.key)?

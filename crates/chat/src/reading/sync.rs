@@ -50,9 +50,11 @@ impl Desk<'_> {
             epoch: self.epoch.into(),
             conversations: Vec::new(),
             rev: since,
+            relations_rev: 0,
             more: false,
         };
         let Some(key) = self.key else { return Ok(page) };
+        page.relations_rev = self.reader.relations_rev(key)?.0.0;
         let limit = u32::try_from(CONVERSATIONS_MAX + 1).unwrap_or(u32::MAX);
         let mut changed = self.reader.changed(key, Rev(since), limit)?;
         page.more = changed.len() > CONVERSATIONS_MAX;

@@ -8,6 +8,7 @@ use smallvec::smallvec;
 use super::transaction::{Caller, Transaction};
 use crate::model::{ConversationKey, UserKey};
 use crate::plan::address::Address;
+use crate::plan::consent::Act;
 use crate::plan::cursor::{Cursors, Which, advance};
 use crate::plan::standing;
 use crate::ports::Result;
@@ -29,10 +30,11 @@ impl Transaction<'_> {
         let address = Address::named(&caller.identity.user, &command.conversation)?;
         if let Some(step) = self.step(caller, &address, Which::Received, command.seq)? {
             let received = step.cursors.received;
-            self.soft.advance(step.place, &command.conversation, received, self.now);
+            let shows = self.shows(caller, &address)?;
+            self.soft.advance(step.place, &command.conversation, received, shows, self.now);
             // Whoever pushed it is not told, and the user's other devices have nothing to learn.
             if !address.conversation.is_system() {
-                let told = self.told(caller, address, &step)?;
+                let told = self.told(caller, address, &step, shows)?;
                 self.moved.extend(told);
             }
         }
@@ -42,8 +44,9 @@ impl Transaction<'_> {
     pub(super) fn read(&mut self, caller: Caller<'_>, command: &Cursor) -> Outcome<Ack> {
         let address = Address::named(&caller.identity.user, &command.conversation)?;
         if let Some(step) = self.step(caller, &address, Which::Read, command.seq)? {
-            self.write_cursors(&address, step.place, step.cursors)?;
-            let told = self.told(caller, address, &step)?;
+            let shows = self.shows(caller, &address)?;
+            self.write_cursors(&address, step.place, step.cursors, shows)?;
+            let told = self.told(caller, address, &step, shows)?;
             self.moved.extend(told);
         }
         Ok(Ack::Done)
@@ -72,13 +75,23 @@ impl Transaction<'_> {
         Ok(moved.map(|cursors| Step { place, cursors, present }))
     }
 
-    /// Writes cursors. In a direct conversation they are also what the other side sees of it, so
-    /// that the conversation counts as changed.
+    /// Whether others may learn how far the caller is.
+    fn shows(&mut self, caller: Caller<'_>, address: &Address) -> Result<bool> {
+        let user = &caller.identity.user;
+        match &address.peer {
+            Some(peer) => Ok(self.consent(peer, user, Act::Receipts)?.is_given()),
+            None => Ok(self.privacy_of(user)?.receipts),
+        }
+    }
+
+    /// Writes cursors. In a direct conversation they are also what the other side sees of it, if
+    /// they may, so that the conversation counts as changed.
     fn write_cursors(
         &mut self,
         address: &Address,
         place: (ConversationKey, UserKey),
         cursors: Cursors,
+        shows: bool,
     ) -> Result<()> {
         let rev = self.next_rev();
         let (conversation, user) = place;
@@ -89,7 +102,7 @@ impl Transaction<'_> {
             membership.read_seq = membership.read_seq.max(cursors.read);
             membership.rev = rev;
         }
-        if address.peer.is_some() {
+        if address.peer.is_some() && shows {
             self.touch(&address.conversation, rev)?;
         }
         Ok(())
@@ -100,9 +113,11 @@ impl Transaction<'_> {
         let oldest: Vec<_> = self
             .soft
             .oldest(count)
-            .map(|(place, pending)| (place, pending.conversation.clone(), pending.received))
+            .map(|(place, pending)| {
+                (place, pending.conversation.clone(), pending.received, pending.shows)
+            })
             .collect();
-        for (place, conversation, received) in oldest {
+        for (place, conversation, received, shows) in oldest {
             let direct = matches!(conversation.name(), ConversationName::Direct(..));
             let rev = self.next_rev();
             self.writing()?.advance_cursors(place.0, place.1, received, 0, rev)?;
@@ -110,7 +125,7 @@ impl Transaction<'_> {
                 membership.received_seq = membership.received_seq.max(received);
                 membership.rev = rev;
             }
-            if direct {
+            if direct && shows {
                 self.touch(&conversation, rev)?;
             }
         }
@@ -118,13 +133,20 @@ impl Transaction<'_> {
     }
 
     /// Who is to know: the other side of a direct conversation, the members of a small group, else
-    /// only the user's own devices.
-    fn told(&mut self, caller: Caller<'_>, address: Address, step: &Step) -> Result<Option<Moved>> {
+    /// only the user's own devices; also where the others may not.
+    fn told(
+        &mut self,
+        caller: Caller<'_>,
+        address: Address,
+        step: &Step,
+        shows: bool,
+    ) -> Result<Option<Moved>> {
         if !step.present {
             return Ok(None);
         }
         let user = &caller.identity.user;
         let audience = match &address.peer {
+            _ if !shows => smallvec![Topic::User(user.clone())],
             Some(_) => address.topics(user),
             None if address.conversation.is_system() => smallvec![Topic::User(user.clone())],
             None => {

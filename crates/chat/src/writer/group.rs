@@ -111,6 +111,7 @@ impl Transaction<'_> {
         let creator = &call.caller.identity.user;
         let members_max = u64::from(self.config.group_members_max);
         let (profile, plan) = group::create(creator, command, members_max)?;
+        self.ask_invitees(creator, command.members.iter())?;
         self.check_room(None, &plan)?;
         let name = self.names.unique(self.now);
         let group = GroupId::new(&name).map_err(|_| Reason::Internal)?;
@@ -135,7 +136,13 @@ impl Transaction<'_> {
             Command::GroupUpdate(update) => group::update(&state, update)?,
             Command::GroupInvite(invite) => {
                 let invitees = self.invitees(&found, invite)?;
-                group::invite(&state, &invitees)?
+                let plan = group::invite(&state, &invitees)?;
+                for change in &plan.changes {
+                    if let group::Change::Enter(user, _) = change {
+                        self.ask_invitees(actor, std::iter::once(user))?;
+                    }
+                }
+                plan
             }
             Command::GroupLeave(_) => group::leave(&state)?,
             Command::GroupDissolve(_) => group::dissolve(&state)?,

@@ -8,6 +8,7 @@ use super::transaction::{Caller, Draft, Transaction, repeated, written};
 use crate::digest;
 use crate::model::{Profile, Rev, UserKey};
 use crate::plan::address::Address;
+use crate::plan::consent::Act;
 use crate::plan::send::{Plan, State, plan};
 use crate::ports::Result;
 use crate::stop::Outcome;
@@ -22,6 +23,11 @@ impl Transaction<'_> {
             Ok(plan) => plan,
             Err(refusal) => return self.refused_send(caller, Some(&address), command, refusal),
         };
+        if let Some(peer) = &address.peer
+            && let Some(refusal) = self.refusal(&caller.identity.user, peer, Act::Message)?
+        {
+            return self.refused_send(caller, Some(&address), command, refusal);
+        }
         let digest = digest::send(&address.conversation, command);
         // Making a conversation is a write, so a repeated command has to be known before it; in
         // one that exists `append` itself finds out, without a read.

@@ -16,7 +16,9 @@ use smallvec::SmallVec;
 use crate::ChatConfig;
 use crate::cache::Cache;
 use crate::model::{ConversationKey, NewEntry, Recorded, Rev, User, UserKey};
+use crate::plan::relation::Step;
 use crate::ports::{Appended, Names, Result, Writer};
+use crate::quota::Quota;
 use crate::receipts::Moved;
 use crate::seen::LastSeen;
 use crate::soft::SoftCursors;
@@ -32,6 +34,7 @@ pub(super) struct Transaction<'a> {
     pub(super) last_seen: &'a LastSeen,
     pub(super) typists: &'a mut Typists,
     pub(super) names: &'a mut dyn Names,
+    pub(super) requests: &'a Quota,
     pub(super) config: &'a ChatConfig,
     pub(super) stats: &'a Stats,
     /// Whether the store's transaction has begun.
@@ -45,12 +48,15 @@ pub(super) struct Transaction<'a> {
     pub(super) moved: Vec<Moved>,
     /// Conversations whose heads are to be written.
     pub(super) dirty: Vec<ConversationId>,
+    /// Who made a friend request, once for each.
+    pub(super) asked: Vec<UserKey>,
 }
 
 /// What a transaction amounts to, before it is committed.
 pub(super) struct Done {
     pub(super) effects: Vec<Effect>,
     pub(super) moved: Vec<Moved>,
+    pub(super) asked: Vec<UserKey>,
     pub(super) rev: Rev,
     pub(super) wrote: bool,
     /// What it wrote of what waited.
@@ -119,6 +125,19 @@ impl Transaction<'_> {
             Command::Edit(_) | Command::Recall(_) | Command::React(_) => {
                 self.operate(caller, command)
             }
+            Command::ProfileUpdate(update) => self.profile(caller, update),
+            Command::PrivacyUpdate(update) => self.privacy(caller, update),
+            Command::FriendRequest(request) => {
+                self.relate(caller, &request.user, Step::Request, request.note.as_deref())
+            }
+            Command::FriendAccept(target) => self.relate(caller, &target.user, Step::Accept, None),
+            Command::FriendReject(target) => self.relate(caller, &target.user, Step::Reject, None),
+            Command::FriendCancel(target) => self.relate(caller, &target.user, Step::Cancel, None),
+            Command::FriendRemove(target) => self.relate(caller, &target.user, Step::Remove, None),
+            Command::FriendBlock(target) => self.relate(caller, &target.user, Step::Block, None),
+            Command::FriendUnblock(target) => {
+                self.relate(caller, &target.user, Step::Unblock, None)
+            }
             Command::History(_)
             | Command::Pull(_)
             | Command::Conversations(_)
@@ -127,7 +146,10 @@ impl Transaction<'_> {
             | Command::GroupBans(_)
             | Command::Edits(_)
             | Command::Reactions(_)
-            | Command::PresenceGet(_) => return Ok(()),
+            | Command::PresenceGet(_)
+            | Command::Me
+            | Command::Users(_)
+            | Command::Friends(_) => return Ok(()),
             // The session and the hub answer these themselves; one that came here anyway gets a reply
             // all the same.
             Command::Auth(_)
@@ -162,8 +184,8 @@ impl Transaction<'_> {
                 slot.dirty = false;
             }
         }
-        let Self { effects, moved, rev, wrote, .. } = self;
-        Ok(Done { effects, moved, rev, wrote, flushed })
+        let Self { effects, moved, asked, rev, wrote, .. } = self;
+        Ok(Done { effects, moved, asked, rev, wrote, flushed })
     }
 
     /// Begins the store's transaction, if that has not happened.

@@ -10,6 +10,7 @@ use smallvec::smallvec;
 use super::transaction::{Caller, Transaction};
 use crate::plan;
 use crate::plan::address::Address;
+use crate::plan::consent::Act;
 use crate::stop::Outcome;
 use crate::typists::EXPIRES_MS;
 
@@ -23,6 +24,11 @@ impl Transaction<'_> {
         let conversation = slot.map(|slot| slot.row.key);
         let row = slot.map(|slot| &slot.row);
         let topic = plan::typing::plan(&address, row, membership.flatten(), self.now)?;
+        if let Some(peer) = &address.peer
+            && !self.consent(user, peer, Act::Typing)?.is_given()
+        {
+            return Ok(Ack::Done);
+        }
         if let (Some(topic), Some(conversation), Some(key)) = (topic, conversation, key)
             && self.cache.chosen(self.store, user)? != Chosen::Invisible
             && self.typists.is_news((conversation, key), command.active, self.now)

@@ -5,12 +5,14 @@ mod presence;
 use std::sync::{Arc, Mutex};
 
 use hubbub_chat::model::{
-    Ban, Conversation, ConversationKey, Edit, Entry, EntryKey, JoinRequest, Member, Membership,
-    NewEntry, Profile, Recorded, Rev, Until, User, UserKey,
+    Ban, Conversation, ConversationKey, Counted, Edit, Entry, EntryKey, JoinRequest, Member,
+    Membership, NewEntry, Pair, PrivacyChoice, Profile, Recorded, Relation, Rev, Showing, Until,
+    User, UserKey,
 };
 use hubbub_chat::ports::{
     Appended, AudienceWriter, Audiences, Conversations, Groups, Messages, OperationWrites,
-    Operations, Order, Range, Result, Store, StoreError, Users, WriteGroups, Writer,
+    Operations, Order, People, Range, Result, Store, StoreError, Users, WriteGroups, WritePeople,
+    Writer,
 };
 use hubbub_proto::command::{Emoji, Role};
 use hubbub_proto::event::{ConversationKind, Reaction, ReactionCount, Removed};
@@ -332,6 +334,65 @@ impl WriteGroups for Faulty {
 
     fn silence_all(&mut self, c: ConversationKey, until: Option<Until>) -> Result<()> {
         self.inner.silence_all(c, until)
+    }
+}
+
+impl People for Faulty {
+    fn pair(&mut self, user: UserKey, other: UserKey) -> Result<Pair> {
+        self.note("pair");
+        self.inner.pair(user, other)
+    }
+
+    fn relation(&mut self, user: UserKey, other: UserKey) -> Result<Option<Relation>> {
+        self.inner.relation(user, other)
+    }
+
+    fn relations(
+        &mut self,
+        user: UserKey,
+        since: Rev,
+        tombstones: bool,
+        limit: u32,
+    ) -> Result<Vec<(User, Relation)>> {
+        self.inner.relations(user, since, tombstones, limit)
+    }
+
+    fn relations_rev(&mut self, user: UserKey) -> Result<(Rev, Rev)> {
+        self.inner.relations_rev(user)
+    }
+
+    fn relation_count(&mut self, user: UserKey, counted: Counted) -> Result<u64> {
+        self.inner.relation_count(user, counted)
+    }
+
+    fn friends_of(&mut self, user: UserKey, limit: u32) -> Result<Vec<User>> {
+        self.inner.friends_of(user, limit)
+    }
+
+    fn showing(&mut self, user: UserKey) -> Result<Showing> {
+        self.note("showing");
+        self.inner.showing(user)
+    }
+}
+
+impl WritePeople for Faulty {
+    fn put_relation(&mut self, user: UserKey, other: UserKey, relation: &Relation) -> Result<()> {
+        self.note("put_relation");
+        self.inner.put_relation(user, other, relation)
+    }
+
+    fn forget_relations(&mut self, user: UserKey, keep: u32) -> Result<()> {
+        self.inner.forget_relations(user, keep)
+    }
+
+    fn put_privacy(&mut self, user: UserKey, privacy: PrivacyChoice, rev: Rev) -> Result<()> {
+        self.note("put_privacy");
+        self.inner.put_privacy(user, privacy, rev)
+    }
+
+    fn put_showing(&mut self, user: UserKey, showing: &Showing) -> Result<()> {
+        self.note("put_showing");
+        self.inner.put_showing(user, showing)
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Room {
     pub(crate) now: Timestamp,
     /// What happened besides replies, since it was last taken.
     pub(crate) events: Vec<String>,
+    /// The sentence of the last refusal.
+    refusal: String,
     said: usize,
 }
 
@@ -61,6 +63,7 @@ impl Room {
             config,
             now: Timestamp(1_000_000_000_000),
             events: Vec::new(),
+            refusal: String::new(),
             said: 0,
         }
     }
@@ -95,11 +98,30 @@ impl Room {
         std::mem::take(&mut self.events)
     }
 
+    pub(crate) fn last_refusal(&self) -> &str {
+        &self.refusal
+    }
+
+    /// The relations that were told, to whom: `@bob: alice received Hello.`
+    pub(crate) fn take_relations(&mut self) -> Vec<String> {
+        let told = self.take_events().into_iter();
+        told.map(|event| {
+            let (relation, to) = event.split_once(" -> ").unwrap();
+            format!("{to}: {}", relation.strip_prefix("relation ").unwrap())
+        })
+        .collect()
+    }
+
     pub(crate) fn happen(&mut self, effects: Vec<Effect>) -> Vec<Value> {
         let mut replies = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Reply { outcome, .. } => replies.push(told(&outcome)),
+                Effect::Reply { outcome, .. } => {
+                    if let Err(refusal) = &outcome {
+                        refusal.message().clone_into(&mut self.refusal);
+                    }
+                    replies.push(told(&outcome));
+                }
                 other => self.events.push(shown(&other)),
             }
         }
@@ -184,6 +206,12 @@ fn event(event: &Event) -> String {
             format!("receipt {} {} {}/{}", r.conversation, r.user, r.received_seq, r.read_seq)
         }
         Event::Typing(t) => format!("typing {} {} {}", t.conversation, t.user, t.active),
+        Event::Relation(relation) => {
+            let state = format!("{:?}", relation.state).to_lowercase();
+            let blocked = if relation.blocked { "+blocked" } else { "" };
+            let note = relation.note.as_ref().map_or(String::new(), |note| format!(" {note}"));
+            format!("relation {} {state}{blocked}{note}", relation.user)
+        }
         Event::Push(p) => format!("{} to {} from {}: {}", p.kind, p.to, p.from, p.data),
         Event::JoinRequest(r) => format!("request {} {:?}", r.user, r.state).to_lowercase(),
         Event::Void(void) => format!("void {}#{}-{}", void.conversation, void.seq, void.through),

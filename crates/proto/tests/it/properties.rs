@@ -152,7 +152,24 @@ fn command() -> impl Strategy<Value = (&'static str, Value)> {
             Just(("signal", json!({"to": format!("user:{user}"), "data": data}))),
         ]
     });
-    prop_oneof![send, session, cursor, sync, list, create, group, live]
+    let audience = || maybe(prop_oneof![Just("everyone"), Just("friends"), Just("nobody")]);
+    let people = (NAME, audience(), audience(), maybe(any::<bool>()), maybe("[ -~é群]{1,64}"))
+        .prop_flat_map(|(user, presence, messages, receipts, words)| {
+            prop_oneof![
+                Just(("me", json!({}))),
+                Just(("profile_update", json!({"avatar": "/a.png", "about": words}))),
+                Just((
+                    "privacy_update",
+                    json!({"presence": presence, "messages": messages, "receipts": receipts})
+                )),
+                Just(("users", json!({"users": [user]}))),
+                Just(("friend_request", json!({"user": user, "note": words}))),
+                Just(("friend_accept", json!({"user": user}))),
+                Just(("friend_block", json!({"user": user}))),
+                Just(("friends", json!({"since": 7, "limit": 9}))),
+            ]
+        });
+    prop_oneof![send, session, cursor, sync, list, create, group, people, live]
         .prop_map(|(name, payload)| (name, object(payload)))
 }
 

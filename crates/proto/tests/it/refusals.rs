@@ -1,9 +1,10 @@
 //! Bad input: each message gets a coded error that names what is wrong, and the id if it had one.
 
 use hubbub_proto::codec::{Codec, Malformed};
-use hubbub_proto::command::{MEMBERS_MAX, PRESENCE_USERS_MAX, SYNC_CURSORS_MAX};
+use hubbub_proto::command::{MEMBERS_MAX, PRESENCE_USERS_MAX, SYNC_CURSORS_MAX, USERS_MAX};
 use hubbub_proto::limits::Limits;
 use hubbub_proto::{Command, Reason, fuzz};
+use serde_json::json;
 
 use crate::samples::{COMMANDS, message};
 
@@ -491,4 +492,56 @@ fn presence() {
         let set = message("presence_set", payload);
         assert_eq!(refused(set.as_bytes()).refusal.reason, Reason::BadField, "{payload}");
     }
+}
+
+#[test]
+fn people_with_bad_fields() {
+    let long = "x".repeat(257);
+    let far = format!("https://{}", "x".repeat(2_048));
+    let crowd: Vec<String> = (0..=USERS_MAX).map(|n| format!("u{n}")).collect();
+    let words = "`{}`: the text must be 1 to 256 characters, none of them a control character.";
+    let address =
+        "`avatar`: the avatar must be at most 2048 bytes that begin with https://, http:// or /.";
+    let table = [
+        ("friend_request", json!({}), "`user` is missing."),
+        (
+            "friend_request",
+            json!({"user": ""}),
+            "`user`: user id must be 1 to 128 characters out of A-Z a-z 0-9 . _ @ + = ~ | -.",
+        ),
+        ("friend_request", json!({"user": "bob", "note": long}), &words.replace("{}", "note")),
+        ("friend_request", json!({"user": "bob", "note": ""}), &words.replace("{}", "note")),
+        ("friend_request", json!({"user": "bob", "note": "a\u{7}b"}), &words.replace("{}", "note")),
+        (
+            "friend_request",
+            json!({"user": "bob", "note": 7}),
+            "`note` must be text of 1 to 256 characters.",
+        ),
+        ("friend_block", json!({"user": ["bob"]}), "`user` must be a user id."),
+        ("friends", json!({"since": -1}), "`since` must be a whole number, 0 or more."),
+        ("friends", json!({"full": 1}), "`full` must be true or false."),
+        ("users", json!({}), "`users` is missing."),
+        ("users", json!({"users": "bob"}), "`users` must be an array of at most 100 user ids."),
+        ("users", json!({"users": crowd}), "`users`: at most 100 users in one command."),
+        (
+            "privacy_update",
+            json!({"messages": "all"}),
+            "`messages` must be one of `everyone`, `friends`, `nobody`.",
+        ),
+        ("privacy_update", json!({"receipts": "no"}), "`receipts` must be true or false."),
+        ("profile_update", json!({"avatar": "javascript:alert(1)"}), address),
+        ("profile_update", json!({"avatar": "data:image/png;base64,AA=="}), address),
+        ("profile_update", json!({"avatar": "/a b"}), address),
+        ("profile_update", json!({"avatar": far}), address),
+        ("profile_update", json!({"about": long}), &words.replace("{}", "about")),
+    ];
+    for (name, payload, sentence) in table {
+        check(&message(name, &payload.to_string()), Reason::BadField, sentence);
+    }
+    let deep = format!("{}1{}", "[".repeat(33), "]".repeat(33));
+    check(
+        &message("profile_update", &format!(r#"{{"data":{deep}}}"#)),
+        Reason::TooDeep,
+        "`data` must not be nested deeper than 32 levels.",
+    );
 }

@@ -2,6 +2,7 @@
 
 mod groups;
 mod operations;
+mod people;
 mod presence;
 mod push;
 
@@ -24,9 +25,15 @@ type Sample = (&'static str, &'static str, &'static str);
 
 /// All of them, in the order of the commands' table.
 pub(crate) static COMMANDS: LazyLock<Vec<Sample>> = LazyLock::new(|| {
-    let mut samples =
-        [FOUNDATION, groups::COMMANDS, operations::COMMANDS, push::COMMANDS, presence::COMMANDS]
-            .concat();
+    let mut samples = [
+        FOUNDATION,
+        groups::COMMANDS,
+        operations::COMMANDS,
+        people::COMMANDS,
+        push::COMMANDS,
+        presence::COMMANDS,
+    ]
+    .concat();
     samples.sort_by_key(|(name, ..)| Command::TYPES.iter().position(|known| known == name));
     samples
 });
@@ -253,8 +260,15 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("bye", Event::Bye(Bye { reconnect: true, retry_after_ms: 1_500 })),
         ("error", Event::Error(Refusal::with(Reason::Unauthorized, "Authenticate first."))),
     ];
-    [foundation, groups::events(), operations::events(), push::events(), presence::events()]
-        .concat()
+    [
+        foundation,
+        groups::events(),
+        operations::events(),
+        people::events(),
+        push::events(),
+        presence::events(),
+    ]
+    .concat()
 }
 
 fn direct_summary() -> Summary {
@@ -360,6 +374,7 @@ pub(crate) fn acks() -> Vec<(&'static str, Ack)> {
                     },
                 ],
                 rev: 913,
+                relations_rev: 914,
                 more: false,
             }),
         ),
@@ -405,7 +420,8 @@ pub(crate) fn acks() -> Vec<(&'static str, Ack)> {
             Ack::Channel(Position { channel: None, offset: 18, epoch: Epoch(0x00c0_ffee) }),
         ),
     ];
-    [foundation, groups::acks(), operations::acks(), push::acks(), presence::acks()].concat()
+    [foundation, groups::acks(), operations::acks(), people::acks(), push::acks(), presence::acks()]
+        .concat()
 }
 
 /// Refusals of every form.

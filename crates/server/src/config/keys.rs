@@ -224,6 +224,24 @@ sections! {
         recall_window_ms: u64 = ChatConfig::default().recall_window_ms, Range(0, i64::MAX);
         /// Most different emojis with which one message is reacted to.
         reactions_max: u32 = ChatConfig::default().reactions_max, Range(1, 100);
+        /// Whether users who have not said otherwise let only friends write to them.
+        friends_only: bool = ChatConfig::default().friends_only, Any;
+        /// Whether one who is refused because the other blocks them is told so. By default it looks
+        /// like any refusal by privacy.
+        reveal_blocks: bool = ChatConfig::default().reveal_blocks, Any;
+        /// Most friends of a user.
+        friends_max: u32 = ChatConfig::default().friends_max, Range(1, 1 << 20);
+        /// Most friend requests of a user that wait, those sent and those received each.
+        friend_requests_max: u32 = ChatConfig::default().friend_requests_max, Range(1, 1 << 20);
+        /// Most friend requests that a user makes in a day: so many at once, and evenly renewed.
+        friend_requests_per_day: u32 = ChatConfig::default().friend_requests_per_day, Range(1, 1 << 20);
+        /// Most users that a user blocks.
+        blocks_max: u32 = ChatConfig::default().blocks_max, Range(1, 1 << 20);
+        /// Most ended friendships, requests and blocks of a user that are remembered for devices that
+        /// were away; beyond that they read the whole list again.
+        ended_relations_max: u32 = ChatConfig::default().ended_relations_max, Range(1, 1 << 20);
+        /// Most bytes of `data` in a user's profile.
+        profile_data_bytes_max: u32 = ChatConfig::default().profile_data_bytes_max, Range(0, 65_536);
         /// Most entries of one answer to `sync` or `pull`.
         sync_entries_max: u32 = ChatConfig::default().sync_entries_max, Range(1, 1000);
         /// Most bytes of entries in one answer to `sync`, `pull` or `history`.
@@ -297,6 +315,8 @@ mirrors!(Chat => ChatConfig, with what other sections say, {
     receipt_interval_ms, edit_window_ms, edits_max, recall_window_ms, reactions_max, sync_entries_max, sync_bytes_max, redelivery_entries, presence_grace_ms,
     presence_interval_ms, presence_watches_max, queue_commands_max,
     queue_bytes_max, readers, push_roles_max,
+    friends_only, reveal_blocks, friends_max, friend_requests_max, friend_requests_per_day, blocks_max,
+    ended_relations_max, profile_data_bytes_max,
 });
 
 mirrors!(Store => SqliteOptions {

@@ -14,6 +14,7 @@ mod groups;
 mod members;
 mod messages;
 mod operations;
+mod people;
 mod presence;
 mod push;
 mod transactions;
@@ -39,6 +40,7 @@ pub fn all(make: &dyn Fn() -> Box<dyn Fixture>) {
     let files: &[&[Case]] = &[
         transactions::CASES,
         users::CASES,
+        people::CASES,
         conversations::CASES,
         members::CASES,
         groups::CASES,

@@ -11,6 +11,7 @@ mod conversations;
 mod groups;
 mod messages;
 mod operations;
+mod people;
 mod presence;
 mod push;
 mod users;

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use hubbub_chat::model::{ConversationKey, KeptPresence, User, UserKey};
+use hubbub_chat::model::{ConversationKey, KeptPresence, PrivacyChoice, User, UserKey};
 use hubbub_chat::ports::{Result, Users};
 use hubbub_proto::{ClientId, UserId};
 
+use super::people::Own;
 use super::{Handle, Seat, State};
 
 /// A user and what is looked up by user.
@@ -18,6 +19,8 @@ pub(super) struct Person {
     /// Where their entries went.
     pub(super) sent: BTreeMap<ClientId, (ConversationKey, u64)>,
     pub(super) presence: KeptPresence,
+    /// What they show and whom they know.
+    pub(super) own: Own,
 }
 
 impl<S: Seat> Users for Handle<S> {
@@ -38,20 +41,22 @@ pub(super) fn put(state: &mut State, id: &UserId, name: Option<&str>) -> User {
     {
         person.user.name = name.map(Into::into);
     }
+    let privacy = PrivacyChoice::default();
     state.people.get(&key).map_or_else(
-        || User { key, id: id.clone(), name: name.map(Into::into) },
+        || User { key, id: id.clone(), name: name.map(Into::into), privacy },
         |person| person.user.clone(),
     )
 }
 
 fn create(state: &mut State, id: &UserId) -> UserKey {
     let key = UserKey(state.people.last_key_value().map_or(1, |(key, _)| key.0 + 1));
-    let user = User { key, id: id.clone(), name: None };
+    let user = User { key, id: id.clone(), name: None, privacy: PrivacyChoice::default() };
     let person = Person {
         user,
         conversations: BTreeSet::new(),
         sent: BTreeMap::new(),
         presence: KeptPresence::default(),
+        own: Own::default(),
     };
     Arc::make_mut(&mut state.people_by_id).insert(id.clone(), key);
     Arc::make_mut(&mut state.people).insert(key, Arc::new(person));

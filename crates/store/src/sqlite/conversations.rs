@@ -51,7 +51,7 @@ const FIND: &str =
     concat!("SELECT ", conversation_columns!(), " FROM conversation c WHERE c.id = ?1");
 const CHANGED: &str = places!("newest > ?2 ORDER BY newest, c.key LIMIT ?3");
 const RECENT: &str = places!("newest < ?2 ORDER BY newest DESC, c.key DESC LIMIT ?3");
-const MEMBERS: &str = "SELECT u.key, u.id, u.name, m.role, m.silenced_until
+const MEMBERS: &str = "SELECT u.key, u.id, u.name, u.privacy, m.role, m.silenced_until
      FROM member m INDEXED BY member_page CROSS JOIN user u ON u.key = m.user
      WHERE m.conversation = ?1 AND m.open = 1 AND m.user_id > ?2 ORDER BY m.user_id LIMIT ?3";
 const MEMBERSHIP: &str = concat!(
@@ -109,7 +109,7 @@ impl<S: Seat> Conversations for Handle<S> {
     ) -> Result<Vec<Member>> {
         let after = after.map_or("", UserId::as_str);
         collect(self.seat.connection(), MEMBERS, params![conversation.0, after, limit], |row| {
-            Ok(Member { user: users::user(row, 0)?, role: role(row, 3)?, silenced: until(row, 4)? })
+            Ok(Member { user: users::user(row, 0)?, role: role(row, 4)?, silenced: until(row, 5)? })
         })
     }
 

@@ -15,11 +15,11 @@ use super::{Handle, Seat, Writing, users};
 
 const BAN: &str = "SELECT w.id, b.at, b.until FROM ban b CROSS JOIN user w ON w.key = b.by
      WHERE b.conversation = ?1 AND b.user = ?2";
-const BANS: &str = "SELECT u.key, u.id, u.name, w.id, b.at, b.until
+const BANS: &str = "SELECT u.key, u.id, u.name, u.privacy, w.id, b.at, b.until
      FROM ban b CROSS JOIN user u ON u.key = b.user CROSS JOIN user w ON w.key = b.by
      WHERE b.conversation = ?1 AND b.until > ?2 AND u.id > ?3 ORDER BY u.id LIMIT ?4";
 const REQUEST: &str = "SELECT note, at FROM join_request WHERE conversation = ?1 AND user = ?2";
-const REQUESTS: &str = "SELECT u.key, u.id, u.name, r.note, r.at
+const REQUESTS: &str = "SELECT u.key, u.id, u.name, u.privacy, r.note, r.at
      FROM join_request r CROSS JOIN user u ON u.key = r.user
      WHERE r.conversation = ?1 AND u.id > ?2 ORDER BY u.id LIMIT ?3";
 const MANAGERS: &str = "SELECT u.id
@@ -41,7 +41,7 @@ impl<S: Seat> Groups for Handle<S> {
     ) -> Result<Vec<(User, Ban)>> {
         let after = after.map_or("", UserId::as_str);
         let page = params![conversation.0, int(now.0), after, limit];
-        collect(self.seat.connection(), BANS, page, |row| Ok((users::user(row, 0)?, ban(row, 3)?)))
+        collect(self.seat.connection(), BANS, page, |row| Ok((users::user(row, 0)?, ban(row, 4)?)))
     }
 
     fn ban_count(&mut self, conversation: ConversationKey, now: Timestamp) -> Result<u64> {
@@ -66,7 +66,7 @@ impl<S: Seat> Groups for Handle<S> {
         let after = after.map_or("", UserId::as_str);
         let page = params![conversation.0, after, limit];
         collect(self.seat.connection(), REQUESTS, page, |row| {
-            Ok((users::user(row, 0)?, request(row, 3)?))
+            Ok((users::user(row, 0)?, request(row, 4)?))
         })
     }
 

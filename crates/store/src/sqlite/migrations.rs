@@ -18,6 +18,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     (1, schema::VERSION_1),
     (2, schema::VERSION_2),
     (3, schema::VERSION_3),
+    (4, schema::VERSION_4),
     (5, schema::VERSION_5),
     (6, schema::VERSION_6),
     (7, schema::VERSION_7),

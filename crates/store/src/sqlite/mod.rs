@@ -18,6 +18,7 @@ mod lock;
 mod messages;
 mod migrations;
 mod operations;
+mod people;
 mod presence;
 mod push;
 mod schema;

@@ -151,6 +151,37 @@ pub(super) const VERSION_3: &str = "
     CREATE INDEX latecomer ON stay (conversation, join_seq) WHERE left_seq IS NULL;
 ";
 
+/// Version 4: users show something, let some near and keep others away.
+///
+/// - `user.privacy` is packed, see `PrivacyChoice`; `user.picture` is the token's, `user.avatar` the
+///   user's own; `user.rev` is the newest change of all that.
+/// - `user.relations_floor` is the newest tombstone that was forgotten.
+/// - `relation` has a row for each side; one without state and block is a tombstone.
+pub(super) const VERSION_4: &str = "
+    ALTER TABLE user ADD COLUMN privacy INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE user ADD COLUMN picture TEXT;
+    ALTER TABLE user ADD COLUMN avatar TEXT;
+    ALTER TABLE user ADD COLUMN about TEXT;
+    ALTER TABLE user ADD COLUMN data TEXT;
+    ALTER TABLE user ADD COLUMN rev INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE user ADD COLUMN relations_floor INTEGER NOT NULL DEFAULT 0;
+
+    CREATE TABLE relation (
+        user INTEGER NOT NULL,
+        other INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        blocked INTEGER NOT NULL,
+        note TEXT,
+        at INTEGER NOT NULL,
+        rev INTEGER NOT NULL,
+        PRIMARY KEY (user, other)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX relation_change ON relation (user, rev);
+    CREATE INDEX relation_state ON relation (user, state) WHERE state > 0;
+    CREATE INDEX relation_block ON relation (user) WHERE blocked = 1;
+    CREATE INDEX relation_end ON relation (user, rev) WHERE state = 0 AND blocked = 0;
+";
+
 /// Version 5: groups complete, what users keep about conversations, and receipts that are asked for.
 ///
 /// - `member.user_id` repeats the user's id in groups, for pages of members in its order.

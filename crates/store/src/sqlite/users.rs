@@ -1,6 +1,6 @@
 //! Users in SQLite.
 
-use hubbub_chat::model::{User, UserKey};
+use hubbub_chat::model::{PrivacyChoice, User, UserKey};
 use hubbub_chat::ports::{Result, Users};
 use hubbub_proto::{Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -17,17 +17,18 @@ impl<S: Seat> Users for Handle<S> {
 
 fn find(connection: &Connection, id: &UserId) -> Result<Option<User>> {
     connection
-        .prepare_cached("SELECT key, id, name FROM user WHERE id = ?1")
+        .prepare_cached("SELECT key, id, name, privacy FROM user WHERE id = ?1")
         .and_then(|mut statement| statement.query_row([id.as_str()], |row| user(row, 0)).optional())
         .map_err(failed)
 }
 
-/// Reads key, id and name from `column` on.
+/// Reads key, id, name and privacy from `column` on.
 pub(super) fn user(row: &Row<'_>, column: usize) -> rusqlite::Result<User> {
     Ok(User {
         key: UserKey(row.get(column)?),
         id: user_id(row, column + 1)?,
         name: row.get(column + 2)?,
+        privacy: PrivacyChoice::unpacked(row.get(column + 3)?),
     })
 }
 
@@ -49,7 +50,8 @@ pub(super) fn put(
             .and_then(|mut statement| statement.execute(params![id.as_str(), name, int(at.0)]))
             .map_err(failed)?;
         let key = UserKey(connection.last_insert_rowid());
-        return Ok(User { key, id: id.clone(), name: name.map(Into::into) });
+        let name = name.map(Into::into);
+        return Ok(User { key, id: id.clone(), name, privacy: PrivacyChoice::default() });
     };
     if name.is_some() && name != user.name.as_deref() {
         connection
