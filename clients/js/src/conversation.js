@@ -268,3 +268,19 @@ export function viewOf(c, pending, me) {
     draft: settings.draft ?? '',
   };
 }
+
+/**
+ * All conversations in the order in which a list shows them, and how many unread messages count.
+ * @param {ConversationView[]} views
+ * @param {number} now milliseconds since the epoch
+ */
+export function overview(views, now) {
+  const conversations = views.sort(
+    (a, b) => Number(b.pinned) - Number(a.pinned) || b.at - a.at || (a.id < b.id ? -1 : 1),
+  );
+  const unread = views.reduce((sum, c) => {
+    if (c.hidden) return sum;
+    return sum + (c.mutedUntil !== null && c.mutedUntil > now ? c.mentions : c.unread);
+  }, 0);
+  return { conversations, unread };
+}

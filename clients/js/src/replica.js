@@ -8,30 +8,7 @@
  *
  * Pure: no timers, no sockets. `due` says what to pull; the caller does it and reports back.
  *
- * @typedef {object} Entry
- * @property {'message' | 'group_changed' | 'message_updated' | 'push'} type
- * @property {string} conversation
- * @property {number} seq
- * @property {string} from
- * @property {string} kind what the content is; of a push `push:` and its type
- * @property {any} content null where it was removed
- * @property {string} client_id missing in what was pushed live
- * @property {number} at milliseconds since the epoch
- * @property {string} [message_id]
- * @property {string} [to]
- * @property {number} [attempt]
- * @property {number} [target_seq] which message an update is about
- * @property {number} [reply_to] seq
- * @property {string[]} [mentions] user ids
- * @property {boolean} [mention_all]
- * @property {{from: string, at: number}} [forwarded] who said it first, and when
- * @property {number} [expires_at] milliseconds since the epoch
- * @property {boolean} [receipt] the sender asked for `message_receipt`
- * @property {'recalled' | 'deleted'} [removed] then the content is null
- * @property {number} [edited_at] in history: when it was last edited
- * @property {import('./updates.js').Reaction[]} [reactions] in history
- * @property {boolean} [pinned] in history
- *
+ * @typedef {import('./updates.js').Entry} Entry
  * @typedef {{type: 'void', conversation: string, seq: number, through: number}} Hidden
  * @typedef {Entry | Hidden} Item
  *

@@ -12,13 +12,20 @@
  * @typedef {import('./conversation.js').ConversationView} ConversationView
  * @typedef {import('./conversation.js').OpenConversation} OpenConversation
  */
-import { applyGroupChange, isSystemKind, messageOf, newConversation, SETTINGS, viewOf } from './conversation.js';
+import {
+  applyGroupChange,
+  isSystemKind,
+  messageOf,
+  newConversation,
+  overview,
+  SETTINGS,
+  viewOf,
+} from './conversation.js';
+import { Expiry } from './expiry.js';
 
 const WINDOW_MAX = 500;
 const HELD_WINDOW_MAX = 5_000;
 const TYPING_MS = 6_000;
-/** Timers take no more. */
-const WAIT_MAX_MS = 2 ** 31 - 1;
 
 export class Store {
   /** @type {Map<string, ReturnType<typeof newConversation>>} */
@@ -30,8 +37,7 @@ export class Store {
   #scheduled = false;
   #snapshot = null;
   #clock;
-  #expiryTimer = null;
-  #expiryAt = Infinity;
+  #expiry;
   #state = /** @type {any} */ ({ name: 'idle' });
   /** @type {string | null} */
   user = null;
@@ -39,6 +45,7 @@ export class Store {
   /** @param {import('./clock.js').Clock} clock */
   constructor(clock) {
     this.#clock = clock;
+    this.#expiry = new Expiry(clock, (now) => this.#expire(now));
   }
 
   /**
@@ -58,14 +65,8 @@ export class Store {
    */
   getSnapshot() {
     if (!this.#snapshot) {
-      const now = this.#clock.now();
-      const conversations = [...this.#conversations.values()]
-        .map((c) => this.#view(c))
-        .sort((a, b) => Number(b.pinned) - Number(a.pinned) || b.at - a.at || (a.id < b.id ? -1 : 1));
-      const unread = conversations.reduce((sum, c) => {
-        if (c.hidden) return sum;
-        return sum + (c.mutedUntil !== null && c.mutedUntil > now ? c.mentions : c.unread);
-      }, 0);
+      const views = [...this.#conversations.values()].map((c) => this.#view(c));
+      const { conversations, unread } = overview(views, this.#clock.now());
       this.#snapshot = { user: this.user, state: this.#state, unread, conversations };
     }
     return this.#snapshot;
@@ -195,7 +196,7 @@ export class Store {
       c.typing.delete(entry.from);
       if (isSystemKind(entry.kind)) applyGroupChange(c, entry, this.user);
       else if (isNews) c.settings.hidden = false;
-      this.#expireAt(entry.expires_at);
+      this.#expiry.at(entry.expires_at);
     }
     c.timeline.append(entry, this.user, this.#clock.now());
     this.#trim(c);
@@ -219,7 +220,7 @@ export class Store {
   preview(entry, asOf = entry.seq) {
     const c = this.#conversations.get(entry.conversation);
     if (!c) return;
-    this.#expireAt(entry.expires_at);
+    this.#expiry.at(entry.expires_at);
     c.timeline.setPreview(entry, asOf, this.#clock.now());
     this.#changed(c);
   }
@@ -241,7 +242,7 @@ export class Store {
 
   #page(id, page, take) {
     const c = this.#ensure(id);
-    for (const entry of page.entries) this.#expireAt(entry.expires_at);
+    for (const entry of page.entries) this.#expiry.at(entry.expires_at);
     take(c.timeline, this.#clock.now());
     this.#trim(c);
     this.#changed(c);
@@ -315,7 +316,7 @@ export class Store {
     if (!c || user === this.user) return;
     if (active) c.typing.set(user, this.#clock.now() + ms);
     else c.typing.delete(user);
-    this.#expireAt(this.#clock.now() + ms);
+    this.#expiry.at(this.#clock.now() + ms);
     this.#changed(c);
   }
 
@@ -341,7 +342,7 @@ export class Store {
   }
 
   stop() {
-    this.#clock.clearTimeout(this.#expiryTimer);
+    this.#expiry.stop();
   }
 
   // How it is kept.
@@ -382,19 +383,8 @@ export class Store {
     return c.view;
   }
 
-  /** Something is over at a time, if it is at all. */
-  #expireAt(at) {
-    if ((at ?? Infinity) >= this.#expiryAt) return;
-    this.#expiryAt = at;
-    this.#clock.clearTimeout(this.#expiryTimer);
-    const wait = Math.min(WAIT_MAX_MS, Math.max(0, at - this.#clock.now()));
-    this.#expiryTimer = this.#clock.setTimeout(() => this.#expire(), wait);
-  }
-
   /** Ends what has its time: signs of typing, and messages. */
-  #expire() {
-    this.#expiryAt = Infinity;
-    const now = this.#clock.now();
+  #expire(now) {
     let next = Infinity;
     const isOver = (at) => {
       if (at === undefined || at === null) return false;
@@ -409,7 +399,7 @@ export class Store {
       if (c.timeline.drop((message) => isOver(message.expires_at))) changed = true;
       if (changed) this.#changed(c);
     }
-    if (next < Infinity) this.#expireAt(next);
+    return next;
   }
 
   #changed(c) {

@@ -1,21 +1,33 @@
 /**
  * The promise of the SDK, over links that lose, repeat, delay and cut, with a server that restarts:
  * what a client wrote is in the log once and in its order, and what it was given is the log, each
- * entry once, in order. A failing seed is printed; `SEED=n npm test` replays it.
+ * entry once, in order; and what it shows is what the log says, with all edits, recalls and reactions.
+ * A failing seed is printed; `SEED=n npm test` replays it.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Client } from '../src/client.js';
 import { memoryStorage } from '../src/storage.js';
 import { seeded, TestClock } from './support/clock.js';
-import { FakeServer, tokenOf } from './support/server.js';
+import { FullServer, stateOf } from './support/operations.js';
+import { tokenOf } from './support/server.js';
 
 const SEEDS = 300;
+
+const sorted = (reactions) => [...reactions].sort((a, b) => (a.emoji < b.emoji ? -1 : 1));
+
+/** Does something to a message. */
+function change({ messages }, id, seq, random) {
+  const chance = random();
+  if (chance < 0.3) messages.edit(id, seq, `edited ${chance}`);
+  else if (chance < 0.4) messages.recall(id, seq);
+  else messages.react(id, seq, chance < 0.7 ? '👍' : '🎉', random() < 0.6);
+}
 
 async function run(seed) {
   const random = seeded(seed);
   const clock = new TestClock(random);
-  const server = new FakeServer(clock, {
+  const server = new FullServer(clock, {
     random,
     lose: random() * 0.3,
     repeat: random() * 0.3,
@@ -61,6 +73,11 @@ async function run(seed) {
       const { clientId } = actor.client.send(to, `${(n += 1)}`);
       const list = actor.written.get(to) ?? [];
       actor.written.set(to, [...list, clientId]);
+    } else if (chance < 0.7) {
+      const known = [...server.conversations.values()].filter((c) => c.members.includes(actor.user));
+      const c = known[Math.floor(random() * known.length)];
+      const targets = c?.entries.filter(({ type }) => type === 'message') ?? [];
+      if (targets.length > 0) change(actor.client, c.id, targets[Math.floor(random() * targets.length)].seq, random);
     } else if (chance < 0.75) {
       server.write('ghost', { to: 'group:g', content: 'x', client_id: `ghost-${round}` });
     } else if (chance < 0.8) {
@@ -96,7 +113,7 @@ async function run(seed) {
   for (const { user, seen, written, client } of users) {
     for (const [to, ids] of written) {
       const id = to.startsWith('user:') ? 'direct:alice:bob' : to;
-      const mine = server.conversations.get(id).entries.filter((e) => e.from === user);
+      const mine = server.conversations.get(id).entries.filter((e) => e.from === user && e.type === 'message');
       assert.deepEqual(mine.map((e) => e.client_id), ids, `${user} → ${to}: written once, in order`);
     }
     for (const c of server.conversations.values()) {
@@ -104,8 +121,14 @@ async function run(seed) {
       const got = seen.get(c.id) ?? [];
       const visible = c.entries.map((e) => e.seq).filter((seq) => !c.voids.has(seq));
       assert.deepEqual(got, visible.slice(visible.length - got.length), `${user} in ${c.id}`);
-      const shown = client.store.conversation(c.id)?.messages.map((m) => m.seq) ?? [];
-      assert.deepEqual(shown, got, `${user} is shown ${c.id}`);
+      const shown = client.store.conversation(c.id)?.messages ?? [];
+      const messages = got.filter((seq) => c.entries[seq - 1].type === 'message');
+      assert.deepEqual(shown.map((m) => m.seq), messages, `${user} is shown ${c.id}`);
+      for (const message of shown) {
+        const { content, removed = null, reactions = [] } = stateOf(c.entries, message.seq, user);
+        assert.deepEqual([message.content, message.removed], [content, removed], `${user} in ${c.id}: ${message.seq}`);
+        assert.deepEqual(sorted(message.reactions), sorted(reactions), `${user} in ${c.id}: ${message.seq}`);
+      }
     }
     client.close();
   }
