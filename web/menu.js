@@ -41,6 +41,8 @@ export function showMenu(anchor, choices, above = []) {
     return row;
   });
   menu.replaceChildren(...above, ...rows);
+  // Beside an open dialog nothing can be pressed: the menu has to stand in it.
+  (anchor.closest('dialog') ?? document.body).append(menu);
   menu.showPopover();
   place(menu, anchor);
   (rows[0] ?? above[0])?.focus({ preventScroll: true });
@@ -70,9 +72,11 @@ let toastTimer = null;
 export function toast(text) {
   const line = byId('toast');
   line.textContent = text;
-  line.hidden = false;
+  // Opened anew it stands above whatever was opened since.
+  line.hidePopover();
+  line.showPopover();
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => (line.hidden = true), TOAST_MS);
+  toastTimer = setTimeout(() => line.hidePopover(), TOAST_MS);
 }
 
 /** What went wrong, in a sentence. @param {any} error */

@@ -80,10 +80,10 @@ function body(message, { me, nameOf }) {
   if (message.removed || message.mentions.length + Number(message.mentionAll) === 0) {
     text.textContent = said;
   } else {
-    for (const part of said.split(/(@[^\s@]+)/)) {
-      const user = part.startsWith('@') ? mentionedBy(message, part.slice(1)) : null;
-      if (user === null) text.append(part);
-      else text.append(make('span', { className: user === me ? 'mention me' : 'mention', text: part }));
+    for (const part of said.split(MENTION)) {
+      const isMention = part.startsWith('@') && mentions(message, part.slice(1));
+      const isMe = part.slice(1) === me;
+      text.append(isMention ? make('span', { className: isMe ? 'mention me' : 'mention', text: part }) : part);
     }
   }
   // Only what a link may be: never a script.
@@ -97,11 +97,11 @@ function body(message, { me, nameOf }) {
   return text;
 }
 
-/** Whom an `@word` stands for; what follows the name may be a comma. */
-function mentionedBy({ mentions, mentionAll }, word) {
-  if (mentionAll && /^(all|所有人)/.test(word)) return 'all';
-  return mentions.find((user) => word === user || word.replace(/[.,:;!?,。:;!?]+$/, '') === user) ?? null;
-}
+/** An `@word` with what may stand in a user's id; a full stop at its end is the sentence's. */
+const MENTION = /(@[A-Za-z0-9._+=~|-]*[A-Za-z0-9_+=~|-])/;
+
+const mentions = (message, word) =>
+  message.mentions.includes(word) || (message.mentionAll && word === 'all');
 
 function pushed(message) {
   return make('div', { className: 'pushed' }, [
