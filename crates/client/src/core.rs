@@ -253,6 +253,7 @@ impl Core {
             // What is pushed has the type that its sender gave it; what is kept of that is an entry.
             push if payload["message_id"].is_string() && payload["conversation"].is_string() => {
                 payload["kind"] = json!(format!("push:{push}"));
+                payload["content"] = payload["data"].take();
                 self.on_live(push, payload, now);
             }
             other => self.events.push(Event::Other { kind: other.to_owned(), payload }),

@@ -3,6 +3,7 @@
 use hubbub_proto::{ConversationId, UserId};
 use serde_json::{Value, json};
 
+use crate::journal::PUSHER;
 use crate::oracle::Sent;
 use crate::report::Broken;
 use crate::schedule::Happening;
@@ -20,16 +21,22 @@ impl World {
         let longest_ms = if quiet { 25_000 } else { self.stage.variant.pause_ms };
         let delay_ms = self.stage.rng.between(0, longest_ms);
         self.stage.schedule.after(delay_ms, Happening::Act);
-        let device = self.stage.rng.index(self.devices.len());
-        match self.stage.rng.below(100) {
+        let mut device = self.stage.rng.index(self.devices.len());
+        let what = self.stage.rng.below(120);
+        if (94..98).contains(&what) && self.stage.rng.chance(900) {
+            device = self.any_pusher().unwrap_or(device);
+        }
+        match what {
             0..45 => self.send(device),
             45..49 => self.repeat(device),
             49..52 => self.contradict(device),
             52..56 => self.create(device),
             56..76 => self.manage(device),
             76..86 => self.read(device),
-            86..98 => self.look(device),
-            _ => self.type_something(device),
+            86..94 => self.look(device),
+            94..98 => self.push(device),
+            98..100 => self.type_something(device),
+            _ => self.operate(device),
         }
         let journal = self.node.store.journal();
         self.devices[device].flush(&mut self.stage, &journal)?;
@@ -37,7 +44,7 @@ impl World {
         Ok(())
     }
 
-    fn unique(&mut self) -> u64 {
+    pub(crate) fn unique(&mut self) -> u64 {
         self.made += 1;
         self.made
     }
@@ -54,7 +61,7 @@ impl World {
         self.stage.rng.pick(&groups).map(|id| (*id).clone())
     }
 
-    fn any_conversation(&mut self, device: usize) -> Option<String> {
+    pub(crate) fn any_conversation(&mut self, device: usize) -> Option<String> {
         if self.stage.rng.chance(100) {
             return self.any_group().map(|id| id.to_string());
         }
@@ -119,7 +126,7 @@ impl World {
     }
 
     /// A payload with a client id, mostly.
-    fn named(&mut self, mut payload: Value) -> Value {
+    pub(crate) fn named(&mut self, mut payload: Value) -> Value {
         if self.stage.rng.chance(850) {
             payload["client_id"] = json!(format!("g{}", self.unique()));
         }
@@ -198,6 +205,33 @@ impl World {
             },
         };
         self.devices[device].ask(kind, payload);
+    }
+
+    /// A device of the one who may push.
+    fn any_pusher(&mut self) -> Option<usize> {
+        let pushers: Vec<usize> = self
+            .devices
+            .iter()
+            .filter(|device| device.user.as_str() == PUSHER)
+            .map(|device| device.index)
+            .collect();
+        self.stage.rng.pick(&pushers).copied()
+    }
+
+    fn push(&mut self, device: usize) {
+        let to = match self.stage.rng.below(6) {
+            0 | 1 => json!("all"),
+            2 | 3 => json!("role:red"),
+            4 => json!(format!("user:{}", self.any_user())),
+            _ => json!([format!("user:{}", self.any_user()), format!("user:{}", self.any_user())]),
+        };
+        let durable = self.stage.rng.chance(900);
+        let kind = ["notification", "weather"][self.stage.rng.index(2)];
+        let data = json!(format!("push {}", self.unique()));
+        let payload = json!({ "to": to, "type": kind, "data": data, "durable": durable });
+        let payload = self.named(payload);
+        trace!(self.stage, "device {device} pushes {payload}");
+        self.devices[device].ask("push", payload);
     }
 
     fn type_something(&mut self, device: usize) {

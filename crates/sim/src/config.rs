@@ -1,9 +1,11 @@
 //! What a run consists of, and how a seed varies it.
 
-use hubbub_chat::ChatConfig;
+use hubbub_chat::{ChatConfig, PushRules};
+use hubbub_proto::Who;
 use hubbub_proto::limits::Limits;
 
 use crate::Sabotage;
+use crate::journal::PUSHER_ROLE;
 use crate::rng::Rng;
 
 /// How much happens in a run. The seed decides about the rest.
@@ -79,6 +81,7 @@ impl Variant {
             sync_entries_max: [4, 30, 1_000][rng.index(3)],
             sync_bytes_max: [1_024, 256 * 1024][rng.index(2)],
             redelivery_entries: [1, 50][rng.index(2)],
+            push: PushRules { send: Who::Roles([PUSHER_ROLE.into()].into()) },
             ..ChatConfig::default()
         };
         let mut faults = [0; 7];

@@ -10,7 +10,7 @@ use hubbub_client::{Event, Timeline};
 use hubbub_proto::{DeviceId, Identity, UserId};
 use serde_json::{Value, json};
 
-use crate::journal::Journal;
+use crate::journal::{Journal, PUSHER, PUSHER_ROLE};
 use crate::link::Frame;
 use crate::report::Broken;
 use crate::rng::Rng;
@@ -39,6 +39,8 @@ pub(crate) struct Device {
     pub(crate) id: DeviceId,
     /// Whether the node is told its name.
     pub(crate) named: bool,
+    /// Its user has no other.
+    pub(crate) alone: bool,
     pub(crate) core: Core,
     /// How often it has lost its memory.
     pub(crate) life: u64,
@@ -72,6 +74,7 @@ impl Device {
             user,
             id,
             named,
+            alone: false,
             core: Core::new(),
             life: 0,
             link: None,
@@ -90,11 +93,20 @@ impl Device {
 
     /// Who its token says it is; tokens end sooner or later, or never.
     pub(crate) fn identity(&self, now_ms: u64, rng: &mut Rng) -> Identity {
+        let mut roles: Vec<Box<str>> = Vec::new();
+        if self.user.as_str() == PUSHER {
+            roles.push(PUSHER_ROLE.into());
+        }
+        // Roles come and go, but not among tokens that are in use at the same time: those hear of what
+        // is pushed as each of them says.
+        if if self.alone { rng.chance(500) } else { self.user.as_str() != "bob" } {
+            roles.push("red".into());
+        }
         let lasts_ms = [20_000, 120_000, 3_600_000][rng.index(3)];
         Identity {
             user: self.user.clone(),
             name: rng.chance(300).then(|| format!("The {}", self.user).into()),
-            roles: Vec::new(),
+            roles,
             device: self.id.clone(),
             device_named: self.named,
             expires_at: rng.chance(300).then(|| hubbub_proto::Timestamp(now_ms + lasts_ms)),
@@ -239,7 +251,7 @@ impl Device {
         let again = matches!(&outcome, Err(error) if error["retry"] == json!(true));
         // What has no client id could happen twice; nobody tries that again.
         let safe = asked.payload.get("client_id").is_some()
-            || !(asked.kind.starts_with("group_") || asked.kind == "send")
+            || !(asked.kind.starts_with("group_") || matches!(asked.kind, "send" | "push"))
             || asked.kind == "group_members";
         if again && safe && asked.tries < TRIES_MAX {
             let device = self.index;

@@ -7,10 +7,15 @@ use std::collections::BTreeMap;
 
 use hubbub_chat::model::{ConversationKey, NewEntry, UserKey};
 use hubbub_proto::command::{Content, Kind};
-use hubbub_proto::{ClientId, ConversationId, ConversationName, Timestamp, UserId};
+use hubbub_proto::{ClientId, ConversationId, ConversationName, SystemName, Timestamp, UserId};
 
 use crate::log::{Committed, Head, Log, Span};
 use crate::report::{Broken, Promise};
+
+/// The one user who has the role that may push.
+pub(crate) const PUSHER: &str = "ann";
+/// That role.
+pub(crate) const PUSHER_ROLE: &str = "backend";
 
 /// Cursors as committed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -36,8 +41,22 @@ struct Unsigned {
 enum Change {
     User(UserKey, UserId),
     Conversation(ConversationKey, ConversationId),
-    Entry { conversation: ConversationKey, sender: UserKey, entry: Box<Unsigned> },
-    Cursors { conversation: ConversationKey, user: UserKey, to: Cursors },
+    Entry {
+        conversation: ConversationKey,
+        sender: UserKey,
+        entry: Box<Unsigned>,
+    },
+    Cursors {
+        conversation: ConversationKey,
+        user: UserKey,
+        to: Cursors,
+    },
+    /// Somebody is in an audience from here on, of at most so many stays, or is so no more.
+    Audience {
+        conversation: ConversationKey,
+        user: UserKey,
+        stays_max: Option<u32>,
+    },
 }
 
 /// Everything that was committed.
@@ -82,6 +101,15 @@ impl Journal {
         self.pending.push(Change::Cursors { conversation: key, user, to });
     }
 
+    pub(crate) fn note_audience(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        stays_max: Option<u32>,
+    ) {
+        self.pending.push(Change::Audience { conversation, user, stays_max });
+    }
+
     pub(crate) fn rolled_back(&mut self) {
         self.pending.clear();
     }
@@ -118,11 +146,14 @@ impl Journal {
             }
             Change::Conversation(key, id) => {
                 let mut log = Log::default();
-                if let ConversationName::Direct(a, b) = id.name() {
-                    for user in [a, b] {
-                        if let Ok(user) = UserId::new(user) {
-                            log.stays.insert(user, vec![Span { join: 1, left: None }]);
-                        }
+                let from_the_start = match id.name() {
+                    ConversationName::Direct(a, b) => vec![a, b],
+                    ConversationName::System(SystemName::User(user)) => vec![user],
+                    _ => Vec::new(),
+                };
+                for user in from_the_start {
+                    if let Ok(user) = UserId::new(user) {
+                        log.stays.insert(user, vec![Span { join: 1, left: None }]);
                     }
                 }
                 self.conversations.insert(key, id.clone());
@@ -133,6 +164,17 @@ impl Journal {
             }
             Change::Cursors { conversation, user, to } => {
                 return self.apply_cursors(conversation, user, to);
+            }
+            Change::Audience { conversation, user, stays_max } => {
+                if let (Some(id), Some(user)) =
+                    (self.conversations.get(&conversation), self.users.get(&user))
+                    && let Some(log) = self.logs.get_mut(id)
+                {
+                    match stays_max {
+                        Some(stays_max) => log.enter_audience(user.clone(), stays_max),
+                        None => log.leave_audience(user),
+                    }
+                }
             }
         }
         Ok(())
@@ -161,9 +203,13 @@ impl Journal {
         if log.entries.last().is_some_and(|last| last.at > entry.at) {
             return Err(Promise::P3.broken(format!("{id}/{seq}: time runs backwards")));
         }
-        let joins = matches!(entry.kind, Kind::GroupCreated | Kind::MemberJoined);
-        if !joins && !log.is_member(sender) {
-            return Err(Promise::P7.broken(format!("{id}/{seq}: written by {sender}, no member")));
+        let outsider = match entry.kind {
+            Kind::GroupCreated | Kind::MemberJoined => false,
+            Kind::Push(_) => sender.as_str() != PUSHER,
+            _ => !log.is_member(sender),
+        };
+        if outsider {
+            return Err(Promise::P7.broken(format!("{id}/{seq}: written by {sender}, who may not")));
         }
         let key = (sender.clone(), entry.client_id.clone());
         if let Some((other, first)) = self.used.insert(key, (id.clone(), seq)) {

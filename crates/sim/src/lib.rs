@@ -8,7 +8,7 @@
 //!
 //! - `schedule`, `rng`, `link`, `trace`: the virtual world.
 //! - `node`, `router`, `spy`: the server, and the watched store beneath it.
-//! - `device`, `actions`: clients, and what their users do. `faults`,
+//! - `device`, `actions`, `operations`: clients, and what their users do. `faults`,
 //!   `trouble`: what breaks.
 //! - `journal` with `log` and `state`, `oracle`: what must be true.
 //! - [`Sabotage`]: promises broken on purpose, to show that the oracle notices.
@@ -24,6 +24,7 @@ mod journal;
 mod link;
 mod log;
 mod node;
+mod operations;
 mod oracle;
 mod report;
 mod rng;

@@ -178,6 +178,27 @@ impl Log {
         self.entries.push(entry);
     }
 
+    /// An audience of pushes, in which no entry says who came: `user` is in it from here on.
+    pub(crate) fn enter_audience(&mut self, user: UserId, stays_max: u32) {
+        let head = self.head();
+        let spans = self.stays.entry(user).or_default();
+        match spans.last_mut().filter(|last| last.left == Some(head)) {
+            Some(last) => last.left = None,
+            None => spans.push(Span { join: head + 1, left: None }),
+        }
+        let surplus = spans.len().saturating_sub(stays_max as usize);
+        spans.drain(..surplus);
+    }
+
+    /// And is so no more.
+    pub(crate) fn leave_audience(&mut self, user: &UserId) {
+        let head = self.head();
+        self.exit(user, head);
+        if let Some(spans) = self.stays.get_mut(user) {
+            spans.retain(|span| span.left.is_none_or(|left| span.join <= left));
+        }
+    }
+
     fn enter(&mut self, user: UserId, seq: u64) {
         self.stays.entry(user).or_default().push(Span { join: seq, left: None });
     }

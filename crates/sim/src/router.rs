@@ -1,10 +1,13 @@
 //! The hub's part in it, without sockets: topics, and what is dropped with a `lag`.
 //!
 //! Invariant, as of the hub: effects happen in the order posted; a connection on several topics of
-//! a publication gets it once; a connection that lags gets no entry until it was told.
+//! a publication gets it once; a connection that lags gets no entry until it was told. Deliberately
+//! absent: the moment between a session's opening and the writer's note of the user, in which the hub
+//! already gives it what is pushed to everyone.
 
 use std::sync::Arc;
 
+use hubbub_proto::command::Kind;
 use hubbub_proto::event::{Delivered, Entry, Lag, Void};
 use hubbub_proto::route::{DeliveryClass, Publication};
 use hubbub_proto::{Effect, Event, Topic, UserId};
@@ -107,6 +110,7 @@ impl Node {
             .seats
             .iter()
             .filter(|(_, seat)| publication.topics.iter().any(|topic| seat.hears(topic)))
+            .filter(|(_, seat)| self.belongs(&seat.identity.user, publication))
             .map(|(link, _)| *link)
             .collect();
         for link in listening {
@@ -131,6 +135,19 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// Whether what is kept of a push to everyone or to a role is for this user. The hub asks the
+    /// session alone, which may have it a moment before, or after, the writer has noted the user.
+    fn belongs(&self, user: &UserId, publication: &Publication) -> bool {
+        let of_many = |topic: &Topic| matches!(topic, Topic::All | Topic::Role(_));
+        match &publication.event {
+            Event::Entry(Delivered { entry, .. }) if publication.topics.iter().any(of_many) => {
+                let journal = self.store.journal();
+                journal.log(&entry.conversation).is_some_and(|log| log.sees(user, entry.seq))
+            }
+            _ => true,
+        }
     }
 
     /// Gives an event to one connection.
@@ -161,6 +178,11 @@ impl Node {
                 let entry = &delivered.entry;
                 seat.session.delivered(&entry.conversation, entry.seq, now, &limits);
             }
+        }
+        if let Event::Entry(Delivered { entry, .. }) = event
+            && matches!(entry.kind, Kind::Push(_))
+        {
+            stage.count("pushes");
         }
         if let Event::Receipt(receipt) = event {
             stage.count("receipts");

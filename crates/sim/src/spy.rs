@@ -159,6 +159,7 @@ impl AudienceWriter for Spy<dyn Writer> {
         stays_max: u32,
         rev: Rev,
     ) -> Result<()> {
+        self.store.journal().note_audience(conversation, user, Some(stays_max));
         self.inner.enter_audience(conversation, user, head_seq, stays_max, rev)
     }
 
@@ -169,6 +170,7 @@ impl AudienceWriter for Spy<dyn Writer> {
         head_seq: u64,
         rev: Rev,
     ) -> Result<()> {
+        self.store.journal().note_audience(conversation, user, None);
         self.inner.leave_audience(conversation, user, head_seq, rev)
     }
 }

@@ -1,6 +1,6 @@
 //! The run: what is due happens, and in the end everything must be at rest and right.
 
-use hubbub_proto::{DeviceId, UserId};
+use hubbub_proto::{ConversationId, DeviceId, UserId};
 use serde_json::{Value, json};
 
 use crate::config::{Config, Variant};
@@ -72,6 +72,11 @@ impl World {
                 let id = DeviceId::new(&format!("{name}-{n}")).expect("a valid name");
                 let named = rng.chance(500);
                 devices.push(Device::new(devices.len(), user.clone(), id, named, config.sabotage));
+            }
+            if let Some(only) =
+                devices.last_mut().filter(|device: &&mut Device| device.id.as_str().ends_with("-0"))
+            {
+                only.alone = true;
             }
             users.push(user);
         }
@@ -310,7 +315,14 @@ impl World {
     fn check_list(&self, user: &UserId, list: &[Value]) -> Result<(), Broken> {
         let listed: Vec<&str> = list.iter().filter_map(|listed| listed["id"].as_str()).collect();
         let journal = self.node.store.journal();
-        let mut theirs = journal.logs.iter().filter(|(_, log)| log.stays.contains_key(user));
+        // A log of pushes is in the list from the first one on.
+        let in_list = |id: &ConversationId, log: &Log| {
+            !id.as_str().starts_with("system:") || (1..=log.head()).any(|seq| log.sees(user, seq))
+        };
+        let mut theirs = journal
+            .logs
+            .iter()
+            .filter(|(id, log)| log.stays.contains_key(user) && in_list(id, log));
         match theirs.find(|(id, _)| !listed.contains(&id.as_str())) {
             Some((id, _)) => Err(Promise::P5.broken(format!("{user} is not shown {id}"))),
             None => Ok(()),

@@ -238,7 +238,7 @@ fn updates_and_kept_pushes_are_entries_of_the_log() {
         "conversation": "group:a", "seq": 2, "target_seq": 1, "kind": "message_recalled",
     });
     let pushed = json!({
-        "conversation": "system:all", "seq": 1, "message_id": "9", "from": "b", "data": {},
+        "conversation": "system:all", "seq": 1, "message_id": "9", "from": "b", "data": 7,
     });
     let volatile = json!({ "from": "b", "to": "all", "data": { "conversation": "group:a" } });
     say(&mut core, 2, &json!({ "type": "message_updated", "payload": updated }));
@@ -247,6 +247,7 @@ fn updates_and_kept_pushes_are_entries_of_the_log() {
     say(&mut core, 2, &json!({ "type": "notification", "payload": volatile }));
     let mut kept = pushed.clone();
     kept["kind"] = json!("push:notification");
+    (kept["data"], kept["content"]) = (Value::Null, json!(7));
     let [first, rest @ ..] = &core.take_events()[..] else { panic!("nothing came") };
     assert!(matches!(first, Event::Entry(entry) if entry["seq"] == 1));
     assert_eq!(

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hubbub_chat::ports::{Order, Range, Reader};
 use hubbub_proto::command::{Content, Kind, Send};
-use hubbub_proto::event::Written;
+use hubbub_proto::event::{PushEntry, PushedTo, Written};
 use hubbub_proto::{
     Ack, ClientId, Command, CommandId, ConnId, ConversationId, Reason, Refusal, UserId,
 };
 
 use super::{Oracle, key};
 use crate::journal::Journal;
+use crate::log::Committed;
 use crate::report::{Broken, Promise};
 
 /// A command that was forwarded and not answered.
@@ -98,6 +99,7 @@ impl Oracle {
         };
         match outcome {
             Ok(Ack::Written(written)) => self.ledger.acked(journal, conn, &asked, written),
+            Ok(Ack::Pushed(pushed)) => self.ledger.pushed(journal, &asked, pushed),
             Ok(_) => {
                 if let Command::Read(cursor) = &asked.command {
                     let place = (cursor.conversation.clone(), asked.user.clone());
@@ -274,6 +276,38 @@ impl Ledger {
         Ok(())
     }
 
+    fn pushed(
+        &mut self,
+        journal: &Journal,
+        asked: &Asked,
+        pushed: &PushedTo,
+    ) -> Result<(), Broken> {
+        for PushEntry { conversation, seq, message_id, .. } in &pushed.written {
+            let entry = journal.log(conversation).and_then(|log| log.entry(*seq));
+            let same =
+                |entry: &&Committed| entry.message_id == *message_id && entry.sender == asked.user;
+            if entry.filter(same).is_none() {
+                return Err(Promise::P1.broken(format!(
+                    "push of {}: acked at {conversation}/{seq}, which is not committed",
+                    asked.user
+                )));
+            }
+        }
+        let Some(client_id) = client_id(&asked.command) else { return Ok(()) };
+        let Some(first) = pushed.written.first() else {
+            return Err(Promise::P2.broken(format!("push {client_id}: written nowhere")));
+        };
+        let place = (first.conversation.clone(), first.seq);
+        let name = (asked.user.clone(), client_id.clone());
+        let before = self.acked.entry(name).or_insert_with(|| place.clone());
+        if *before != place {
+            return Err(Promise::P2
+                .broken(format!("push {client_id}: acked at {before:?}, now at {place:?}")));
+        }
+        self.duplicates += u64::from(pushed.duplicate);
+        Ok(())
+    }
+
     fn refused(
         &mut self,
         journal: &Journal,
@@ -360,6 +394,7 @@ fn goes_to(send: &Send, conversation: &ConversationId, user: &UserId) -> bool {
 const fn client_id(command: &Command) -> Option<&ClientId> {
     match command {
         Command::Send(send) => Some(&send.client_id),
+        Command::Push(push) => push.client_id.as_ref(),
         Command::GroupCreate(c) => c.client_id.as_ref(),
         Command::GroupUpdate(c) => c.client_id.as_ref(),
         Command::GroupInvite(c) => c.client_id.as_ref(),

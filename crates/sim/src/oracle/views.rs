@@ -100,7 +100,8 @@ impl Oracle {
         cursors: &BTreeMap<String, u64>,
     ) -> Option<String> {
         journal.logs.iter().find_map(|(id, log)| {
-            let head = log.visible_head(user).filter(|head| *head > 0)?;
+            let first = log.first_seq(user)?;
+            let head = log.visible_head(user).filter(|head| *head >= first)?;
             let next = self.views.next.get(&(device, id.clone())).copied().unwrap_or(1);
             let cursor = cursors.get(id.as_str()).copied().unwrap_or(0);
             (next != head + 1 || cursor != head).then(|| {
@@ -164,7 +165,8 @@ fn same(
         && (withheld || entry["removed"].is_null())
         && entry["from"].as_str() == Some(committed.sender.as_str())
         && entry["kind"].as_str() == Some(committed.kind.as_str())
-        && entry["client_id"].as_str() == Some(committed.client_id.as_str());
+        // A live push does not say it.
+        && entry["client_id"].as_str().is_none_or(|said| said == committed.client_id.as_str());
     if !same {
         return Err(Promise::P4.broken(format!("{user} hears {id}/{seq} altered: {entry}")));
     }

@@ -81,6 +81,7 @@ fn check_coverage(counts: &BTreeMap<&'static str, u64>) {
         "entries",
         "idle connections given up",
         "parked",
+        "pushes",
         "receipts",
         "redeliveries",
         "requests tried again",
