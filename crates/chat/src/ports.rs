@@ -177,8 +177,8 @@ pub trait Messages {
     fn recorded(&mut self, sender: UserKey, client_id: &ClientId) -> Result<Option<Recorded>>;
     /// The entries of a range, in its order.
     fn entries(&mut self, conversation: ConversationKey, range: Range) -> Result<Vec<Entry>>;
-    /// How many messages (kinds that members send) by others than `reader` stand in `from..=to`,
-    /// counted to at most 100, looking at the newest 1,000 entries of the range (P6).
+    /// How many messages (kinds that members send, not removed) by others than `reader` stand in
+    /// `from..=to`, counted to at most 100, looking at the newest 1,000 entries of the range (P6).
     fn unread(
         &mut self,
         conversation: ConversationKey,

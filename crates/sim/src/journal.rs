@@ -92,7 +92,7 @@ impl Journal {
                 at: entry.at,
                 kind: entry.kind.clone(),
                 content: entry.content.clone(),
-                head: Head::default(),
+                head: Head { about: entry.head.and_then(|head| head.about), ..Head::default() },
             }),
         });
     }
@@ -211,6 +211,8 @@ impl Journal {
         if outsider {
             return Err(Promise::P7.broken(format!("{id}/{seq}: written by {sender}, who may not")));
         }
+        log.permits(&entry)
+            .map_err(|why| Promise::P7.broken(format!("{id}/{seq}: {sender} may not: {why}")))?;
         let key = (sender.clone(), entry.client_id.clone());
         if let Some((other, first)) = self.used.insert(key, (id.clone(), seq)) {
             return Err(Promise::P2.broken(format!(

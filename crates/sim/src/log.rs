@@ -169,6 +169,25 @@ impl Log {
         (self.entries.iter().filter(counts).count() as u64).min(100)
     }
 
+    /// Whether the rules allow the next entry, as far as the log itself tells.
+    pub(crate) fn permits(&self, entry: &Committed) -> Result<(), &'static str> {
+        let sender = &entry.sender;
+        if entry.is_update() {
+            let about = entry.head.about.unwrap_or_default();
+            let Some(target) = self.entry(about) else { return Err("there is no target") };
+            let theirs = target.sender == *sender;
+            let in_this_stay = self.end_of(sender, about) == Some(self.head());
+            return match entry.kind.as_str() {
+                _ if !in_this_stay => Err("the target is outside of the stay"),
+                _ if !target.kind.is_message() => Err("the target is no message"),
+                _ if self.removal(about).is_some() => Err("the target was removed"),
+                "message_edited" | "message_recalled" if !theirs => Err("it is another's message"),
+                _ => Ok(()),
+            };
+        }
+        Ok(())
+    }
+
     /// Takes an entry in, and from it who came and went.
     pub(crate) fn append(&mut self, entry: Committed) {
         self.follow(&entry);

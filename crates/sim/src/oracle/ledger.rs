@@ -195,7 +195,11 @@ impl Oracle {
                     stored.seq == entry.seq
                         && stored.client_id == entry.client_id
                         && stored.sender == entry.sender
-                        && stored.content.get() == entry.content.get()
+                        && stored.fate.removed.is_some() == log.removal(entry.seq).is_some()
+                        && match stored.fate.removed {
+                            Some(_) => stored.content.get() == "null",
+                            None => stored.content.get() == entry.content.get(),
+                        }
                 });
             if !same || row.head_seq != log.head() {
                 return Err(
@@ -400,7 +404,13 @@ const fn client_id(command: &Command) -> Option<&ClientId> {
         Command::GroupInvite(c) => c.client_id.as_ref(),
         Command::GroupJoin(c) => c.client_id.as_ref(),
         Command::GroupLeave(c) | Command::GroupDissolve(c) => c.client_id.as_ref(),
-        Command::GroupKick(c) => c.client_id.as_ref(),
+        Command::GroupKick(c) | Command::GroupUnban(c) => c.client_id.as_ref(),
+        Command::GroupApprove(c) | Command::GroupReject(c) => c.client_id.as_ref(),
+        Command::GroupBan(c) => c.client_id.as_ref(),
+        Command::GroupMute(c) => c.client_id.as_ref(),
+        Command::Edit(c) => c.client_id.as_ref(),
+        Command::Recall(c) => c.client_id.as_ref(),
+        Command::React(c) => c.client_id.as_ref(),
         Command::GroupRole(c) => c.client_id.as_ref(),
         _ => None,
     }

@@ -79,9 +79,11 @@ fn edits(fixture: &mut dyn Fixture) {
 fn removed(fixture: &mut dyn Fixture) {
     let mut desk = Desk::begin(fixture.store());
     let (alice, group) = (desk.user("alice"), desk.group("g"));
+    let bob = desk.user("bob");
     let said = desk.say(&draft(group, 1, alice));
     desk.say(&draft(group, 2, alice));
     let target = key(group, 1, said);
+    assert_eq!(desk.writer.unread(group, bob, 1, 9).unwrap(), 2);
     for seq in 3..=4 {
         let rev = desk.say(&update(group, seq, alice, 1));
         desk.writer.chain_edit(target, key(group, seq, rev)).unwrap();
@@ -99,6 +101,7 @@ fn removed(fixture: &mut dyn Fixture) {
     assert_eq!(only(&mut desk, group, 3).head.unwrap().about, Some(1));
     assert_eq!(desk.writer.recorded(alice, &client_id("c1-1")).unwrap(), before);
     assert_eq!(desk.writer.reaction_counts(target, alice, 9).unwrap(), []);
+    assert_eq!(desk.writer.unread(group, bob, 1, 9).unwrap(), 1, "there is nothing to read in it");
 }
 
 fn reactions(fixture: &mut dyn Fixture) {

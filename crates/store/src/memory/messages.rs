@@ -50,6 +50,7 @@ impl<S: Seat> Messages for Handle<S> {
         let newest = log.entries.range(from..=to).rev().take(UNREAD_SCANNED_MAX as usize);
         let unread = newest
             .filter(|(_, row)| row.sender != reader && row.entry.kind.counts_as_unread())
+            .filter(|(_, row)| row.entry.fate.removed.is_none())
             .take(UNREAD_COUNTED_MAX as usize);
         Ok(u32::try_from(unread.count()).unwrap_or(UNREAD_COUNTED_MAX))
     }

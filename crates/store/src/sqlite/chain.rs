@@ -31,7 +31,7 @@ const SIGNPOST: &str = "SELECT rev FROM entry INDEXED BY signpost
 const TAIL: &str = "SELECT tail FROM conversation WHERE key = ?1";
 const NEWEST: &str = "SELECT c.tail, e.seq FROM conversation c LEFT JOIN entry e ON e.rev = c.tail
      WHERE c.key = ?1";
-const STEP: &str = "SELECT seq, previous, at, sender, kind FROM entry WHERE rev = ?1";
+const STEP: &str = "SELECT seq, previous, at, sender, kind, removed FROM entry WHERE rev = ?1";
 const SET_TAIL: &str = "UPDATE conversation SET tail = ?2 WHERE key = ?1";
 
 /// An entry that is passed on the way down.
@@ -50,6 +50,11 @@ impl Passed<'_> {
     /// Who wrote it.
     pub(super) fn sender(&self) -> rusqlite::Result<i64> {
         self.row.get(3)
+    }
+
+    /// Whether its content is gone.
+    pub(super) fn is_removed(&self) -> rusqlite::Result<bool> {
+        Ok(self.row.get::<_, Option<i64>>(5)?.is_some())
     }
 
     /// The row, and in which column of it the kind is.

@@ -286,7 +286,8 @@ fn unread(log: &Log<'_>, reader: UserKey, from: u64, to: u64) -> rusqlite::Resul
     let (mut unread, mut scanned) = (0, 0);
     log.walk_down(from, to, |passed| {
         let (row, column) = passed.kind();
-        if passed.sender()? != reader.0 && kind(row, column)?.counts_as_unread() {
+        let by_others = passed.sender()? != reader.0 && kind(row, column)?.counts_as_unread();
+        if by_others && !passed.is_removed()? {
             unread += 1;
         }
         scanned += 1;
