@@ -79,6 +79,62 @@ pub struct ChatConfig {
     /// The section `[push]`.
     #[serde(skip)]
     pub push: PushRules,
+    /// The keys `user_…` of the section `[limits]`.
+    #[serde(skip)]
+    pub user_rates: UserRates,
+    /// The keys `…_bytes_max` of the section `[limits]` that are about content.
+    #[serde(skip)]
+    pub content_bytes: ContentBytes,
+}
+
+/// How long content may be, in bytes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ContentBytes {
+    /// Of a text.
+    pub text: u32,
+    /// Of an image, file, audio or video: what describes it.
+    pub media: u32,
+    /// Of a card or a location.
+    pub card: u32,
+    /// Of the application's own kinds.
+    pub custom: u32,
+}
+
+impl Default for ContentBytes {
+    fn default() -> Self {
+        Self { text: u32::MAX, media: u32::MAX, card: u32::MAX, custom: u32::MAX }
+    }
+}
+
+/// How much one user may ask for, over all their connections. 0 is without a limit.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UserRates {
+    /// Messages per second, sustained; above it `rate_limited`, as for the others.
+    pub messages_per_second: u32,
+    /// Other commands that write, per second.
+    pub changes_per_second: u32,
+    /// Commands that read, per second.
+    pub reads_per_second: u32,
+    /// `read`, `received`, `typing` and the like, per second.
+    pub volatile_per_second: u32,
+    /// Commands at once: as many as the rate allows in this time, in milliseconds.
+    pub burst_ms: u32,
+    /// Groups that a user may make in a day.
+    pub group_creates_per_day: u32,
+}
+
+impl Default for UserRates {
+    /// Without limits; those of a server follow from what one connection may do.
+    fn default() -> Self {
+        Self {
+            messages_per_second: 0,
+            changes_per_second: 0,
+            reads_per_second: 0,
+            volatile_per_second: 0,
+            burst_ms: 10_000,
+            group_creates_per_day: 0,
+        }
+    }
 }
 
 /// Who may push.
@@ -125,6 +181,8 @@ impl Default for ChatConfig {
             readers: 2,
             push_roles_max: 32,
             push: PushRules::default(),
+            user_rates: UserRates::default(),
+            content_bytes: ContentBytes::default(),
         }
     }
 }

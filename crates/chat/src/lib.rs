@@ -23,6 +23,7 @@ pub mod ports;
 mod presence;
 mod queue;
 mod quota;
+mod rate;
 pub mod reading;
 mod receipts;
 mod seen;
@@ -34,7 +35,7 @@ mod typists;
 pub mod visibility;
 pub mod writer;
 
-pub use config::{ChatConfig, PushRules};
+pub use config::{ChatConfig, ContentBytes, PushRules, UserRates};
 pub use reading::answer;
 pub use service::{Chat, Health, StartError};
 pub use writer::{Executed, Scribe};

@@ -12,6 +12,7 @@ pub mod push;
 pub mod relation;
 pub mod send;
 pub mod silence;
+pub mod size;
 pub mod typing;
 
 use hubbub_proto::command::Role;

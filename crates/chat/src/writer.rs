@@ -34,6 +34,8 @@ use crate::model::Rev;
 use crate::ports::{Names, Result, StoreError, Writer};
 use crate::presence::desk::concerns;
 use crate::quota::Quota;
+use crate::rate::Rates;
+use crate::reading::reply;
 use crate::receipts::Receipts;
 use crate::seen::LastSeen;
 use crate::soft::SoftCursors;
@@ -69,6 +71,7 @@ pub struct Scribe {
     receipts: Receipts,
     /// Friend requests of a day.
     requests: Quota,
+    rates: Rates,
     committed: Rev,
     /// The newest time seen: a clock that steps back does not turn the order of entries around.
     now: Timestamp,
@@ -121,6 +124,7 @@ impl Scribe {
             store,
             receipts: Receipts::new(config.receipt_interval_ms),
             requests: Quota::new(config.friend_requests_per_day, DAY_MS),
+            rates: Rates::new(&config.user_rates),
             config,
             names,
             cache: Cache::default(),
@@ -149,10 +153,11 @@ impl Scribe {
     }
 
     /// Executes a batch in the order given, in one transaction where the store takes it.
-    pub fn execute(&mut self, batch: Vec<Request>, now: Timestamp) -> Executed {
+    pub fn execute(&mut self, mut batch: Vec<Request>, now: Timestamp) -> Executed {
         self.now = self.now.max(now);
         self.stats.batch(batch.len());
         let mut outcome = Outcome::default();
+        let refused = self.turn_away(&mut batch);
         if self.failed.is_some() {
             self.refuse(&batch, 0, Reason::StoreFailed, &mut outcome);
         } else {
@@ -167,6 +172,8 @@ impl Scribe {
         }
         self.receipts.take_due(self.now, &mut outcome.effects);
         self.cache.sweep();
+        self.rates.sweep(self.now);
+        outcome.effects.extend(refused);
         let (mut reads, mut presence) = (Vec::new(), Vec::new());
         for (index, request) in batch.into_iter().enumerate() {
             let (is_read, concerns) = (is_read(&request), concerns(&request));
@@ -180,6 +187,20 @@ impl Scribe {
     /// These users left then; it is written soon.
     pub fn saw(&mut self, seen: Vec<(UserId, Timestamp)>, now: Timestamp) {
         self.last_seen.add(seen, now);
+    }
+
+    /// The one place where users are held to their rates: takes what exceeds them out of the batch.
+    fn turn_away(&mut self, batch: &mut Vec<Request>) -> Vec<Effect> {
+        let mut replies = Vec::new();
+        let (rates, stats, now) = (&mut self.rates, &self.stats, self.now);
+        batch.retain(|request| {
+            let Work::Command { command, .. } = &request.work else { return true };
+            let Err(refusal) = rates.admit(request, command, now) else { return true };
+            stats.refusal(refusal.reason);
+            replies.extend(reply(request, Err(refusal)));
+            false
+        });
+        replies
     }
 
     /// Writes soft cursors and tells receipts that are due; to be called at
@@ -231,6 +252,7 @@ impl Scribe {
             typists: &mut self.typists,
             names: &mut *self.names,
             requests: &self.requests,
+            rates: &mut self.rates,
             config: &self.config,
             stats: &self.stats,
             open: &mut self.open,

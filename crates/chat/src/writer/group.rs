@@ -18,6 +18,7 @@ use crate::model::{ConversationKey, Profile, Until};
 use crate::plan::group::{self, Invitee, State, Target};
 use crate::plan::standing;
 use crate::ports::Result;
+use crate::rate::Load;
 use crate::stop::Outcome;
 
 /// What all group commands have in common.
@@ -113,6 +114,7 @@ impl Transaction<'_> {
         let (profile, plan) = group::create(creator, command, members_max)?;
         self.ask_invitees(creator, command.members.iter())?;
         self.check_room(None, &plan)?;
+        self.rates.charge(creator, Load::Groups, self.now)?;
         let name = self.names.unique(self.now);
         let group = GroupId::new(&name).map_err(|_| Reason::Internal)?;
         let conversation = ConversationId::group(&group);

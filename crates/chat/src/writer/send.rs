@@ -10,6 +10,7 @@ use crate::model::{Profile, Rev, UserKey};
 use crate::plan::address::Address;
 use crate::plan::consent::Act;
 use crate::plan::send::{Plan, State, plan};
+use crate::plan::size;
 use crate::ports::Result;
 use crate::stop::Outcome;
 
@@ -86,7 +87,10 @@ impl Transaction<'_> {
             last_at: place.as_ref().map(|(slot, _)| slot.last_at).unwrap_or_default(),
             predecessor,
         };
-        Ok(plan(address, &state, self.now))
+        let plan = plan(address, &state, self.now);
+        let limits = &self.config.content_bytes;
+        Ok(plan
+            .and_then(|plan| size::check(limits, &command.kind, &command.content).map(|()| plan)))
     }
 
     /// Duplicates come before authorization: a command that was carried out once is acked again

@@ -19,6 +19,7 @@ use crate::model::{ConversationKey, NewEntry, Recorded, Rev, User, UserKey};
 use crate::plan::relation::Step;
 use crate::ports::{Appended, Names, Result, Writer};
 use crate::quota::Quota;
+use crate::rate::Rates;
 use crate::receipts::Moved;
 use crate::seen::LastSeen;
 use crate::soft::SoftCursors;
@@ -35,6 +36,7 @@ pub(super) struct Transaction<'a> {
     pub(super) typists: &'a mut Typists,
     pub(super) names: &'a mut dyn Names,
     pub(super) requests: &'a Quota,
+    pub(super) rates: &'a mut Rates,
     pub(super) config: &'a ChatConfig,
     pub(super) stats: &'a Stats,
     /// Whether the store's transaction has begun.

@@ -9,6 +9,7 @@ mod faulty;
 mod friends;
 mod group_rules;
 mod groups;
+mod limits;
 mod operations;
 mod people;
 mod push;

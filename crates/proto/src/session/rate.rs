@@ -3,6 +3,7 @@
 //! It keeps the moment at which the bucket would be full again (the theoretical arrival time of
 //! the generic cell rate algorithm, ITU-T I.371), in microseconds.
 
+use crate::command::Class;
 use crate::limits::Limits;
 use crate::{Command, Timestamp};
 
@@ -19,16 +20,23 @@ pub(super) struct Cost(u32);
 impl Cost {
     pub(super) const WHOLE: Self = Self(10);
 
-    /// `ping`, `pong` and `received` are a tenth of a command; each user that a group command brings
-    /// in is a tenth more, because it writes as many rows.
+    /// What writes and what reads are a whole command, `sync` is five, because it reads for all
+    /// conversations. What may be lost is a fifth; `ping`, `pong` and `received`, with which a client
+    /// answers what it gets, are a tenth. Each user that a group command brings in, and each that a
+    /// push names, is a tenth more, because it writes as many rows.
     pub(super) fn of(command: &Command) -> Self {
         let more = |users: usize| u32::try_from(users).unwrap_or(u32::MAX).saturating_add(10);
         match command {
-            Command::Ping | Command::Pong | Command::Received(_) => Self(1),
+            Command::Ping | Command::Pong => Self(1),
             Command::GroupCreate(create) => Self(more(create.members.len())),
             Command::GroupInvite(invite) => Self(more(invite.members.len())),
             Command::Push(push) => Self(more(push.users())),
-            _ => Self::WHOLE,
+            command => match command.class() {
+                Class::Soft => Self(1),
+                Class::Volatile => Self(2),
+                Class::Attach => Self(50),
+                Class::Session | Class::Write | Class::Read | Class::Live => Self::WHOLE,
+            },
         }
     }
 }

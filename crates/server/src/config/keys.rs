@@ -1,6 +1,6 @@
 //! Every key there is.
 
-use hubbub_chat::{ChatConfig, PushRules};
+use hubbub_chat::{ChatConfig, ContentBytes, PushRules, UserRates};
 use hubbub_hub::{CompressionConfig, Level, LiveConfig, WindowBits};
 use hubbub_proto::Who;
 use hubbub_proto::limits::Limits;
@@ -104,6 +104,15 @@ sections! {
         fragments_max: u32 = Limits::default().fragments_max, Range(1, 1 << 20);
         /// Deepest nesting of a message's content; above it `too_deep`.
         content_depth_max: u32 = Limits::default().content_depth_max, Range(1, 100);
+        /// Longest content of a text, in bytes of JSON; above it `too_big`, here and for the other kinds.
+        text_bytes_max: u32 = 64 << 10, Range(1, 64 << 20);
+        /// Longest content of an image, file, audio or video: what describes it, not what `url` leads
+        /// to.
+        media_bytes_max: u32 = 32 << 10, Range(1, 64 << 20);
+        /// Longest content of a card or a location.
+        card_bytes_max: u32 = 32 << 10, Range(1, 64 << 20);
+        /// Longest content of a `custom:` kind.
+        custom_bytes_max: u32 = 64 << 10, Range(1, 64 << 20);
         /// Commands without a reply before the connection is not read any further.
         commands_in_flight_max: u16 = Limits::default().commands_in_flight_max, Range(1, 4096);
         /// Commands per second, sustained; above it `rate_limited`.
@@ -113,6 +122,19 @@ sections! {
         /// Refusals for the rate, none admitted in between, before the connection is closed (4009).
         /// Each costs a tenth of a command, so that a client gets on only by waiting as told.
         rate_refusals_max: u16 = Limits::default().rate_refusals_max, Range(1, U16);
+        /// Messages per second of one user, over all their connections; above it `rate_limited`. 0,
+        /// here and for the other classes, for three times what one connection may do.
+        user_messages_per_second: u32 = 0, Range(0, 10_000_000);
+        /// The same for other commands that write.
+        user_changes_per_second: u32 = 0, Range(0, 10_000_000);
+        /// The same for commands that read, `sync` among them.
+        user_reads_per_second: u32 = 0, Range(0, 10_000_000);
+        /// The same for `read`, `received`, `typing` and what else may be lost or coalesced.
+        user_volatile_per_second: u32 = 0, Range(0, 10_000_000);
+        /// Commands of a class at once: as many as its rate allows in this time, in milliseconds.
+        user_burst_ms: u32 = 10_000, Range(1, 3_600_000);
+        /// Groups that a user may make in a day; above it `rate_limited`. 0 for any number.
+        user_groups_per_day: u32 = 1_000, Range(0, U32);
         /// Pings and pongs of RFC 6455 in a second, and reads of less than 64 bytes in the midst of
         /// a frame, before the connection is closed (4009).
         control_frames_per_second: u16 = Limits::default().control_frames_per_second, Range(10, U16);
@@ -337,6 +359,23 @@ impl From<&CompressionSection> for CompressionConfig {
     }
 }
 
+impl LimitsSection {
+    fn user_rates(&self) -> UserRates {
+        let rate = |configured: u32| match configured {
+            0 => self.commands_per_second.saturating_mul(3),
+            configured => configured,
+        };
+        UserRates {
+            messages_per_second: rate(self.user_messages_per_second),
+            changes_per_second: rate(self.user_changes_per_second),
+            reads_per_second: rate(self.user_reads_per_second),
+            volatile_per_second: rate(self.user_volatile_per_second),
+            burst_ms: self.user_burst_ms,
+            group_creates_per_day: self.user_groups_per_day,
+        }
+    }
+}
+
 impl Config {
     /// What the chat services need to know.
     ///
@@ -344,7 +383,15 @@ impl Config {
     /// As [`Config::live`].
     pub fn chat(&self) -> Result<ChatConfig, hubbub_proto::who::UnknownWho> {
         let send = Who::compile(self.push.send.iter().map(String::as_str))?;
-        Ok(ChatConfig { push: PushRules { send }, ..(&self.chat).into() })
+        let user_rates = self.limits.user_rates();
+        let content_bytes = ContentBytes {
+            text: self.limits.text_bytes_max,
+            media: self.limits.media_bytes_max,
+            card: self.limits.card_bytes_max,
+            custom: self.limits.custom_bytes_max,
+        };
+        let push = PushRules { send };
+        Ok(ChatConfig { push, user_rates, content_bytes, ..(&self.chat).into() })
     }
 
     /// What the hub needs to know of channels and signals.
