@@ -217,10 +217,11 @@ function redraw() {
   thread.redraw();
 }
 
-/** Whoever stands in the list is watched, the liveliest of them. */
+/** Whoever stands in one of the lists is watched, the liveliest of them. */
 function watch(conversations) {
   const peers = conversations.filter(({ peer }) => peer !== null).slice(0, 100).map(({ peer }) => peer);
-  const users = [...new Set([client.user, ...peers])].filter(Boolean);
+  const close = client.friends.list.filter(({ state }) => state === 'friend').map(({ user }) => user);
+  const users = [...new Set([client.user, ...peers, ...close.slice(0, 90)])].filter(Boolean);
   client.presence.watch(users).catch(() => {});
 }
 

@@ -136,3 +136,49 @@ test('what is pushed shows, counts as unread, and is read', async () => {
   await shot(alice, 'phone-pushes');
   assert.deepEqual(here.complaints, []);
 });
+
+test('friends: asked on a phone, accepted, seen there, and blocked', async () => {
+  const alice = await here.signIn('alice');
+  const bob = await here.signIn('bob', { viewport: PHONE });
+  await bob.getByTestId('tab-friends').click();
+  await bob.getByTestId('friend-user').fill('alice');
+  await bob.getByTestId('friend-note').fill('It is me');
+  await bob.getByTestId('friend-request').click();
+  await bob.getByTestId('person-requested').filter({ hasText: 'alice' }).waitFor();
+  await alice.getByTestId('toast').filter({ hasText: 'bob wants to be your friend' }).waitFor();
+  await alice.getByTestId('friends-badge').filter({ hasText: '1' }).waitFor();
+  await alice.getByTestId('tab-friends').click();
+  await alice.getByTestId('person-received').filter({ hasText: 'It is me' }).waitFor();
+  await shot(alice, 'friend-request');
+  await alice.getByTestId('friend-accept').click();
+  const atBob = bob.getByTestId('person-friend').filter({ hasText: 'alice' });
+  await atBob.getByTestId('friend-status').filter({ hasText: 'online' }).waitFor();
+
+  await alice.getByTestId('settings').click();
+  await alice.getByTestId('presence-status').selectOption('busy');
+  await shot(alice, 'settings');
+  await alice.keyboard.press('Escape');
+  await atBob.getByTestId('friend-status').filter({ hasText: 'busy' }).waitFor();
+  await shot(bob, 'phone-friends');
+  await fits(bob);
+
+  await atBob.getByTestId('friend').click();
+  await bob.getByTestId('typing').filter({ hasText: 'busy' }).waitFor();
+  await say(bob, 'Hi!');
+  await bob.locator('#messages .own .mark[data-state=delivered]').waitFor();
+  await alice.getByTestId('friend-menu').click();
+  await alice.getByTestId('friend-block').click();
+  await alice.getByTestId('confirm-yes').click();
+  await alice.getByTestId('person-blocked').filter({ hasText: 'bob' }).waitFor();
+  await say(bob, 'Hello?');
+  await bob.getByTestId('failure').filter({ hasText: 'do not accept' }).waitFor();
+  await shot(bob, 'phone-refused');
+  await alice.getByTestId('friend-unblock').click();
+  await alice.getByTestId('person-friend').waitFor();
+  await bob.getByTestId('retry').click();
+  await bob.getByTestId('failure').waitFor({ state: 'detached' });
+  await alice.getByTestId('tab-chats').click();
+  await open(alice, 'direct:alice:bob');
+  await shown(alice, 'Hello?');
+  assert.deepEqual(here.complaints, []);
+});
