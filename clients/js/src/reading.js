@@ -7,6 +7,8 @@
 const RETRY_MS = 1_000;
 /** While somebody types, others are told at most this often; their sign lasts 6 s. */
 const TYPING_INTERVAL_MS = 3_000;
+/** Sooner after a beginning the server tells nobody of another one (2 s, and what the way may take). */
+const TYPING_GAP_MS = 2_250;
 
 export class Reading {
   #calls;
@@ -15,8 +17,11 @@ export class Reading {
   #stopped = false;
   /** Read cursors that the server has not acked. @type {Map<string, {seq: number, sent: number}>} */
   #reads = new Map();
-  /** When each conversation was last told that we type. @type {Map<string, number>} */
-  #typingTold = new Map();
+  /**
+   * What was told of each conversation: when we last began, and whether we do still.
+   * @type {Map<string, {at: number, active: boolean, timer: any}>}
+   */
+  #typing = new Map();
 
   /**
    * @param {Calls} calls
@@ -41,24 +46,39 @@ export class Reading {
   /** @param {string} conversation @param {boolean} active */
   typing(conversation, active) {
     const connection = this.#connection();
-    const told = this.#typingTold.get(conversation);
-    const now = this.#clock.now();
-    const isKnown = active
-      ? told !== undefined && now - told < TYPING_INTERVAL_MS
-      : told === undefined;
-    if (!connection || isKnown) return;
-    if (active) this.#typingTold.set(conversation, now);
-    else this.#typingTold.delete(conversation);
-    connection.post('typing', { conversation, active });
+    if (!connection) return;
+    const told = this.#typing.get(conversation);
+    const since = told ? this.#clock.now() - told.at : Infinity;
+    if (!active) {
+      this.#clock.clearTimeout(told?.timer);
+      if (told) told.timer = null;
+      if (!told?.active) return;
+      told.active = false;
+      connection.post('typing', { conversation, active });
+    } else if (since >= (told?.active ? TYPING_INTERVAL_MS : TYPING_GAP_MS)) {
+      this.#clock.clearTimeout(told?.timer);
+      this.#typing.set(conversation, { at: this.#clock.now(), active, timer: null });
+      connection.post('typing', { conversation, active });
+    } else if (!told.active && told.timer === null) {
+      // Begun again right after an end: told as soon as it is heard.
+      const wait = TYPING_GAP_MS - since;
+      told.timer = this.#clock.setTimeout(() => this.typing(conversation, true), wait);
+    }
   }
 
   /** A connection is open: nobody was told on it yet. */
   begin() {
-    this.#typingTold.clear();
+    this.#forgetTyping();
+  }
+
+  #forgetTyping() {
+    for (const { timer } of this.#typing.values()) this.#clock.clearTimeout(timer);
+    this.#typing.clear();
   }
 
   stop() {
     this.#stopped = true;
+    this.#forgetTyping();
   }
 
   async #send(conversation, read) {

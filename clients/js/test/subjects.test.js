@@ -278,3 +278,30 @@ test('own profile: what is told last is what counts', async () => {
   alice.people.updated(/** @type {any} */ (me(1, 'old')));
   assert.equal(alice.people.me.user.about, 'new');
 });
+
+test('typing: told now and then, and a beginning right after an end is told when it is heard', async () => {
+  const { clock, server, clients: [alice] } = await people('alice', 'bob');
+  const t0 = clock.now();
+  const told = () =>
+    server.log.filter(({ type }) => type === 'typing').map(({ payload, at }) => [payload.active, at - t0]);
+  const type = (active) => alice.typing('group:g', active);
+  type(true);
+  await clock.advance(1_000);
+  type(true);
+  type(false);
+  type(false);
+  type(true);
+  type(true);
+  await clock.advance(2_000);
+  assert.deepEqual(told(), [[true, 0], [false, 1_000], [true, 2_250]]);
+  await clock.advance(2_000);
+  type(true);
+  await clock.advance(250);
+  type(true);
+  await clock.advance(100);
+  type(false);
+  type(true);
+  type(false);
+  await clock.advance(10_000);
+  assert.deepEqual(told().slice(3), [[true, 5_250], [false, 5_350]]);
+});
