@@ -53,9 +53,10 @@ fn entry() -> Event {
             message_id: 90_210,
             from: alice,
             kind: send.kind,
-            content: send.content,
+            content: send.content.expect("it says something"),
             client_id: send.client_id,
             at: NOW,
+            extra: None,
         },
         attempt: 1,
     })

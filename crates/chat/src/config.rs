@@ -56,6 +56,12 @@ pub struct ChatConfig {
     pub ended_relations_max: u32,
     /// Most bytes of the application's data in a profile.
     pub profile_data_bytes_max: u32,
+    /// Most pinned messages of one conversation.
+    pub pins_max: u32,
+    /// Most messages of one conversation that a user hides one by one.
+    pub hidden_max: u32,
+    /// Most messages whose time was over that one step of the writer removes.
+    pub expired_max: u32,
     /// Most entries of one `sync` answer, over all its conversations, and of one `pull`.
     pub sync_entries_max: u32,
     /// Most bytes of entries of one answer: `sync`, `pull` and `history`.
@@ -170,6 +176,9 @@ impl Default for ChatConfig {
             blocks_max: 2_000,
             ended_relations_max: 500,
             profile_data_bytes_max: 4 * 1024,
+            pins_max: 50,
+            hidden_max: 500,
+            expired_max: 200,
             sync_entries_max: 1_000,
             sync_bytes_max: 256 * 1024,
             redelivery_entries: 50,
@@ -217,6 +226,9 @@ impl ChatConfig {
             ("friend_requests_per_day", self.friend_requests_per_day >= 1, "at least 1"),
             ("blocks_max", self.blocks_max >= 1, "at least 1"),
             ("ended_relations_max", self.ended_relations_max >= 1, "at least 1"),
+            ("pins_max", (1..=200).contains(&self.pins_max), "1 to 200"),
+            ("hidden_max", (1..=1_000).contains(&self.hidden_max), "1 to 1000"),
+            ("expired_max", (1..=10_000).contains(&self.expired_max), "1 to 10000"),
             ("sync_entries_max", (1..=1_000).contains(&self.sync_entries_max), "1 to 1000"),
             ("sync_bytes_max", self.sync_bytes_max >= 1_024, "at least 1024"),
             ("redelivery_entries", (1..=1_000).contains(&self.redelivery_entries), "1 to 1000"),

@@ -81,6 +81,7 @@ impl GroupContent<'_> {
 #[serde(untagged)]
 pub(crate) enum OperationContent<'a> {
     Reaction { emoji: &'a Emoji, active: bool },
+    Pin { active: bool },
 }
 
 impl OperationContent<'_> {

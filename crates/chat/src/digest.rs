@@ -7,8 +7,8 @@
 //! sender spelled it.
 
 use hubbub_proto::command::{
-    Edit, GroupBan, GroupCreate, GroupInvite, GroupMember, GroupMute, GroupRole, GroupUpdate,
-    JoinPolicy, MessageTarget, Push, React, Role, Send,
+    Delete, Edit, GroupBan, GroupCreate, GroupInvite, GroupMember, GroupMute, GroupRole,
+    GroupUpdate, JoinPolicy, MessageTarget, Pin, Push, React, Role, Send,
 };
 use hubbub_proto::{ClientId, ConversationId, GroupId, Timestamp, UserId};
 use xxhash_rust::xxh3::Xxh3;
@@ -66,12 +66,32 @@ const fn role_name(role: Role) -> &'static str {
     }
 }
 
+/// What most messages do not have is only part of the form where it is there.
 pub(crate) fn send(conversation: &ConversationId, command: &Send) -> u64 {
-    Form::new("send")
-        .text(conversation.as_str())
-        .text(command.kind.as_str())
-        .text(command.content.get())
-        .digest()
+    let mut form = Form::new("send").text(conversation.as_str()).text(command.kind.as_str());
+    form = match (&command.content, &command.forward) {
+        (Some(content), _) => form.text(content.get()),
+        (None, Some(source)) => {
+            form.text("forward").text(source.conversation.as_str()).number(source.seq)
+        }
+        (None, None) => form,
+    };
+    if let Some(seq) = command.reply_to {
+        form = form.text("reply_to").number(seq);
+    }
+    if !command.mentions.is_empty() {
+        form = form.users(&command.mentions);
+    }
+    if command.mention_all {
+        form = form.text("mention_all");
+    }
+    if let Some(ms) = command.expires_in_ms {
+        form = form.text("expires_in_ms").number(ms);
+    }
+    if command.receipt {
+        form = form.text("receipt");
+    }
+    form.digest()
 }
 
 pub(crate) fn create(command: &GroupCreate) -> u64 {
@@ -166,6 +186,19 @@ pub(crate) fn edit(command: &Edit) -> u64 {
         .text(command.conversation.as_str())
         .number(command.seq)
         .text(command.content.get())
+        .digest()
+}
+
+/// For all; for the caller alone nothing is written under a client id.
+pub(crate) fn delete(command: &Delete) -> u64 {
+    Form::new("delete").text(command.conversation.as_str()).number(command.seq).digest()
+}
+
+pub(crate) fn pin(command: &Pin) -> u64 {
+    Form::new("pin")
+        .text(command.conversation.as_str())
+        .number(command.seq)
+        .text(if command.active { "+" } else { "-" })
         .digest()
 }
 

@@ -167,6 +167,8 @@ pub struct Membership {
     pub received_seq: u64,
     /// How far they have read.
     pub read_seq: u64,
+    /// They see nothing up to here any more, by their own wish.
+    pub cleared_seq: u64,
     /// The newest change of this membership.
     pub rev: Rev,
     /// The conversation's name when they left; `None` while they are a member.
@@ -210,6 +212,21 @@ pub struct Entry {
     pub fate: Fate,
 }
 
+impl Entry {
+    /// Whether it can still be read at `now`.
+    #[must_use]
+    pub fn is_there(&self, now: Timestamp) -> bool {
+        self.fate.removed.is_none() && !self.is_over(now)
+    }
+
+    /// Whether its time is over at `now`, so that nothing of it is shown.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        let end = self.head.as_ref().and_then(|head| head.expires_at);
+        self.fate.removed == Some(Removed::Expired) || end.is_some_and(|end| end <= now)
+    }
+}
+
 /// What was done to an entry since it was written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Fate {
@@ -230,6 +247,54 @@ pub struct EntryKey {
     pub seq: u64,
     /// Its place in the order of commits.
     pub rev: Rev,
+}
+
+/// A pinned message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pin {
+    /// Which message.
+    pub seq: u64,
+    /// The entry that says so.
+    pub by_seq: u64,
+    /// Who pinned it.
+    pub by: UserId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Who counts what is unread, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Counting<'a> {
+    /// Who reads; their own messages do not count.
+    pub user: UserKey,
+    /// The same, by name: as messages mention them.
+    pub id: &'a UserId,
+    /// What has expired by then does not count.
+    pub now: Timestamp,
+    /// These seqs do not count; ascending.
+    pub hidden: &'a [u64],
+}
+
+/// What is unread.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Unread {
+    /// How many.
+    pub count: u32,
+    /// How many of them mention the reader.
+    pub mentions: u32,
+    /// The first one that does.
+    pub mention_seq: Option<u64>,
+}
+
+impl Unread {
+    /// Counts an entry of this head, by somebody else, on the way down.
+    pub fn add(&mut self, seq: u64, mentioned: bool) {
+        self.count += 1;
+        if mentioned {
+            self.mentions += 1;
+            self.mention_seq = Some(seq);
+        }
+    }
 }
 
 /// One edit of a message.

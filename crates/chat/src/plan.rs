@@ -4,6 +4,7 @@
 //! else, except those of idempotency, which the writer alone can see.
 
 pub mod address;
+pub mod along;
 pub mod consent;
 pub mod cursor;
 pub mod group;

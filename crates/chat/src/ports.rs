@@ -20,8 +20,8 @@ use hubbub_proto::{ClientId, ConversationId, Effect, Timestamp, UserId};
 
 pub use self::groups::{Groups, WriteGroups};
 use crate::model::{
-    Conversation, ConversationKey, Entry, Member, Membership, NewEntry, Profile, Recorded, Rev,
-    User, UserKey,
+    Conversation, ConversationKey, Counting, Entry, Member, Membership, NewEntry, Profile,
+    Recorded, Rev, Unread, User, UserKey,
 };
 use crate::stats::Times;
 
@@ -177,15 +177,16 @@ pub trait Messages {
     fn recorded(&mut self, sender: UserKey, client_id: &ClientId) -> Result<Option<Recorded>>;
     /// The entries of a range, in its order.
     fn entries(&mut self, conversation: ConversationKey, range: Range) -> Result<Vec<Entry>>;
-    /// How many messages (kinds that members send, not removed) by others than `reader` stand in
-    /// `from..=to`, counted to at most 100, looking at the newest 1,000 entries of the range (P6).
+    /// How many messages by others than the reader stand in `from..=to`, neither removed nor
+    /// expired nor hidden, and how many mention the reader; counted to at most 100 from the newest
+    /// one down, looking at the newest 1,000 entries of the range (P6).
     fn unread(
         &mut self,
         conversation: ConversationKey,
-        reader: UserKey,
+        reader: Counting<'_>,
         from: u64,
         to: u64,
-    ) -> Result<u32>;
+    ) -> Result<Unread>;
     /// The first seq whose entry was written at `at` or later; `None` where there is none.
     fn first_seq_at(&mut self, conversation: ConversationKey, at: Timestamp)
     -> Result<Option<u64>>;

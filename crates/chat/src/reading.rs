@@ -24,8 +24,9 @@ use hubbub_proto::{
     Ack, Command, ConversationId, Effect, Identity, Reason, Refusal, Request, Timestamp, UserId,
 };
 
+use self::log::Sight;
 use crate::ChatConfig;
-use crate::model::{Conversation, Membership, UserKey};
+use crate::model::{Conversation, Membership, Rev, UserKey};
 use crate::plan::address::Address;
 use crate::ports::{Reader, Result};
 use crate::stop::{Outcome, Stop};
@@ -137,6 +138,7 @@ impl Desk<'_> {
             Command::Me => Ok(Ack::Me(Box::new(self.me()?))),
             Command::Users(list) => Ok(Ack::Users(self.users(list)?)),
             Command::Friends(list) => self.friends(list).map(Ack::Relations),
+            Command::Pins(of) => self.pins(of).map(Ack::Pins),
             _ => Err(Reason::UnknownType.into()),
         }
     }
@@ -157,6 +159,22 @@ impl Desk<'_> {
         let Some(conversation) = self.reader.conversation(id)? else { return Ok(None) };
         let membership = self.reader.membership(conversation.key, key)?;
         Ok(membership.map(|membership| Place { conversation, membership }))
+    }
+
+    /// What a member sees of a range.
+    fn sight<'v>(
+        &mut self,
+        conversation: &Conversation,
+        membership: &'v Membership,
+        range: (u64, u64),
+    ) -> Result<Sight<'v>> {
+        let most = self.config.hidden_max;
+        let hidden = match self.key {
+            Some(key) => self.reader.hidden(conversation.key, key, range, Rev(0), most)?,
+            None => Vec::new(),
+        };
+        let view = Visibility::of(conversation, membership);
+        Ok(Sight { view, hidden, now: self.now })
     }
 
     fn public(&mut self, id: &UserId) -> Result<PublicUser> {

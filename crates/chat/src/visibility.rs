@@ -26,10 +26,11 @@ pub struct Segment {
 }
 
 impl<'a> Visibility<'a> {
-    /// The view of the member whose place is `membership`.
+    /// The view of the member whose place is `membership`; what they cleared is below the floor.
     #[must_use]
     pub fn of(conversation: &Conversation, membership: &'a Membership) -> Self {
-        Self::new(&membership.stays, conversation.head_seq, conversation.floor_seq)
+        let floor = conversation.floor_seq.max(membership.cleared_seq);
+        Self::new(&membership.stays, conversation.head_seq, floor)
     }
 
     /// The view through `stays` (ascending, not overlapping) of a log with this head and floor.

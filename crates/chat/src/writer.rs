@@ -11,6 +11,7 @@ mod audience;
 mod consent;
 mod cursor;
 mod group;
+mod hide;
 mod operation;
 mod people;
 mod presence;
@@ -80,6 +81,8 @@ pub struct Scribe {
     /// Soft cursors wait until then: the disk was full.
     flush_after: Timestamp,
     failed: Option<Box<str>>,
+    /// When the next message expires.
+    expiring: Option<Timestamp>,
     stats: Arc<Stats>,
 }
 
@@ -120,6 +123,7 @@ impl Scribe {
         names: Box<dyn Names>,
     ) -> Result<Self> {
         let committed = store.committed_rev()?;
+        let expiring = store.next_expiry()?;
         Ok(Self {
             store,
             receipts: Receipts::new(config.receipt_interval_ms),
@@ -136,6 +140,7 @@ impl Scribe {
             open: false,
             flush_after: Timestamp::default(),
             failed: None,
+            expiring,
             stats: Arc::default(),
         })
     }
@@ -228,7 +233,9 @@ impl Scribe {
         let soft = [self.soft.next_due(), self.last_seen.next_due()].into_iter().flatten().min();
         let soft = soft.filter(|_| self.failed.is_none());
         let soft = soft.map(|due| due.max(self.flush_after));
-        [soft, self.receipts.next_due()].into_iter().flatten().min()
+        let expiring = self.expiring.filter(|_| self.failed.is_none());
+        let expiring = expiring.map(|due| due.max(self.flush_after));
+        [soft, expiring, self.receipts.next_due()].into_iter().flatten().min()
     }
 
     /// One transaction: everything is applied, then committed, and only then do the effects exist
@@ -257,6 +264,7 @@ impl Scribe {
             stats: &self.stats,
             open: &mut self.open,
             now: self.now,
+            expiring: &mut self.expiring,
             rev: self.committed,
             wrote: false,
             effects: Vec::with_capacity(batch.len() * 2),

@@ -100,6 +100,7 @@ fn of_ack(ack: &Ack) -> usize {
         }
         Ack::Bans(page) => page.bans.len() * (size_of::<BanItem>() + 2 * NAMES),
         Ack::Edits(page) => page.versions.iter().map(|one| NAMES + one.content.get().len()).sum(),
+        Ack::Pins(page) => page.pins.iter().map(|pin| NAMES + content(&pin.entry)).sum(),
         Ack::Reactions(page) => page.reactions.len() * (size_of::<Reaction>() + NAMES),
         Ack::Me(me) => of_me(me),
         Ack::Users(page) => page.users.iter().map(of_profile).sum(),

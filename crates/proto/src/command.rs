@@ -184,10 +184,18 @@ commands! {
     Recall(MessageTarget) = "recall", Write;
     /// A reaction to a message comes or goes.
     React(React) = "react", Write;
+    /// A message is gone, for the caller or for all.
+    Delete(Delete) = "delete", Write;
+    /// A message is pinned, or no more.
+    Pin(Pin) = "pin", Write;
+    /// Everything up to a message is gone for the caller.
+    Clear(MessageRef) = "clear", Write;
     /// What a message said before.
     Edits(MessageRef) = "edits", Read;
     /// Who reacted to a message.
     Reactions(Reactions) = "reactions", Read;
+    /// What is pinned.
+    Pins(ConversationRef) = "pins", Read;
 
     /// One's own profile and privacy.
     Me = "me", Read;
@@ -238,7 +246,10 @@ impl Command {
     pub fn weight(&self) -> usize {
         let own = size_of::<Self>();
         own + match self {
-            Self::Send(send) => send.content.get().len(),
+            Self::Send(send) => {
+                let content = send.content.as_ref().map_or(0, |content| content.get().len());
+                content + send.mentions.len() * 48
+            }
             Self::Publish(publish) => publish.data.get().len(),
             Self::Signal(signal) => signal.data.get().len(),
             Self::Sync(sync) => sync.cursors.len() * 96,

@@ -73,6 +73,8 @@ reasons! {
     TooManyBans = 422, "too_many_bans", false, "Too many users are banned from the group.";
     GroupFull = 422, "group_full", false, "The group has reached its size limit.";
     TooManyEdits = 422, "too_many_edits", false, "The message was edited too often.";
+    TooManyPins = 422, "too_many_pins", false, "The conversation has too many pinned messages.";
+    TooManyHidden = 422, "too_many_hidden", false, "Too many messages of this conversation are hidden one by one.";
     TooManyReactions = 422, "too_many_reactions", false, "The message has too many different reactions.";
     TooManyFriends = 422, "too_many_friends", false, "One of you would have too many friends.";
     TooManyRequests = 422, "too_many_requests", false, "Too many friend requests wait for an answer.";

@@ -80,6 +80,8 @@ events! {
     Void(Void) = "void";
     /// How far a member is.
     Receipt(Receipt) = "receipt";
+    /// Messages that this user wants to see no more.
+    MessageHidden(MessageHidden) = "message_hidden";
     /// Somebody writes.
     Typing(TypingEvent) = "typing";
     /// Somebody asks to be let into a group, or was answered.
@@ -443,6 +445,8 @@ pub enum Ack {
     Edits(EditsPage),
     /// To `reactions`.
     Reactions(ReactionsPage),
+    /// To `pins`.
+    Pins(PinsPage),
     /// To `push`.
     Pushed(PushedTo),
     /// To `presence_get`.
@@ -477,6 +481,7 @@ impl Serialize for Ack {
             Self::Members(page) => page.serialize(s),
             Self::Edits(page) => page.serialize(s),
             Self::Reactions(page) => page.serialize(s),
+            Self::Pins(page) => page.serialize(s),
             Self::Pushed(pushed) => pushed.serialize(s),
             Self::Presences(presences) => presences.serialize(s),
             Self::Channel(position) => position.serialize(s),
@@ -615,6 +620,9 @@ pub struct SyncedConversation {
     /// Drop what is cached of it and continue at `from_seq`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,
+    /// Messages that the member hid since `rev`, ascending.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<u64>,
     /// Where `entries` begins; older ones by `history`.
     pub from_seq: u64,
     /// Dense from `from_seq` on.
@@ -661,6 +669,15 @@ pub struct Summary {
     pub first_seq: u64,
     /// Messages by others beyond what is read, 100 standing for 99+ (P6).
     pub unread: u32,
+    /// How many of these mention the member, or all.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mentions: u32,
+    /// The first of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mention_seq: Option<u64>,
+    /// The member sees nothing up to here any more, by their own wish.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleared_seq: Option<u64>,
     /// The member's own cursors.
     pub received_seq: u64,
     /// The member's own cursors.
@@ -670,6 +687,11 @@ pub struct Summary {
     pub peer_cursors: Option<PeerCursors>,
     /// When this member's view of it last changed, for paging.
     pub rev: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// The other side's cursors of a direct conversation.

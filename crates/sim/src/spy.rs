@@ -6,8 +6,9 @@ mod presence;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hubbub_chat::model::{
-    Conversation, ConversationKey, Counted, Edit, Entry, EntryKey, Member, Membership, NewEntry,
-    Pair, PrivacyChoice, Profile, Recorded, Relation, Rev, Showing, Stay, User, UserKey,
+    Conversation, ConversationKey, Counted, Counting, Edit, Entry, EntryKey, Member, Membership,
+    NewEntry, Pair, Pin, PrivacyChoice, Profile, Recorded, Relation, Rev, Showing, Stay, Unread,
+    User, UserKey,
 };
 use hubbub_chat::ports::{
     Appended, AudienceWriter, Audiences, Conversations, Messages, OperationWrites, Operations,
@@ -190,11 +191,12 @@ impl<T: Messages + ?Sized> Messages for Spy<T> {
     fn unread(
         &mut self,
         conversation: ConversationKey,
-        reader: UserKey,
+        reader: Counting<'_>,
         from: u64,
         to: u64,
-    ) -> Result<u32> {
-        let reader = if self.is(Sabotage::CountOwnMessages) { UserKey(-1) } else { reader };
+    ) -> Result<Unread> {
+        let user = if self.is(Sabotage::CountOwnMessages) { UserKey(-1) } else { reader.user };
+        let reader = Counting { user, ..reader };
         self.inner.unread(conversation, reader, from, to)
     }
 
@@ -240,6 +242,29 @@ impl<T: Operations + ?Sized> Operations for Spy<T> {
         self.inner.reactions(target, emoji, after, through, limit)
     }
 
+    fn pins(&mut self, conversation: ConversationKey) -> Result<Vec<Pin>> {
+        self.inner.pins(conversation)
+    }
+
+    fn hidden(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        range: (u64, u64),
+        since: Rev,
+        limit: u32,
+    ) -> Result<Vec<u64>> {
+        self.inner.hidden(conversation, user, range, since, limit)
+    }
+
+    fn expired(&mut self, now: Timestamp, limit: u32) -> Result<Vec<EntryKey>> {
+        self.inner.expired(now, limit)
+    }
+
+    fn next_expiry(&mut self) -> Result<Option<Timestamp>> {
+        self.inner.next_expiry()
+    }
+
     fn joined_after(
         &mut self,
         conversation: ConversationKey,
@@ -256,6 +281,34 @@ impl OperationWrites for Spy<dyn Writer> {
 
     fn remove(&mut self, target: EntryKey, removed: Removed) -> Result<()> {
         self.inner.remove(target, removed)
+    }
+
+    fn put_pin(&mut self, target: EntryKey, by_seq: u64, by: UserKey, at: Timestamp) -> Result<()> {
+        self.inner.put_pin(target, by_seq, by, at)
+    }
+
+    fn drop_pin(&mut self, target: EntryKey) -> Result<()> {
+        self.inner.drop_pin(target)
+    }
+
+    fn hide(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        self.inner.hide(conversation, user, seq, rev)
+    }
+
+    fn clear(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        self.inner.clear(conversation, user, seq, rev)
     }
 
     fn put_reaction(

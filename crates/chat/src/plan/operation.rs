@@ -23,6 +23,8 @@ pub struct State<'a> {
     pub target: Option<&'a Entry>,
     /// Now.
     pub now: Timestamp,
+    /// Whether others than the two sides of a direct conversation may be in it.
+    pub group: bool,
 }
 
 /// What is to be written: one entry about the target, and what it changes.
@@ -47,13 +49,19 @@ pub enum Change {
     React(Emoji),
     /// The actor reacts with this no more.
     Unreact(Emoji),
+    /// It is pinned.
+    Pin,
+    /// It is no more.
+    Unpin,
 }
 
 impl<'a> State<'a> {
     /// The message that is meant.
     fn message(&self) -> Result<&'a Entry, Refusal> {
         self.role.ok_or(Reason::NotAMember)?;
-        let target = self.target.filter(|t| t.seq >= self.since && t.kind.is_message());
+        let target = self.target.filter(|target| {
+            target.seq >= self.since && target.kind.is_message() && !target.is_over(self.now)
+        });
         let target = target.ok_or(Reason::NotFound)?;
         match target.fate.removed {
             Some(_) => Err(Reason::Removed.into()),
@@ -106,6 +114,53 @@ pub fn recall(state: &State<'_>, window_ms: u64) -> Result<Plan, Refusal> {
         content: content::null(),
         change: Change::Remove(Removed::Recalled),
     })
+}
+
+/// An admin or owner deletes a message for all: one of their own, or of a member of lower role, or
+/// of one who is not there any more. `author` is the role of who wrote it.
+///
+/// # Errors
+/// `not_a_member`, `not_found`, `removed`, `not_allowed`.
+pub fn delete(state: &State<'_>, author: Option<Role>) -> Result<Plan, Refusal> {
+    let target = state.message()?;
+    let role = state.role.filter(|role| state.group && *role >= Role::Admin);
+    let role = role.ok_or(Reason::NotAllowed)?;
+    if target.sender != *state.actor && author.is_some_and(|author| author >= role) {
+        return Err(Reason::NotAllowed.into());
+    }
+    Ok(Plan {
+        kind: Kind::MessageDeleted,
+        content: content::null(),
+        change: Change::Remove(Removed::Deleted),
+    })
+}
+
+/// An admin or owner of a group, or a side of a direct conversation, pins a message or takes that
+/// back; `None` where it is so already.
+///
+/// # Errors
+/// `not_a_member`, `not_found`, `removed`, `not_allowed`, `too_many_pins`.
+pub fn pin(
+    state: &State<'_>,
+    active: bool,
+    pinned: bool,
+    (pins, pins_max): (usize, u32),
+) -> Result<Option<Plan>, Refusal> {
+    state.message()?;
+    if state.group && state.role.is_none_or(|role| role < Role::Admin) {
+        return Err(Reason::NotAllowed.into());
+    }
+    if active == pinned {
+        return Ok(None);
+    }
+    if active && pins >= pins_max as usize {
+        return Err(Reason::TooManyPins.into());
+    }
+    Ok(Some(Plan {
+        kind: Kind::MessagePin,
+        content: content::OperationContent::Pin { active }.json(),
+        change: if active { Change::Pin } else { Change::Unpin },
+    }))
 }
 
 /// What is known of the reactions to a message.

@@ -9,7 +9,7 @@ use hubbub_proto::event::{Reaction, ReactionCount, Removed};
 use hubbub_proto::{Timestamp, UserId};
 
 use super::Result;
-use crate::model::{ConversationKey, Edit, EntryKey, Rev, UserKey};
+use crate::model::{ConversationKey, Edit, EntryKey, Pin, Rev, UserKey};
 
 /// Reads what was done.
 pub trait Operations {
@@ -38,6 +38,21 @@ pub trait Operations {
         through: u64,
         limit: u32,
     ) -> Result<Vec<Reaction>>;
+    /// What is pinned, in the order in which it was.
+    fn pins(&mut self, conversation: ConversationKey) -> Result<Vec<Pin>>;
+    /// Which seqs of `from..=to` a user hid with changes after `since`, ascending, at most `limit`.
+    fn hidden(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        range: (u64, u64),
+        since: Rev,
+        limit: u32,
+    ) -> Result<Vec<u64>>;
+    /// Entries whose time was over at `now`, which are not removed yet, at most `limit`.
+    fn expired(&mut self, now: Timestamp, limit: u32) -> Result<Vec<EntryKey>>;
+    /// When the next entry expires.
+    fn next_expiry(&mut self) -> Result<Option<Timestamp>>;
     /// The users whose open stay begins after `seq`, with where it begins, in that order.
     fn joined_after(
         &mut self,
@@ -51,7 +66,7 @@ pub trait OperationWrites {
     /// `edit`, written before in this transaction, is the newest edit of `target` from here on.
     fn chain_edit(&mut self, target: EntryKey, edit: EntryKey) -> Result<()>;
     /// The content of an entry and of all its edits, and what was sent along with it, is gone, and
-    /// so are the reactions to it.
+    /// so are the reactions to it and its pin.
     fn remove(&mut self, target: EntryKey, removed: Removed) -> Result<()>;
     /// `user` reacts with `emoji` from the entry `seq` on; nothing where they do so already.
     fn put_reaction(
@@ -61,6 +76,27 @@ pub trait OperationWrites {
         user: UserKey,
         seq: u64,
         at: Timestamp,
+    ) -> Result<()>;
+    /// A message is pinned; nothing where it is.
+    fn put_pin(&mut self, target: EntryKey, by_seq: u64, by: UserKey, at: Timestamp) -> Result<()>;
+    /// It is no more.
+    fn drop_pin(&mut self, target: EntryKey) -> Result<()>;
+    /// `user` sees an entry no more; a change of their membership.
+    fn hide(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        seq: u64,
+        rev: Rev,
+    ) -> Result<()>;
+    /// `user` sees nothing up to `seq` any more, nor needs to know what they hid there; a change of
+    /// their membership.
+    fn clear(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        seq: u64,
+        rev: Rev,
     ) -> Result<()>;
     /// They do no more.
     fn drop_reaction(&mut self, target: EntryKey, emoji: &Emoji, user: UserKey) -> Result<()>;

@@ -8,7 +8,7 @@ use hubbub_proto::event::{
 use super::log::Budget;
 use super::members::{muted, page_size};
 use super::{Desk, Place};
-use crate::model::{Conversation, Membership, Pair, Rev};
+use crate::model::{Conversation, Counting, Membership, Pair, Rev, Unread};
 use crate::plan::consent::{Act, consent};
 use crate::plan::standing;
 use crate::ports::{Order, Result};
@@ -57,7 +57,8 @@ impl Desk<'_> {
         let view = Visibility::of(&place.conversation, &place.membership);
         let one = Budget { entries: 1, bytes: usize::MAX, first_free: true };
         let all = (view.first(), view.head());
-        let page = self.page(&place.conversation, &view, all, Order::Descending, one)?;
+        let sight = self.sight(&place.conversation, &place.membership, all)?;
+        let page = self.page(&place.conversation, &sight, all, Order::Descending, one)?;
         Ok(page.entries.into_iter().next())
     }
 
@@ -67,6 +68,7 @@ impl Desk<'_> {
         let view = Visibility::of(conversation, membership);
         let group = conversation.kind == ConversationKind::Group;
         let (peer, peer_cursors) = self.peer(conversation)?;
+        let unread = self.unread(place)?;
         Ok(Summary {
             id: conversation.id.clone(),
             kind: conversation.kind,
@@ -85,7 +87,10 @@ impl Desk<'_> {
             head_seq: view.head(),
             floor_seq: conversation.floor_seq,
             first_seq: view.first(),
-            unread: self.unread(place)?,
+            unread: unread.count,
+            mentions: unread.mentions,
+            mention_seq: unread.mention_seq,
+            cleared_seq: Some(membership.cleared_seq).filter(|seq| *seq > 0),
             received_seq: membership.received_seq,
             read_seq: membership.read_seq,
             peer_cursors,
@@ -129,15 +134,18 @@ impl Desk<'_> {
     }
 
     /// P6: messages by others beyond what is read, from the newest stay on, above the floor.
-    fn unread(&mut self, place: &Place) -> Result<u32> {
+    fn unread(&mut self, place: &Place) -> Result<Unread> {
         let Place { conversation, membership } = place;
         let view = Visibility::of(conversation, membership);
-        let Some(key) = self.key else { return Ok(0) };
+        let Some(user) = self.key else { return Ok(Unread::default()) };
         let joined = view.newest_join().saturating_sub(1);
-        let from = membership.read_seq.max(joined).max(conversation.floor_seq) + 1;
+        let gone = conversation.floor_seq.max(membership.cleared_seq);
+        let from = membership.read_seq.max(joined).max(gone) + 1;
         if from > view.head() {
-            return Ok(0);
+            return Ok(Unread::default());
         }
-        self.reader.unread(conversation.key, key, from, view.head())
+        let hidden = self.sight(conversation, membership, (from, view.head()))?.hidden;
+        let counting = Counting { user, id: self.user, now: self.now, hidden: &hidden };
+        self.reader.unread(conversation.key, counting, from, view.head())
     }
 }

@@ -4,10 +4,11 @@ use hubbub_proto::command::{HISTORY_LIMIT_MAX, History};
 use hubbub_proto::event::HistoryPage;
 use hubbub_proto::{Reason, Refusal};
 
-use super::log::Budget;
+use super::log::{Budget, Sight};
 use super::page::Page;
 use super::{Desk, Place};
-use crate::ports::Order;
+use crate::model::Conversation;
+use crate::ports::{Order, Result as Read};
 use crate::stop::Outcome;
 use crate::visibility::Visibility;
 
@@ -31,13 +32,46 @@ impl Desk<'_> {
             bytes: self.config.sync_bytes_max as usize,
             first_free: true,
         };
-        let page = self.page(&conversation, &view, (from, to), range.order(), budget)?;
-        let Page { mut entries, from: from_seq, through: through_seq, more } = page;
-        if range.order() == Order::Descending {
-            entries.reverse();
-        }
+        let sight = self.sight(&conversation, &membership, (view.first(), view.head()))?;
+        let page = match range {
+            Wanted::Around(seq) => self.around(&conversation, &sight, seq, budget)?,
+            _ => {
+                let order = range.order();
+                let mut page = self.page(&conversation, &sight, (from, to), order, budget)?;
+                if order == Order::Descending {
+                    page.entries.reverse();
+                }
+                page
+            }
+        };
+        let Page { entries, from: from_seq, through: through_seq, more } = page;
         let (head_seq, floor_seq) = (view.head(), conversation.floor_seq);
         Ok(HistoryPage { entries, from_seq, through_seq, head_seq, floor_seq, more })
+    }
+}
+
+impl Desk<'_> {
+    /// Half of a page up to `seq`, and what there is room for after it.
+    fn around(
+        &mut self,
+        conversation: &Conversation,
+        sight: &Sight<'_>,
+        seq: u64,
+        budget: Budget,
+    ) -> Read<Page> {
+        let (first, head) = (sight.view.first(), sight.view.head());
+        let half = |entries| Budget { entries, bytes: budget.bytes / 2, ..budget };
+        let up_to = (first, seq.min(head));
+        let before = half(budget.entries.div_ceil(2));
+        let mut page = self.page(conversation, sight, up_to, Order::Descending, before)?;
+        page.entries.reverse();
+        let rest = (up_to.1.saturating_add(1).max(first), head);
+        let after = half(budget.entries - page.entries.len());
+        let after = self.page(conversation, sight, rest, Order::Ascending, after)?;
+        page.entries.extend(after.entries);
+        page.through = after.through;
+        page.more |= after.more;
+        Ok(page)
     }
 }
 
@@ -47,6 +81,7 @@ enum Wanted {
     Newest,
     Before(u64),
     After(u64),
+    Around(u64),
 }
 
 impl Wanted {
@@ -54,19 +89,21 @@ impl Wanted {
         if command.limit == 0 {
             return Err(Refusal::with(Reason::BadRange, "`limit` must be at least 1."));
         }
-        match (command.before, command.after) {
-            (None, None) => Ok(Self::Newest),
-            (Some(before), None) => Ok(Self::Before(before)),
-            (None, Some(after)) => Ok(Self::After(after)),
-            (Some(_), Some(_)) => {
-                Err(Refusal::with(Reason::BadRange, "Give `before` or `after`, not both."))
+        match (command.before, command.after, command.around) {
+            (None, None, None) => Ok(Self::Newest),
+            (Some(before), None, None) => Ok(Self::Before(before)),
+            (None, Some(after), None) => Ok(Self::After(after)),
+            (None, None, Some(around)) => Ok(Self::Around(around)),
+            _ => {
+                let detail = "Give one of `before`, `after` and `around`.";
+                Err(Refusal::with(Reason::BadRange, detail))
             }
         }
     }
 
     fn clip(self, first: u64, head: u64) -> (u64, u64) {
         match self {
-            Self::Newest => (first, head),
+            Self::Newest | Self::Around(_) => (first, head),
             Self::Before(before) => (first, before.saturating_sub(1).min(head)),
             Self::After(after) => (after.saturating_add(1).max(first), head),
         }
@@ -74,7 +111,7 @@ impl Wanted {
 
     const fn order(self) -> Order {
         match self {
-            Self::Newest | Self::Before(_) => Order::Descending,
+            Self::Newest | Self::Before(_) | Self::Around(_) => Order::Descending,
             Self::After(_) => Order::Ascending,
         }
     }

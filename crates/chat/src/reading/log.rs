@@ -3,8 +3,8 @@
 //! Invariant: [`dense`] leaves no hole: what the member may not see, and what the store no longer
 //! has, is a void. It stops at its budget, and says so.
 
-use hubbub_proto::ConversationId;
 use hubbub_proto::event::{Current, Entry, Extra, LogItem, Void};
+use hubbub_proto::{ConversationId, Timestamp};
 
 use crate::model::{self, Conversation};
 use crate::ports::{Order, Range, Reader, Result};
@@ -65,14 +65,30 @@ pub(super) fn shown(conversation: &ConversationId, entry: model::Entry) -> Entry
     }
 }
 
-/// Whether a member sees an entry of a segment that is theirs: what was done to a message is only
-/// for those who see the message itself (P7).
-pub(super) fn is_shown(view: &Visibility<'_>, entry: &model::Entry) -> bool {
-    match &entry.head {
-        Some(head) if entry.kind.is_update() => {
-            head.about.is_some_and(|about| view.covers(entry.seq, about))
+/// What one member sees of a log at one moment.
+pub(super) struct Sight<'a> {
+    pub(super) view: Visibility<'a>,
+    /// What they hid, ascending.
+    pub(super) hidden: Vec<u64>,
+    pub(super) now: Timestamp,
+}
+
+impl Sight<'_> {
+    /// Whether they see an entry of a segment that is theirs: what expired or is hidden is not
+    /// shown, and what was done to a message only to those who see the message itself (P7).
+    pub(super) fn shows(&self, entry: &model::Entry) -> bool {
+        if entry.is_over(self.now) || self.hides(entry.seq) {
+            return false;
         }
-        _ => true,
+        let about = entry.head.as_ref().and_then(|head| head.about);
+        match about.filter(|_| entry.kind.is_update()) {
+            Some(about) => self.view.covers(entry.seq, about) && !self.hides(about),
+            None => !entry.kind.is_update(),
+        }
+    }
+
+    fn hides(&self, seq: u64) -> bool {
+        self.hidden.binary_search(&seq).is_ok()
     }
 }
 
@@ -111,12 +127,12 @@ pub(super) struct Dense {
 pub(super) fn dense(
     reader: &mut dyn Reader,
     conversation: &Conversation,
-    view: &Visibility<'_>,
+    sight: &Sight<'_>,
     (from, to): (u64, u64),
     budget: &mut Budget,
 ) -> Result<Dense> {
     let mut dense = Dense::default();
-    for segment in view.segments(from, to) {
+    for segment in sight.view.segments(from, to) {
         if !segment.visible {
             dense.void(&conversation.id, segment.from, segment.to);
             continue;
@@ -130,7 +146,7 @@ pub(super) fn dense(
         for entry in entries {
             let seq = entry.seq;
             passed = seq + 1;
-            if !is_shown(view, &entry) {
+            if !sight.shows(&entry) {
                 continue;
             }
             dense.void(&conversation.id, next, seq - 1);

@@ -1,13 +1,13 @@
 //! `edits` and `reactions`: what was done to one message, as far as the member may know.
 
-use hubbub_proto::command::{MessageRef, Reactions};
-use hubbub_proto::event::{EditsPage, ReactionsPage, Version};
+use hubbub_proto::command::{ConversationRef, MessageRef, Reactions};
+use hubbub_proto::event::{EditsPage, PinItem, PinsPage, ReactionsPage, Version};
 use hubbub_proto::{ConversationId, Reason, Refusal};
 
 use super::members::page_size;
 use super::{Desk, Place};
-use crate::model::{Entry, EntryKey};
-use crate::ports::{Order, Range};
+use crate::model::{Conversation, Entry, EntryKey};
+use crate::ports::{Order, Range, Result as Read};
 use crate::stop::Outcome;
 use crate::visibility::Visibility;
 
@@ -67,15 +67,45 @@ impl Desk<'_> {
         Ok(ReactionsPage { reactions, more })
     }
 
+    /// What is pinned, each as it is now.
+    pub(super) fn pins(&mut self, command: &ConversationRef) -> Outcome<PinsPage> {
+        let mut page = PinsPage { pins: Vec::new() };
+        let Some(Place { conversation, membership }) = self.place(&command.conversation)? else {
+            return Ok(page);
+        };
+        let all = (0, conversation.head_seq);
+        let sight = self.sight(&conversation, &membership, all)?;
+        let pins = self.reader.pins(conversation.key)?;
+        let mut room = self.config.sync_bytes_max as usize;
+        for pin in pins.iter().rev().filter(|pin| sight.view.covers(pin.by_seq, pin.seq)) {
+            let Some(entry) = self.entry_at(&conversation, pin.seq)? else { continue };
+            let Some(entry) = self.as_it_is(&conversation, &sight, &pins, entry)? else { continue };
+            let size = entry.content.get().len();
+            if size > room && !page.pins.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(size);
+            page.pins.push(PinItem { seq: pin.seq, by: pin.by.clone(), at: pin.at, entry });
+        }
+        page.pins.reverse();
+        Ok(page)
+    }
+
+    fn entry_at(&mut self, conversation: &Conversation, seq: u64) -> Read<Option<Entry>> {
+        let one = Range { from: seq, to: seq, order: Order::Descending, limit: 1, bytes: 0 };
+        Ok(self.reader.entries(conversation.key, one)?.into_iter().next())
+    }
+
     fn message(&mut self, id: &ConversationId, seq: u64) -> Outcome<Seen> {
         let Some(Place { conversation, membership }) = self.place(id)? else {
             return Err(Reason::NotFound.into());
         };
         let end = Visibility::of(&conversation, &membership).end_of(seq);
         let end = end.ok_or(Reason::NotFound)?;
-        let one = Range { from: seq, to: seq, order: Order::Descending, limit: 1, bytes: 0 };
-        let found = self.reader.entries(conversation.key, one)?.into_iter().next();
-        let entry = found.filter(|entry| entry.kind.is_message()).ok_or(Reason::NotFound)?;
+        let sight = self.sight(&conversation, &membership, (seq, seq))?;
+        let found = self.entry_at(&conversation, seq)?;
+        let found = found.filter(|entry| entry.kind.is_message() && sight.shows(entry));
+        let entry = found.ok_or(Reason::NotFound)?;
         if entry.fate.removed.is_some() {
             return Err(Reason::Removed.into());
         }

@@ -7,10 +7,10 @@
 use hubbub_proto::event::Entry;
 
 use super::Desk;
-use super::log::{Budget, fetch, is_shown, shown};
-use crate::model::{self, Conversation, EntryKey};
+use super::log::{Budget, Sight, fetch, shown};
+use crate::model::{self, Conversation, EntryKey, Pin};
 use crate::ports::{Order, Result};
-use crate::visibility::{Segment, Visibility};
+use crate::visibility::Segment;
 
 /// Most entries that one page looks through.
 const SCANNED_MAX: usize = 2_000;
@@ -44,13 +44,13 @@ impl Desk<'_> {
     pub(super) fn page(
         &mut self,
         conversation: &Conversation,
-        view: &Visibility<'_>,
+        sight: &Sight<'_>,
         (from, to): (u64, u64),
         order: Order,
         mut budget: Budget,
     ) -> Result<Page> {
         let mut page = Page { entries: Vec::new(), from, through: to, more: false };
-        let mut segments = view.segments(from, to);
+        let mut segments = sight.view.segments(from, to);
         if order == Order::Descending {
             segments.reverse();
         }
@@ -58,6 +58,7 @@ impl Desk<'_> {
             Order::Ascending => from.saturating_sub(1),
             Order::Descending => to.saturating_add(1),
         };
+        let pins = self.reader.pins(conversation.key)?;
         let mut scanned = 0;
         for segment in segments {
             let mut rest = Some(segment).filter(|segment| segment.visible);
@@ -72,7 +73,7 @@ impl Desk<'_> {
                 scanned += entries.len();
                 for entry in entries {
                     let seq = entry.seq;
-                    if let Some(entry) = self.as_it_is(conversation, view, entry)? {
+                    if let Some(entry) = self.as_it_is(conversation, sight, &pins, entry)? {
                         if !budget.take(&entry) {
                             page.reach(edge, order);
                             page.more = true;
@@ -93,18 +94,19 @@ impl Desk<'_> {
     }
 
     /// A message or group change as the member sees it now; `None` where it is not to be shown.
-    fn as_it_is(
+    pub(super) fn as_it_is(
         &mut self,
         conversation: &Conversation,
-        view: &Visibility<'_>,
+        sight: &Sight<'_>,
+        pins: &[Pin],
         entry: model::Entry,
     ) -> Result<Option<Entry>> {
-        if entry.kind.is_update() || !is_shown(view, &entry) {
+        if entry.kind.is_update() || !sight.shows(&entry) {
             return Ok(None);
         }
         let (seq, rev, fate) = (entry.seq, entry.rev, entry.fate);
         let mut shown = shown(&conversation.id, entry);
-        let end = view.end_of(seq).unwrap_or(seq);
+        let end = sight.view.end_of(seq).unwrap_or(seq);
         let mut next = fate.edited.filter(|_| fate.removed.is_none());
         while let Some(edited) = next {
             let Some(edit) = self.reader.edit(conversation.key, edited)? else { break };
@@ -121,6 +123,9 @@ impl Desk<'_> {
             if !reactions.is_empty() {
                 shown.extra.get_or_insert_default().current.reactions = reactions;
             }
+        }
+        if pins.iter().any(|pin| pin.seq == seq && pin.by_seq <= end) {
+            shown.extra.get_or_insert_default().current.pinned = true;
         }
         Ok(Some(shown))
     }

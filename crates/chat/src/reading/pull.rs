@@ -29,7 +29,8 @@ impl Desk<'_> {
             first_free: true,
         };
         let range = (command.from, to);
-        let entries = dense(self.reader, &conversation, &view, range, &mut budget)?.items;
+        let sight = self.sight(&conversation, &membership, range)?;
+        let entries = dense(self.reader, &conversation, &sight, range, &mut budget)?.items;
         let covered = entries.last().map_or(command.from - 1, LogItem::through);
         Ok(PullPage { entries, head_seq: view.head(), more: covered < wanted })
     }

@@ -27,7 +27,8 @@ impl Desk<'_> {
             first_free: true,
         };
         let range = (after.saturating_add(1), view.head());
-        let items = dense(self.reader, &conversation, &view, range, &mut budget)?.items;
+        let sight = self.sight(&conversation, &membership, range)?;
+        let items = dense(self.reader, &conversation, &sight, range, &mut budget)?.items;
         let push = |item| match item {
             LogItem::Entry(entry) => Event::Entry(Delivered { entry, attempt }),
             LogItem::Void(void) => Event::Void(void),

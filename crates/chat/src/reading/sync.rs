@@ -11,7 +11,7 @@ use super::conversations::changed_at;
 use super::log::{Budget, dense};
 use super::window::{self, Known, Start};
 use super::{Desk, Place};
-use crate::model::Rev;
+use crate::model::{Conversation, Membership, Rev};
 use crate::ports::Result;
 use crate::stop::Outcome;
 use crate::visibility::Visibility;
@@ -23,6 +23,8 @@ const CONVERSATIONS_MAX: usize = 200;
 struct Told<'a> {
     cursors: HashMap<&'a ConversationId, u64>,
     foreign: bool,
+    /// The device knows the changes up to here.
+    since: u64,
 }
 
 impl Told<'_> {
@@ -38,7 +40,8 @@ impl Told<'_> {
 impl Desk<'_> {
     pub(super) fn sync(&mut self, command: &Sync) -> Outcome<SyncPage> {
         let newest = self.reader.rev()?.0;
-        let told = Told {
+        let mut told = Told {
+            since: 0,
             cursors: command.cursors.iter().map(|c| (&c.conversation, c.seq)).collect(),
             // A client that names no epoch is taken at its word.
             foreign: command.epoch.as_deref().is_some_and(|epoch| epoch != self.epoch),
@@ -46,6 +49,7 @@ impl Desk<'_> {
         // A rev that has not been reached is of another history, whatever the epoch says.
         let known = command.rev.filter(|rev| !told.foreign && *rev <= newest);
         let since = known.unwrap_or(0);
+        told.since = since;
         let mut page = SyncPage {
             epoch: self.epoch.into(),
             conversations: Vec::new(),
@@ -108,6 +112,20 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// What the user hid since the last time, of which a device does not hear by the log.
+    fn hidden_since(
+        &mut self,
+        conversation: &Conversation,
+        membership: &Membership,
+        since: u64,
+    ) -> Result<Vec<u64>> {
+        let Some(key) = self.key.filter(|_| membership.rev.0 > since) else {
+            return Ok(Vec::new());
+        };
+        let all = (0, conversation.head_seq);
+        self.reader.hidden(conversation.key, key, all, Rev(since), self.config.hidden_max)
+    }
+
     fn synced(
         &mut self,
         place: &Place,
@@ -129,10 +147,14 @@ impl Desk<'_> {
                 received: membership.received_seq,
             },
         );
-        let dense = dense(self.reader, conversation, &view, (from, view.head()), budget)?;
+        let range = (from, view.head());
+        let sight = self.sight(conversation, membership, range)?;
+        let dense = dense(self.reader, conversation, &sight, range, budget)?;
+        let hidden = self.hidden_since(conversation, membership, told.since)?;
         Ok(SyncedConversation {
             summary: self.summary(place)?,
             reset,
+            hidden,
             from_seq: from,
             entries: dense.items,
             more: dense.cut,

@@ -2,27 +2,30 @@
 
 use std::sync::Arc;
 
-use hubbub_proto::command::{Edit, MessageTarget, React, Role};
+use hubbub_proto::command::{Delete, DeletedFor, Edit, MessageTarget, Pin, React, Role};
 use hubbub_proto::event::Head;
-use hubbub_proto::{Ack, ClientId, Command, ConversationId, Effect, Reason};
+use hubbub_proto::{Ack, ClientId, Command, ConversationId, Effect, Reason, Refusal, UserId};
 
 use super::transaction::{Caller, Draft, Transaction, publication, repeated, written};
 use crate::digest;
-use crate::model::{Entry, EntryKey, Rev};
+use crate::model::{ConversationKey, Entry, EntryKey, Rev};
 use crate::plan::address::Address;
+use crate::plan::consent::Act;
 use crate::plan::operation::{self, Change, Plan, Reactions, State};
-use crate::plan::standing;
+use crate::plan::{silenced, size, standing};
 use crate::ports::{Order, Range, Result, StoreError};
 use crate::stop::Outcome;
 use crate::visibility::Visibility;
 
 /// The message that a command is about, as the caller finds it.
-struct Found {
+pub(super) struct Found {
     address: Address,
-    role: Option<Role>,
-    since: u64,
+    pub(super) role: Option<Role>,
+    pub(super) since: u64,
+    /// Why they may only read, if so.
+    silenced: Option<Refusal>,
     key: EntryKey,
-    target: Option<Entry>,
+    pub(super) target: Option<Entry>,
 }
 
 impl Transaction<'_> {
@@ -31,6 +34,10 @@ impl Transaction<'_> {
             Command::Edit(c) => (&c.client_id, digest::edit(c)),
             Command::Recall(c) => (&c.client_id, digest::recall(c)),
             Command::React(c) => (&c.client_id, digest::react(c)),
+            Command::Pin(c) => (&c.client_id, digest::pin(c)),
+            Command::Delete(c) if c.whose == DeletedFor::Me => return self.hide(caller, c),
+            Command::Delete(c) => (&c.client_id, digest::delete(c)),
+            Command::Clear(c) => return self.clear(caller, c),
             _ => return Err(Reason::UnknownType.into()),
         };
         if let Some(client_id) = client_id
@@ -41,6 +48,11 @@ impl Transaction<'_> {
         let (found, plan) = match command {
             Command::Edit(edit) => self.plan_edit(caller, edit)?,
             Command::Recall(recall) => self.plan_recall(caller, recall)?,
+            Command::Delete(delete) => self.plan_delete(caller, delete)?,
+            Command::Pin(pin) => match self.plan_pin(caller, pin)? {
+                Some(planned) => planned,
+                None => return Ok(Ack::Done),
+            },
             Command::React(react) => match self.plan_react(caller, react)? {
                 Some(planned) => planned,
                 None => return Ok(Ack::Done),
@@ -62,7 +74,25 @@ impl Transaction<'_> {
         let edits = self.count_edits(&found)?;
         let limits = (self.config.edit_window_ms, self.config.edits_max);
         let plan = operation::edit(&self.state(caller, &found), &command.content, edits, limits)?;
+        if let Some(target) = &found.target {
+            size::check(&self.config.content_bytes, &target.kind, &command.content)?;
+        }
+        self.check_voice(caller, &found)?;
         Ok((found, plan))
+    }
+
+    /// Whether the caller may say something here: not where they may only read, nor to one who
+    /// does not want to hear from them.
+    fn check_voice(&mut self, caller: Caller<'_>, found: &Found) -> Outcome<()> {
+        if let Some(refusal) = &found.silenced {
+            return Err(refusal.clone().into());
+        }
+        if let Some(peer) = &found.address.peer
+            && let Some(refusal) = self.refusal(&caller.identity.user, peer, Act::Message)?
+        {
+            return Err(refusal.into());
+        }
+        Ok(())
     }
 
     fn plan_recall(
@@ -74,6 +104,27 @@ impl Transaction<'_> {
         let window_ms = self.config.recall_window_ms;
         let plan = operation::recall(&self.state(caller, &found), window_ms)?;
         Ok((found, plan))
+    }
+
+    fn plan_delete(&mut self, caller: Caller<'_>, command: &Delete) -> Outcome<(Found, Plan)> {
+        let found = self.message_meant(caller, &command.conversation, command.seq)?;
+        let author = found.target.as_ref().map(|target| target.sender.clone());
+        let author = match author {
+            Some(author) => self.role_of(&command.conversation, &author)?,
+            None => None,
+        };
+        let plan = operation::delete(&self.state(caller, &found), author)?;
+        Ok((found, plan))
+    }
+
+    fn plan_pin(&mut self, caller: Caller<'_>, command: &Pin) -> Outcome<Option<(Found, Plan)>> {
+        let found = self.message_meant(caller, &command.conversation, command.seq)?;
+        let pins = self.store.pins(found.key.conversation)?;
+        let pinned = pins.iter().any(|pin| pin.seq == command.seq);
+        let bounds = (pins.len(), self.config.pins_max);
+        let plan = operation::pin(&self.state(caller, &found), command.active, pinned, bounds)?;
+        self.check_voice(caller, &found)?;
+        Ok(plan.map(|plan| (found, plan)))
     }
 
     fn plan_react(
@@ -96,6 +147,7 @@ impl Transaction<'_> {
         };
         let state = self.state(caller, &found);
         let plan = operation::react(&state, emoji, command.active, reactions)?;
+        self.check_voice(caller, &found)?;
         Ok(plan.map(|plan| (found, plan)))
     }
 
@@ -106,11 +158,12 @@ impl Transaction<'_> {
             since: found.since,
             target: found.target.as_ref(),
             now: self.now,
+            group: found.address.peer.is_none(),
         }
     }
 
     /// Looks for the entry `seq` and for the caller's place beside it.
-    fn message_meant(
+    pub(super) fn message_meant(
         &mut self,
         caller: Caller<'_>,
         id: &ConversationId,
@@ -128,13 +181,38 @@ impl Transaction<'_> {
         };
         let role = standing(&slot.row, membership);
         let since = membership.map_or(u64::MAX, |membership| {
-            Visibility::of(&slot.row, membership).newest_join().max(slot.row.floor_seq + 1)
+            let floor = slot.row.floor_seq.max(membership.cleared_seq);
+            Visibility::of(&slot.row, membership).newest_join().max(floor + 1)
         });
+        let silenced = silenced(&slot.row, membership, self.now).err();
         let conversation = slot.row.key;
-        let one = Range { from: seq, to: seq, order: Order::Descending, limit: 1, bytes: 0 };
-        let target = self.store.entries(conversation, one)?.into_iter().next();
+        let target = self.entry_at(conversation, seq)?;
         let rev = target.as_ref().map_or(Rev(0), |target| target.rev);
-        Ok(Found { address, role, since, key: EntryKey { conversation, seq, rev }, target })
+        Ok(Found {
+            address,
+            role,
+            since,
+            silenced,
+            key: EntryKey { conversation, seq, rev },
+            target,
+        })
+    }
+
+    /// The role of a present member.
+    pub(super) fn role_of(&mut self, id: &ConversationId, user: &UserId) -> Result<Option<Role>> {
+        let Some(key) = self.cache.key(self.store, user)? else { return Ok(None) };
+        let place = self.cache.place(self.store, id, Some(key))?;
+        Ok(place.and_then(|(slot, membership)| standing(&slot.row, membership)))
+    }
+
+    /// One entry.
+    pub(super) fn entry_at(
+        &mut self,
+        conversation: ConversationKey,
+        seq: u64,
+    ) -> Result<Option<Entry>> {
+        let one = Range { from: seq, to: seq, order: Order::Descending, limit: 1, bytes: 0 };
+        Ok(self.store.entries(conversation, one)?.into_iter().next())
     }
 
     /// How many edits the message has, as far as that matters.
@@ -166,7 +244,7 @@ impl Transaction<'_> {
         };
         let (seq, at) = (slot.row.head_seq + 1, self.now.max(slot.last_at));
         let rev = self.next_rev();
-        let head = Head { about: Some(found.key.seq) };
+        let head = Head { about: Some(found.key.seq), ..Head::default() };
         let draft = Draft {
             conversation: id,
             sender,
@@ -188,6 +266,8 @@ impl Transaction<'_> {
             Change::Edit => self.store.chain_edit(target, EntryKey { seq, rev, ..target })?,
             Change::Remove(removed) => self.store.remove(target, *removed)?,
             Change::React(emoji) => self.store.put_reaction(target, emoji, sender, seq, at)?,
+            Change::Pin => self.store.put_pin(target, seq, sender, at)?,
+            Change::Unpin => self.store.drop_pin(target)?,
             Change::Unreact(emoji) => self.store.drop_reaction(target, emoji, sender)?,
         }
         let topics = found.address.topics(&caller.identity.user);

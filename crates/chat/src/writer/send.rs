@@ -1,18 +1,20 @@
 //! `send`: an entry in a direct or group conversation.
 
-use hubbub_proto::command::{Role, Send};
+use hubbub_proto::command::{MessageRef, Role, Send};
 use hubbub_proto::event::ConversationKind;
-use hubbub_proto::{Ack, Reason, Refusal};
+use hubbub_proto::{Ack, ConversationId, Reason, Refusal, Timestamp};
 
 use super::transaction::{Caller, Draft, Transaction, repeated, written};
 use crate::digest;
-use crate::model::{Profile, Rev, UserKey};
+use crate::model::{Entry, Profile, Rev, UserKey};
 use crate::plan::address::Address;
+use crate::plan::along::{self, Along, Source};
 use crate::plan::consent::Act;
 use crate::plan::send::{Plan, State, plan};
 use crate::plan::size;
 use crate::ports::Result;
 use crate::stop::Outcome;
+use crate::visibility::Visibility;
 
 impl Transaction<'_> {
     pub(super) fn send(&mut self, caller: Caller<'_>, command: &Send) -> Outcome<Ack> {
@@ -29,6 +31,17 @@ impl Transaction<'_> {
         {
             return self.refused_send(caller, Some(&address), command, refusal);
         }
+        let along = match self.plan_along(caller, &address, command, plan.at)? {
+            Ok(along) => along,
+            Err(refusal) => return self.refused_send(caller, Some(&address), command, refusal),
+        };
+        let (head, forwarded) = along.map(|along| (along.head, along.forwarded)).unzip();
+        let forwarded = forwarded.flatten();
+        let (kind, content) = match (&forwarded, &command.content) {
+            (Some((kind, content)), _) => (kind, content),
+            (None, Some(content)) => (&command.kind, content),
+            (None, None) => return Err(Reason::BadField.into()),
+        };
         let digest = digest::send(&address.conversation, command);
         // Making a conversation is a write, so a repeated command has to be known before it; in
         // one that exists `append` itself finds out, without a read.
@@ -48,9 +61,9 @@ impl Transaction<'_> {
             client_id: &command.client_id,
             seq: plan.seq,
             at: plan.at,
-            kind: &command.kind,
-            content: &command.content,
-            head: None,
+            kind,
+            content,
+            head: head.as_ref(),
             digest,
         };
         let Some(slot) = self.cache.slot(self.store, &address.conversation)? else {
@@ -61,8 +74,76 @@ impl Transaction<'_> {
             return Ok(repeated(None, recorded, digest)?);
         }
         self.rev = rev;
+        self.expires(head.as_ref().and_then(|head| head.expires_at));
         self.publish(caller, address.topics(&caller.identity.user), rev, &draft);
         Ok(written(None, rev, &draft))
+    }
+
+    /// `None` where nothing comes along, as with most messages.
+    fn plan_along(
+        &mut self,
+        caller: Caller<'_>,
+        address: &Address,
+        command: &Send,
+        at: Timestamp,
+    ) -> Outcome<std::result::Result<Option<Along>, Refusal>> {
+        if along::is_plain(command) {
+            return Ok(Ok(None));
+        }
+        let role = match address.peer {
+            Some(_) => None,
+            None => self.role_of(&address.conversation, &caller.identity.user)?,
+        };
+        let answered = match command.reply_to {
+            Some(seq) => self.present(caller, &address.conversation, seq)?,
+            None => None,
+        };
+        let source = match command.forward.as_deref() {
+            Some(source) => self.source(caller, source)?,
+            None => None,
+        };
+        let (answered, source) = (answered.as_ref(), source.as_ref());
+        let state = along::State { role, answered, source, at };
+        Ok(along::plan(command, &state).map(Some))
+    }
+
+    /// The entry `seq`, where the caller is in the conversation and sees it in this stay.
+    fn present(
+        &mut self,
+        caller: Caller<'_>,
+        id: &ConversationId,
+        seq: u64,
+    ) -> Outcome<Option<Entry>> {
+        if self.cache.slot(self.store, id)?.is_none() {
+            return Ok(None);
+        }
+        let found = self.message_meant(caller, id, seq)?;
+        Ok(found.target.filter(|_| found.role.is_some() && seq >= found.since))
+    }
+
+    /// What the caller sees of a message that they forward, in whichever stay.
+    fn source(&mut self, caller: Caller<'_>, source: &MessageRef) -> Outcome<Option<Source>> {
+        let user = &caller.identity.user;
+        let Ok(_) = Address::named(user, &source.conversation) else { return Ok(None) };
+        let key = self.cache.key(self.store, user)?;
+        let place = self.cache.place(self.store, &source.conversation, key)?;
+        let Some((slot, Some(membership))) = place else { return Ok(None) };
+        let end = Visibility::of(&slot.row, membership).end_of(source.seq);
+        let conversation = slot.row.key;
+        let (Some(end), Some(entry)) = (end, self.entry_at(conversation, source.seq)?) else {
+            return Ok(None);
+        };
+        let mut content = entry.content.clone();
+        let mut next = entry.fate.edited;
+        while let Some(rev) = next {
+            let Some(edit) = self.store.edit(conversation, rev)? else { break };
+            if edit.seq <= end {
+                content = edit.content;
+                break;
+            }
+            next = edit.before;
+        }
+        Ok(Some(Source { entry, content }))
     }
 
     fn plan_send(
@@ -89,8 +170,11 @@ impl Transaction<'_> {
         };
         let plan = plan(address, &state, self.now);
         let limits = &self.config.content_bytes;
-        Ok(plan
-            .and_then(|plan| size::check(limits, &command.kind, &command.content).map(|()| plan)))
+        Ok(plan.and_then(|plan| match &command.content {
+            Some(content) => size::check(limits, &command.kind, content).map(|()| plan),
+            // What is forwarded was small enough for its first sender.
+            None => Ok(plan),
+        }))
     }
 
     /// Duplicates come before authorization: a command that was carried out once is acked again

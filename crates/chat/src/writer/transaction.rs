@@ -5,7 +5,7 @@
 //! write, so that a batch without one costs nothing.
 
 use hubbub_proto::command::{Content, Kind};
-use hubbub_proto::event::{Delivered, Entry, Extra, Head, Written};
+use hubbub_proto::event::{Delivered, Entry, Extra, Head, Removed, Written};
 use hubbub_proto::route::{DeliveryClass, Publication, Topic, Work};
 use hubbub_proto::{
     Ack, ClientId, Command, ConnId, ConversationId, Effect, Event, GroupId, Identity, Reason,
@@ -42,6 +42,8 @@ pub(super) struct Transaction<'a> {
     /// Whether the store's transaction has begun.
     pub(super) open: &'a mut bool,
     pub(super) now: Timestamp,
+    /// When the next message expires, as far as it is known; perhaps too early.
+    pub(super) expiring: &'a mut Option<Timestamp>,
     /// The newest change so far.
     pub(super) rev: Rev,
     pub(super) wrote: bool,
@@ -124,9 +126,6 @@ impl Transaction<'_> {
             | Command::GroupUnban(_)
             | Command::GroupMute(_) => self.group(caller, command),
             Command::GroupReject(reject) => self.reject(caller, reject),
-            Command::Edit(_) | Command::Recall(_) | Command::React(_) => {
-                self.operate(caller, command)
-            }
             Command::ProfileUpdate(update) => self.profile(caller, update),
             Command::PrivacyUpdate(update) => self.privacy(caller, update),
             Command::FriendRequest(request) => {
@@ -140,6 +139,12 @@ impl Transaction<'_> {
             Command::FriendUnblock(target) => {
                 self.relate(caller, &target.user, Step::Unblock, None)
             }
+            Command::Edit(_)
+            | Command::Recall(_)
+            | Command::React(_)
+            | Command::Delete(_)
+            | Command::Pin(_)
+            | Command::Clear(_) => self.operate(caller, command),
             Command::History(_)
             | Command::Pull(_)
             | Command::Conversations(_)
@@ -151,7 +156,8 @@ impl Transaction<'_> {
             | Command::PresenceGet(_)
             | Command::Me
             | Command::Users(_)
-            | Command::Friends(_) => return Ok(()),
+            | Command::Friends(_)
+            | Command::Pins(_) => return Ok(()),
             // The session and the hub answer these themselves; one that came here anyway gets a reply
             // all the same.
             Command::Auth(_)
@@ -179,6 +185,7 @@ impl Transaction<'_> {
     pub(super) fn finish(mut self, flushed: Waiting) -> Result<Done> {
         self.flush(flushed.cursors)?;
         self.note_last_seen(flushed.last_seen)?;
+        self.expire()?;
         for id in std::mem::take(&mut self.dirty) {
             self.begin()?;
             if let Some(slot) = self.cache.slot(self.store, &id)? {
@@ -188,6 +195,25 @@ impl Transaction<'_> {
         }
         let Self { effects, moved, asked, rev, wrote, .. } = self;
         Ok(Done { effects, moved, asked, rev, wrote, flushed })
+    }
+
+    /// Something is to be expired then.
+    pub(super) fn expires(&mut self, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            *self.expiring = Some(self.expiring.map_or(at, |next| next.min(at)));
+        }
+    }
+
+    /// Removes messages whose time is over. Nobody is told: they are not shown from that moment on.
+    fn expire(&mut self) -> Result<()> {
+        if self.expiring.is_none_or(|next| next > self.now) {
+            return Ok(());
+        }
+        for entry in self.store.expired(self.now, self.config.expired_max)? {
+            self.writing()?.remove(entry, Removed::Expired)?;
+        }
+        *self.expiring = self.store.next_expiry()?;
+        Ok(())
     }
 
     /// Begins the store's transaction, if that has not happened.

@@ -5,9 +5,9 @@ mod presence;
 use std::sync::{Arc, Mutex};
 
 use hubbub_chat::model::{
-    Ban, Conversation, ConversationKey, Counted, Edit, Entry, EntryKey, JoinRequest, Member,
-    Membership, NewEntry, Pair, PrivacyChoice, Profile, Recorded, Relation, Rev, Showing, Until,
-    User, UserKey,
+    Ban, Conversation, ConversationKey, Counted, Counting, Edit, Entry, EntryKey, JoinRequest,
+    Member, Membership, NewEntry, Pair, Pin, PrivacyChoice, Profile, Recorded, Relation, Rev,
+    Showing, Unread, Until, User, UserKey,
 };
 use hubbub_chat::ports::{
     Appended, AudienceWriter, Audiences, Conversations, Groups, Messages, OperationWrites,
@@ -168,7 +168,13 @@ impl Messages for Faulty {
         self.inner.entries(c, range)
     }
 
-    fn unread(&mut self, c: ConversationKey, reader: UserKey, from: u64, to: u64) -> Result<u32> {
+    fn unread(
+        &mut self,
+        c: ConversationKey,
+        reader: Counting<'_>,
+        from: u64,
+        to: u64,
+    ) -> Result<Unread> {
         self.inner.unread(c, reader, from, to)
     }
 
@@ -210,6 +216,29 @@ impl Operations for Faulty {
         self.inner.reactions(target, emoji, after, through, limit)
     }
 
+    fn pins(&mut self, conversation: ConversationKey) -> Result<Vec<Pin>> {
+        self.inner.pins(conversation)
+    }
+
+    fn hidden(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        range: (u64, u64),
+        since: Rev,
+        limit: u32,
+    ) -> Result<Vec<u64>> {
+        self.inner.hidden(conversation, user, range, since, limit)
+    }
+
+    fn expired(&mut self, now: Timestamp, limit: u32) -> Result<Vec<EntryKey>> {
+        self.inner.expired(now, limit)
+    }
+
+    fn next_expiry(&mut self) -> Result<Option<Timestamp>> {
+        self.inner.next_expiry()
+    }
+
     fn joined_after(
         &mut self,
         conversation: ConversationKey,
@@ -226,6 +255,34 @@ impl OperationWrites for Faulty {
 
     fn remove(&mut self, target: EntryKey, removed: Removed) -> Result<()> {
         self.inner.remove(target, removed)
+    }
+
+    fn put_pin(&mut self, target: EntryKey, by_seq: u64, by: UserKey, at: Timestamp) -> Result<()> {
+        self.inner.put_pin(target, by_seq, by, at)
+    }
+
+    fn drop_pin(&mut self, target: EntryKey) -> Result<()> {
+        self.inner.drop_pin(target)
+    }
+
+    fn hide(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        self.inner.hide(conversation, user, seq, rev)
+    }
+
+    fn clear(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        self.inner.clear(conversation, user, seq, rev)
     }
 
     fn put_reaction(

@@ -292,3 +292,246 @@ fn a_page_gets_on_over_a_long_stretch_with_nothing_to_show() {
     let page = room.ask("bob", "history", json!({"conversation": DIRECT, "after": after}));
     assert_eq!((&page["entries"], &page["more"]), (&json!([]), &json!(true)));
 }
+
+#[test]
+fn answers_mentions_and_origins_come_along() {
+    let mut room = Room::new();
+    let group = room.group("alice", &["bob", "carol"], "open");
+    room.say("alice", &group, "first");
+    let send = |room: &mut Room, user: &str, more: Value| {
+        let mut payload = json!({"to": group, "client_id": format!("{user}-{}", room.now.0)});
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        room.now = room.now.plus_ms(1);
+        room.ask(user, "send", payload)
+    };
+    let answer = json!({"content": "yes", "reply_to": 2, "mentions": ["alice", "bob", "alice"]});
+    assert_eq!(send(&mut room, "carol", answer)["seq"], 3);
+    let found = entry(&pull(&mut room, "bob", &group), 3);
+    assert_eq!((&found["reply_to"], &found["mentions"]), (&json!(2), &json!(["alice", "bob"])));
+    for (user, more, expect) in [
+        ("bob", json!({"content": "x", "mention_all": true}), "not_allowed"),
+        ("bob", json!({"content": "x", "reply_to": 99}), "not_found"),
+        ("bob", json!({"content": "x", "reply_to": 1}), "not_found"),
+        ("bob", json!({"forward": {"conversation": "direct:alice:carol", "seq": 1}}), "not_found"),
+    ] {
+        assert_eq!(send(&mut room, user, more.clone()), reason(expect), "{more}");
+    }
+    send(&mut room, "alice", json!({"content": "all", "mention_all": true, "receipt": true}));
+    let list = room.ask("bob", "conversations", json!({}));
+    let summary = &list["conversations"][0];
+    assert_eq!((&summary["unread"], &summary["mentions"]), (&json!(3), &json!(2)));
+    assert_eq!((&summary["mention_seq"], &summary["last"]["receipt"]), (&json!(3), &json!(true)));
+    let list = room.ask("alice", "conversations", json!({}));
+    let summary = &list["conversations"][0];
+    assert_eq!((&summary["mentions"], &summary["mention_seq"]), (&json!(1), &json!(3)));
+
+    // What is forwarded says what it says now, and keeps its first origin.
+    room.ask("alice", "edit", json!({"conversation": group, "seq": 2, "content": "better"}));
+    let forward = |to: &str, conversation: &str, seq: u64, id: &str| json!({"to": to, "client_id": id, "forward": {"conversation": conversation, "seq": seq}});
+    let ack = room.ask("bob", "send", forward("user:dave", &group, 2, "f-1"));
+    assert_eq!(ack["seq"], 1);
+    let ack = room.ask("dave", "send", forward("user:erin", "direct:bob:dave", 1, "f-2"));
+    assert_eq!(ack["conversation"], "direct:dave:erin");
+    let found = entry(&pull(&mut room, "erin", "direct:dave:erin"), 1);
+    assert_eq!((&found["content"], &found["from"]), (&json!("better"), &json!("dave")));
+    assert_eq!(found["forwarded"]["from"], "alice");
+    // Its source may be gone when the command comes again, but it is the same command.
+    room.ask("alice", "delete", json!({"conversation": group, "seq": 2, "for": "all"}));
+    let again = room.ask("bob", "send", forward("user:dave", &group, 2, "f-1"));
+    assert_eq!((&again["seq"], &again["duplicate"]), (&json!(1), &json!(true)));
+    assert_eq!(room.ask("bob", "send", forward("user:dave", &group, 2, "f-3")), reason("removed"));
+    assert_eq!(room.ask("bob", "send", forward("user:dave", &group, 3, "f-1")), reason("conflict"));
+}
+
+#[test]
+fn what_comes_along_is_part_of_the_command() {
+    let mut room = Room::new();
+    room.say("alice", "user:bob", "m-0");
+    let base = json!({"to": "user:bob", "content": "x", "client_id": "m-1"});
+    let with = |more: Value| {
+        let mut payload = base.clone();
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        payload
+    };
+    room.ask("alice", "send", base.clone());
+    for more in [
+        json!({"reply_to": 1}),
+        json!({"mentions": ["bob"]}),
+        json!({"expires_in_ms": 5}),
+        json!({"receipt": true}),
+    ] {
+        assert_eq!(room.ask("alice", "send", with(more.clone())), reason("conflict"), "{more}");
+    }
+    let again = room.ask("alice", "send", with(json!({"mention_all": false, "mentions": []})));
+    assert_eq!(again["duplicate"], true);
+}
+
+#[test]
+fn what_expires_is_shown_no_more_and_then_removed() {
+    let config = ChatConfig { expired_max: 1, ..ChatConfig::default() };
+    let mut room = Room::with(config);
+    for n in 1..=2 {
+        let payload = json!({
+            "to": "user:bob", "content": format!("brief {n}"), "client_id": format!("b-{n}"),
+            "expires_in_ms": 1_000,
+        });
+        assert_eq!(room.ask("alice", "send", payload)["seq"], n);
+    }
+    room.say("alice", "user:bob", "lasting");
+    let end = entry(&pull(&mut room, "bob", DIRECT), 1)["expires_at"].clone();
+    assert_eq!(end, json!(room.now.0 + 1_000));
+    assert_eq!(room.scribe.next_deadline(), Some(room.now.plus_ms(1_000)));
+    room.now = room.now.plus_ms(1_000);
+    // Not removed yet, and shown to nobody all the same.
+    for swept in 0..3 {
+        if swept > 0 {
+            room.wait(0);
+        }
+        assert_eq!(items(&pull(&mut room, "bob", DIRECT)), ["void 1-2", "3"]);
+        assert_eq!(items(&history(&mut room, "bob", DIRECT)), ["3"]);
+        let list = room.ask("bob", "conversations", json!({}));
+        assert_eq!(list["conversations"][0]["unread"], 1);
+        assert_eq!(room.ask("alice", "react", on(1, json!({"emoji": "x"}))), reason("not_found"));
+        let forward = json!({
+            "to": "user:carol", "client_id": "f", "forward": {"conversation": DIRECT, "seq": 1},
+        });
+        assert_eq!(room.ask("bob", "send", forward), reason("not_found"));
+    }
+    assert_eq!(room.scribe.next_deadline(), None, "one was removed in each step");
+    let again = json!({
+        "to": "user:bob", "content": "brief 1", "client_id": "b-1", "expires_in_ms": 1_000,
+    });
+    assert_eq!(room.ask("alice", "send", again)["duplicate"], true);
+}
+
+#[test]
+fn what_one_hides_is_gone_for_oneself_alone() {
+    let config = ChatConfig { hidden_max: 2, ..ChatConfig::default() };
+    let mut room = Room::with(config);
+    room.chatter("alice", "user:bob", 6);
+    let first = room.ask("bob", "sync", json!({}));
+    room.take_events();
+    let hide = |room: &mut Room, seq: u64| room.ask("bob", "delete", on(seq, json!({})));
+    assert_eq!(hide(&mut room, 3), json!({}));
+    assert_eq!(room.take_events().len(), 1, "the other devices are told");
+    assert_eq!(hide(&mut room, 3), json!({}));
+    assert!(room.take_events().is_empty(), "once");
+    assert_eq!(hide(&mut room, 5), json!({}));
+    assert_eq!(hide(&mut room, 6), reason("too_many_hidden"));
+    assert_eq!(hide(&mut room, 7), reason("not_found"));
+    room.ask("alice", "edit", on(3, json!({"content": "unseen"})));
+    assert_eq!(
+        items(&pull(&mut room, "bob", DIRECT)),
+        ["1", "2", "void 3-3", "4", "void 5-5", "6", "void 7-7"]
+    );
+    assert_eq!(items(&history(&mut room, "bob", DIRECT)), ["1", "2", "4", "6"]);
+    assert_eq!(items(&pull(&mut room, "alice", DIRECT)).len(), 7);
+    let synced = room.ask("bob", "sync", json!({"cursors": {DIRECT: 6}, "rev": first["rev"]}));
+    let conversation = &synced["conversations"][0];
+    assert_eq!((&conversation["hidden"], &conversation["unread"]), (&json!([3, 5]), &json!(4)));
+
+    assert_eq!(room.ask("bob", "clear", on(4, json!({}))), json!({}));
+    assert_eq!(room.ask("bob", "clear", on(2, json!({}))), json!({}), "it does not come back");
+    let synced = room.ask("bob", "sync", json!({"cursors": {DIRECT: 7}, "rev": synced["rev"]}));
+    let conversation = &synced["conversations"][0];
+    assert_eq!((&conversation["cleared_seq"], &conversation["unread"]), (&json!(4), &json!(1)));
+    assert_eq!((&conversation["first_seq"], conversation.get("reset")), (&json!(5), None));
+    assert_eq!(items(&history(&mut room, "bob", DIRECT)), ["6"]);
+    assert_eq!(hide(&mut room, 6), json!({}), "what was cleared is not counted");
+    assert_eq!(room.ask("bob", "react", on(4, json!({"emoji": "x"}))), reason("not_found"));
+    assert_eq!(items(&history(&mut room, "alice", DIRECT)).len(), 6);
+    assert_eq!(room.ask("carol", "clear", on(4, json!({}))), reason("not_a_member"));
+}
+
+#[test]
+fn admins_delete_for_all_what_their_role_reaches() {
+    let mut room = Room::new();
+    let group = room.group("olga", &["adam", "anna", "mary"], "open");
+    let id = group.strip_prefix("group:").unwrap().to_owned();
+    for admin in ["adam", "anna"] {
+        room.ask("olga", "group_role", json!({"group": id, "user": admin, "role": "admin"}));
+    }
+    let delete = |room: &mut Room, user: &str, author: &str| {
+        let said = room.say(author, &group, &format!("{user}-{author}"));
+        let payload = json!({"conversation": group, "seq": said["seq"], "for": "all"});
+        let reply = room.ask(user, "delete", payload);
+        reply.get("reason").map_or_else(|| "done".to_owned(), |r| r.as_str().unwrap().to_owned())
+    };
+    let mut matrix = Vec::new();
+    for user in ["olga", "adam", "mary"] {
+        let row: Vec<_> = ["olga", "adam", "anna", "mary"]
+            .iter()
+            .map(|author| format!("{author} {}", delete(&mut room, user, author)))
+            .collect();
+        matrix.push(format!("{user}: {}", row.join(", ")));
+    }
+    assert_eq!(
+        matrix,
+        [
+            "olga: olga done, adam done, anna done, mary done",
+            "adam: olga not_allowed, adam done, anna not_allowed, mary done",
+            "mary: olga not_allowed, adam not_allowed, anna not_allowed, mary not_allowed",
+        ]
+    );
+    room.say("mary", &group, "left-behind");
+    let head = room.ask("mary", "group_leave", json!({"group": id}))["seq"].as_u64().unwrap();
+    let payload = json!({"conversation": group, "seq": head - 1, "for": "all"});
+    assert_eq!(room.ask("adam", "delete", payload)["seq"], head + 1);
+    let gone = entry(&history(&mut room, "olga", &group), head - 1);
+    assert_eq!((&gone["removed"], &gone["content"]), (&json!("deleted"), &json!(null)));
+    room.say("alice", "user:bob", "m-1");
+    let direct = on(1, json!({"for": "all"}));
+    assert_eq!(room.ask("alice", "delete", direct), reason("not_allowed"));
+}
+
+#[test]
+fn pins_are_for_admins_and_bounded() {
+    let config = ChatConfig { pins_max: 2, ..ChatConfig::default() };
+    let mut room = Room::with(config);
+    let group = room.group("alice", &["bob"], "open");
+    let id = group.strip_prefix("group:").unwrap().to_owned();
+    for n in 0..3 {
+        room.say("bob", &group, &format!("m-{n}"));
+    }
+    let pin = |room: &mut Room, user: &str, seq: u64, active: bool| {
+        room.ask(user, "pin", json!({"conversation": group, "seq": seq, "active": active}))
+    };
+    assert_eq!(pin(&mut room, "bob", 2, true), reason("not_allowed"));
+    assert_eq!(pin(&mut room, "alice", 3, true)["seq"], 5);
+    assert_eq!(pin(&mut room, "alice", 3, true), json!({}));
+    assert_eq!(pin(&mut room, "alice", 2, true)["seq"], 6);
+    assert_eq!(pin(&mut room, "alice", 4, true), reason("too_many_pins"));
+    assert_eq!(pin(&mut room, "alice", 1, true), reason("not_found"));
+    let pinned = |room: &mut Room, user: &str| -> Vec<u64> {
+        let page = room.ask(user, "pins", json!({"conversation": group}));
+        page["pins"].as_array().unwrap().iter().map(|pin| pin["seq"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(pinned(&mut room, "bob"), [3, 2]);
+    assert_eq!(entry(&history(&mut room, "bob", &group), 3)["pinned"], true);
+    room.ask("carol", "group_join", json!({"group": id}));
+    assert_eq!(pinned(&mut room, "carol"), [0; 0], "what was pinned before, of what lies before");
+    room.ask("alice", "delete", json!({"conversation": group, "seq": 3, "for": "all"}));
+    assert_eq!(pinned(&mut room, "bob"), [2]);
+    assert_eq!(pin(&mut room, "alice", 2, false)["duplicate"], false);
+    assert_eq!(pinned(&mut room, "bob"), [0; 0]);
+    room.say("alice", "user:bob", "direct");
+    assert_eq!(room.ask("bob", "pin", on(1, json!({})))["seq"], 2);
+}
+
+#[test]
+fn history_around_an_entry_goes_both_ways() {
+    let mut room = Room::new();
+    room.chatter("alice", "user:bob", 20);
+    let check = |room: &mut Room, around: u64, limit: u64, expect: (u64, u64), more: bool| {
+        let payload = json!({"conversation": DIRECT, "around": around, "limit": limit});
+        let page = room.ask("bob", "history", payload);
+        let seqs: Vec<String> = (expect.0..=expect.1).map(|seq| seq.to_string()).collect();
+        assert_eq!((items(&page), &page["more"]), (seqs, &json!(more)), "{around}");
+        assert_eq!((&page["from_seq"], &page["through_seq"]), (&json!(expect.0), &json!(expect.1)));
+    };
+    check(&mut room, 10, 5, (8, 12), true);
+    check(&mut room, 10, 6, (8, 13), true);
+    check(&mut room, 1, 4, (1, 4), true);
+    check(&mut room, 20, 4, (19, 20), true);
+    check(&mut room, 10, 100, (1, 20), false);
+}

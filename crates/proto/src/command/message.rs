@@ -1,25 +1,29 @@
 //! Messages and what is done to them.
 
+use std::fmt;
 use std::sync::Arc;
 
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::operation::MessageRef;
 use super::or_default;
 use crate::id::{InvalidName, Text, is_push_word};
-use crate::{ClientId, ConversationId, PushType, UserId};
+use crate::{ClientId, ConversationId, PushType, Reason, Refusal, UserId};
 
 /// JSON text, checked once and passed on as it came.
 pub type Content = Arc<RawValue>;
 
-/// `send {to, content, kind?, client_id, after?}`
+/// `send {to, content?, kind?, client_id, after?, reply_to?, mentions?, mention_all?, forward?,
+/// expires_in_ms?, receipt?}`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Send {
     /// Whom it is for.
     pub to: Recipient,
-    /// Any JSON, passed on as it came.
-    #[serde(deserialize_with = "content")]
-    pub content: Content,
+    /// Any JSON, passed on as it came; absent where something is forwarded, and only there.
+    #[serde(default, deserialize_with = "some_content", skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
     /// What the content is; `text` by default.
     #[serde(default, deserialize_with = "or_default")]
     pub kind: Kind,
@@ -28,6 +32,76 @@ pub struct Send {
     /// A client id of the same sender that must be committed first, else `out_of_order`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<ClientId>,
+    /// The message that this one answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<u64>,
+    /// Who is to take notice in particular.
+    #[serde(default, deserialize_with = "mentioned", skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserId>,
+    /// Everybody is.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_false")]
+    pub mention_all: bool,
+    /// The message whose kind and content this one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward: Option<Box<MessageRef>>,
+    /// Nobody sees it any more after so many milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_ms: Option<u64>,
+    /// The sender wants to be told who has got and read it.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_false")]
+    pub receipt: bool,
+}
+
+impl Send {
+    /// What is wrong with it beyond the types of its fields.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        let detail = match (&self.content, &self.forward) {
+            (None, None) => "`content` is missing.",
+            (Some(_), Some(_)) => "Give `content` or `forward`, not both.",
+            _ if self.expires_in_ms == Some(0) => "`expires_in_ms` must be at least 1.",
+            _ => return Ok(()),
+        };
+        Err(Refusal::with(Reason::BadField, detail))
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// Most users that one message mentions by name.
+pub const MENTIONS_MAX: usize = 50;
+
+fn mentioned<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<UserId>, D::Error> {
+    struct Users;
+    impl<'de> Visitor<'de> for Users {
+        type Value = Vec<UserId>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array of at most 50 user ids")
+        }
+
+        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut users: A) -> Result<Self::Value, A::Error> {
+            let mut mentions = Vec::new();
+            while let Some(user) = users.next_element()? {
+                if mentions.len() == MENTIONS_MAX {
+                    return Err(A::Error::custom("at most 50 users in one message"));
+                }
+                mentions.push(user);
+            }
+            Ok(mentions)
+        }
+    }
+    d.deserialize_any(Users)
+}
+
+fn some_content<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Content>, D::Error> {
+    content(d).map(Some)
 }
 
 pub(super) fn content<'de, D: Deserializer<'de>>(d: D) -> Result<Content, D::Error> {
@@ -119,6 +193,10 @@ pub enum Kind {
     MessageRecalled,
     /// A reaction to a message came or went.
     MessageReaction,
+    /// A message was deleted by an admin.
+    MessageDeleted,
+    /// A message was pinned, or is no more.
+    MessagePin,
     /// `push:TYPE`, what was pushed under this type; kept with its prefix.
     Push(Box<str>),
 }
@@ -127,7 +205,7 @@ pub enum Kind {
 const PUSH: &str = "push:";
 
 impl Kind {
-    const PLAIN: [(&'static str, Self); 20] = [
+    const PLAIN: [(&'static str, Self); 22] = [
         ("text", Self::Text),
         ("image", Self::Image),
         ("file", Self::File),
@@ -148,6 +226,8 @@ impl Kind {
         ("message_edited", Self::MessageEdited),
         ("message_recalled", Self::MessageRecalled),
         ("message_reaction", Self::MessageReaction),
+        ("message_deleted", Self::MessageDeleted),
+        ("message_pin", Self::MessagePin),
     ];
 
     /// The name on the wire and in the store.
@@ -188,7 +268,14 @@ impl Kind {
     /// Whether it says what was done to an earlier entry, its target.
     #[must_use]
     pub const fn is_update(&self) -> bool {
-        matches!(self, Self::MessageEdited | Self::MessageRecalled | Self::MessageReaction)
+        matches!(
+            self,
+            Self::MessageEdited
+                | Self::MessageRecalled
+                | Self::MessageReaction
+                | Self::MessageDeleted
+                | Self::MessagePin
+        )
     }
 
     /// The kind of what is pushed under this type.

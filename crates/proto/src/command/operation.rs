@@ -44,6 +44,54 @@ pub struct MessageRef {
     pub seq: u64,
 }
 
+/// `delete {conversation, seq, for?, client_id?}`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Delete {
+    /// Which log.
+    pub conversation: ConversationId,
+    /// The message.
+    pub seq: u64,
+    /// For whom it is gone; the caller by default.
+    #[serde(default, rename = "for", deserialize_with = "or_default")]
+    pub whose: DeletedFor,
+    /// The sender's own name for this command (P2); means something only for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<ClientId>,
+}
+
+/// For whom a message is deleted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeletedFor {
+    /// The caller, on all their devices.
+    #[default]
+    Me,
+    /// Everybody.
+    All,
+}
+
+/// `pin {conversation, seq, active?, client_id?}`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Pin {
+    /// Which log.
+    pub conversation: ConversationId,
+    /// The message.
+    pub seq: u64,
+    /// Begins, or ends; begins by default.
+    #[serde(default = "yes", deserialize_with = "yes_or")]
+    pub active: bool,
+    /// The sender's own name for this command (P2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<ClientId>,
+}
+
+/// `pins {conversation}`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ConversationRef {
+    /// Which log.
+    pub conversation: ConversationId,
+}
+
 /// `react {conversation, seq, emoji, active?, client_id?}`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct React {

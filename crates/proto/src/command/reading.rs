@@ -25,7 +25,7 @@ pub struct Typing {
     pub active: bool,
 }
 
-/// `history {conversation, before? | after?, limit?}`
+/// `history {conversation, before? | after? | around?, limit?}`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct History {
     /// Which log.
@@ -36,9 +36,20 @@ pub struct History {
     /// Only entries after this seq, the nearest ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
+    /// Only entries before and after this seq, and the one there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub around: Option<u64>,
     /// How many at most; 50 by default, at most 200.
     #[serde(default = "history_limit", deserialize_with = "limit_or_default")]
     pub limit: u32,
+}
+
+impl History {
+    /// How many directions it names; more than one make no sense.
+    #[must_use]
+    pub fn directions(&self) -> usize {
+        [self.before, self.after, self.around].iter().flatten().count()
+    }
 }
 
 /// Entries of a history page where the client names no number.

@@ -110,7 +110,7 @@ fn content_is_kept_as_it_came() {
             [message("send", &payload), format!(r#"{{"payload":{payload},"type":"send"}}"#)]
         {
             let Command::Send(send) = decoded(&message).command else { panic!("not a send") };
-            assert_eq!(send.content.get(), content);
+            assert_eq!(send.content.as_ref().unwrap().get(), content);
         }
     }
 }

@@ -244,7 +244,7 @@ fn missing_and_mistyped_fields() {
         (
             "history",
             r#"{"conversation":"group:t","before":9,"after":3}"#.into(),
-            "Give `before` or `after`, not both.".into(),
+            "Give one of `before`, `after` and `around`.".into(),
         ),
         (
             "history",
@@ -296,6 +296,38 @@ fn missing_and_mistyped_fields() {
             r#"{"conversation":"group:t","seq":1,"content":"\ud800"}"#.into(),
             "`content` must not hold half of a surrogate pair or a number out of range.".into(),
         ),
+        (
+            "send",
+            r#"{"to":"user:bob","content":1,"forward":{"conversation":"group:t","seq":1},"client_id":"m"}"#.into(),
+            "Give `content` or `forward`, not both.".into(),
+        ),
+        (
+            "send",
+            r#"{"to":"user:bob","content":1,"expires_in_ms":0,"client_id":"m"}"#.into(),
+            "`expires_in_ms` must be at least 1.".into(),
+        ),
+        (
+            "send",
+            r#"{"to":"user:bob","content":1,"mentions":"bob","client_id":"m"}"#.into(),
+            "`mentions` must be an array of at most 50 user ids.".into(),
+        ),
+        (
+            "send",
+            r#"{"to":"user:bob","content":1,"reply_to":-1,"client_id":"m"}"#.into(),
+            "`reply_to` must be a whole number, 0 or more.".into(),
+        ),
+        (
+            "delete",
+            r#"{"conversation":"group:t","seq":1,"for":"them"}"#.into(),
+            "`for` must be `me` or `all`.".into(),
+        ),
+        (
+            "pin",
+            r#"{"conversation":"group:t","seq":1,"active":0}"#.into(),
+            "`active` must be true or false.".into(),
+        ),
+        ("clear", r#"{"conversation":"t","seq":1}"#.into(), conversation.into()),
+        ("pins", r#"{"conversation":7}"#.into(), conversation.into()),
         ("recall", r#"{"conversation":"t","seq":1}"#.into(), conversation.into()),
         (
             "react",

@@ -46,7 +46,7 @@ const FOUNDATION: &[Sample] = &[
     (
         "send",
         r#"{"to":"user:bob","content":"hi","client_id":"m-1"}"#,
-        r#"{"to":"group:team","content":{"text":"hi"},"kind":"custom:poll","client_id":"m-2","after":"m-1"}"#,
+        r#"{"to":"group:team","content":{"text":"hi"},"kind":"custom:poll","client_id":"m-2","after":"m-1","reply_to":40,"mentions":["bob"],"mention_all":true,"expires_in_ms":86400000,"receipt":true}"#,
     ),
     (
         "received",
@@ -287,6 +287,9 @@ fn direct_summary() -> Summary {
         floor_seq: 0,
         first_seq: 1,
         unread: 1,
+        mentions: 1,
+        mention_seq: Some(7),
+        cleared_seq: None,
         received_seq: 7,
         read_seq: 6,
         peer_cursors: Some(PeerCursors { received_seq: 7, read_seq: 5 }),
@@ -310,6 +313,9 @@ fn group_summary() -> Summary {
         floor_seq: 0,
         first_seq: 1,
         unread: 0,
+        mentions: 0,
+        mention_seq: None,
+        cleared_seq: None,
         received_seq: 41,
         read_seq: 41,
         peer_cursors: None,
@@ -361,6 +367,7 @@ pub(crate) fn acks() -> Vec<(&'static str, Ack)> {
                     SyncedConversation {
                         summary: direct_summary(),
                         reset: false,
+                        hidden: vec![5],
                         from_seq: 7,
                         entries: vec![LogItem::Entry(text())],
                         more: false,
@@ -368,6 +375,7 @@ pub(crate) fn acks() -> Vec<(&'static str, Ack)> {
                     SyncedConversation {
                         summary: group_summary(),
                         reset: true,
+                        hidden: Vec::new(),
                         from_seq: 38,
                         entries: vec![void, LogItem::Entry(change())],
                         more: false,

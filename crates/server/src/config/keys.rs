@@ -264,6 +264,12 @@ sections! {
         ended_relations_max: u32 = ChatConfig::default().ended_relations_max, Range(1, 1 << 20);
         /// Most bytes of `data` in a user's profile.
         profile_data_bytes_max: u32 = ChatConfig::default().profile_data_bytes_max, Range(0, 65_536);
+        /// Most pinned messages of one conversation.
+        pins_max: u32 = ChatConfig::default().pins_max, Range(1, 200);
+        /// Most messages of one conversation that a user hides one by one.
+        hidden_max: u32 = ChatConfig::default().hidden_max, Range(1, 1000);
+        /// Most messages whose time was over that one step of the writer removes.
+        expired_max: u32 = ChatConfig::default().expired_max, Range(1, 10_000);
         /// Most entries of one answer to `sync` or `pull`.
         sync_entries_max: u32 = ChatConfig::default().sync_entries_max, Range(1, 1000);
         /// Most bytes of entries in one answer to `sync`, `pull` or `history`.
@@ -334,7 +340,7 @@ mirrors!(LimitsSection => Limits {
 mirrors!(Chat => ChatConfig, with what other sections say, {
     offline_window_ms, dedupe_window_ms, group_members_max, groups_per_user_max, stays_max,
     join_requests_max, join_requests_per_user_max, group_bans_max, receipt_members_max,
-    receipt_interval_ms, edit_window_ms, edits_max, recall_window_ms, reactions_max, sync_entries_max, sync_bytes_max, redelivery_entries, presence_grace_ms,
+    receipt_interval_ms, edit_window_ms, edits_max, recall_window_ms, reactions_max, pins_max, hidden_max, expired_max, sync_entries_max, sync_bytes_max, redelivery_entries, presence_grace_ms,
     presence_interval_ms, presence_watches_max, queue_commands_max,
     queue_bytes_max, readers, push_roles_max,
     friends_only, reveal_blocks, friends_max, friend_requests_max, friend_requests_per_day, blocks_max,

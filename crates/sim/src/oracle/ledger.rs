@@ -383,7 +383,8 @@ impl Ledger {
 }
 
 fn says(send: &Send, kind: &Kind, content: &Content) -> bool {
-    send.kind == *kind && send.content.get() == content.get()
+    let said = send.content.as_ref().is_some_and(|said| said.get() == content.get());
+    send.kind == *kind && said
 }
 
 fn goes_to(send: &Send, conversation: &ConversationId, user: &UserId) -> bool {

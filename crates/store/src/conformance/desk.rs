@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hubbub_chat::model::{ConversationKey, NewEntry, Profile, Rev, UserKey};
+use hubbub_chat::model::{ConversationKey, Counting, NewEntry, Profile, Rev, UserKey};
 use hubbub_chat::ports::{Appended, Result, Store, Writer};
 use hubbub_proto::command::{Content, Kind, Role};
 use hubbub_proto::event::{ConversationKind, Head};
@@ -67,6 +67,19 @@ impl Desk {
         let rev = Rev(self.rev);
         self.writer.set_head(draft.conversation, draft.seq, rev).unwrap();
         rev
+    }
+
+    /// How much is unread for one whom nobody mentions and who hid nothing.
+    pub(super) fn unread(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        from: u64,
+        to: u64,
+    ) -> u32 {
+        let id = user_id("unmentioned");
+        let reader = Counting { user, id: &id, now: NOW, hidden: &[] };
+        self.writer.unread(conversation, reader, from, to).unwrap().count
     }
 
     /// Appends an entry with a rev of its own.

@@ -217,7 +217,7 @@ fn unread(fixture: &mut dyn Fixture) {
         desk.say(&Draft { kind, ..draft(group, index as u64 + 1, sender) });
     }
     let mut check = |reader, from, to, expect| {
-        let found = desk.writer.unread(group, reader, from, to).unwrap();
+        let found = desk.unread(group, reader, from, to);
         assert_eq!(found, expect, "{reader:?} {from} {to}");
     };
     check(carol, 1, 7, 5);
@@ -227,7 +227,7 @@ fn unread(fixture: &mut dyn Fixture) {
     check(bob, 6, 7, 1);
     check(alice, 4, 5, 0);
     check(alice, 8, 7, 0);
-    assert_eq!(desk.writer.unread(ConversationKey(99), alice, 1, 9).unwrap(), 0);
+    assert_eq!(desk.unread(ConversationKey(99), alice, 1, 9), 0);
 }
 
 fn unread_bounds(fixture: &mut dyn Fixture) {
@@ -238,7 +238,7 @@ fn unread_bounds(fixture: &mut dyn Fixture) {
         assert_eq!(desk.append(&draft(group, seq, sender)).unwrap(), Appended::New);
     }
     let mut check = |from, to, expect| {
-        assert_eq!(desk.writer.unread(group, bob, from, to).unwrap(), expect, "{from} {to}");
+        assert_eq!(desk.unread(group, bob, from, to), expect, "{from} {to}");
     };
     check(1, 99, 99);
     check(1, 100, 100);

@@ -1,11 +1,12 @@
 //! What was done to messages: chains of edits, removals, reactions, and who came later.
 
-use hubbub_chat::model::{ConversationKey, EntryKey, Rev, UserKey};
+use hubbub_chat::model::{ConversationKey, Counting, EntryKey, Rev, UserKey};
 use hubbub_chat::ports::{Appended, Order, Range};
+use hubbub_proto::Timestamp;
 use hubbub_proto::command::{Emoji, Kind};
-use hubbub_proto::event::{Head, Removed};
+use hubbub_proto::event::{Forwarded, Head, Removed};
 
-use super::desk::{Desk, Draft, client_id, content, draft};
+use super::desk::{Desk, Draft, NOW, client_id, content, draft, user_id};
 use super::{Case, Fixture};
 
 pub(super) const CASES: &[Case] = &[
@@ -14,6 +15,11 @@ pub(super) const CASES: &[Case] = &[
     ("what is removed keeps its place and its digest", removed),
     ("a user reacts once with each emoji", reactions),
     ("reactions come in pages and up to a seq", reaction_pages),
+    ("what is sent along is read as it was written", along),
+    ("unread leaves out what is gone or hidden, and counts mentions", tally),
+    ("pins are kept in order and go with the message", pins),
+    ("what a user hides is theirs, and clearing forgets it", hiding),
+    ("what expires is found when its time has come", expiring),
     ("what was done is as durable as the entry that says so", durable),
     ("who joined after a seq is found in order", joined_after),
 ];
@@ -28,7 +34,11 @@ fn emoji(text: &str) -> Emoji {
 
 fn update(conversation: ConversationKey, seq: u64, sender: UserKey, about: u64) -> Draft {
     let kind = Kind::MessageEdited;
-    Draft { kind, head: Some(Head { about: Some(about) }), ..draft(conversation, seq, sender) }
+    Draft {
+        kind,
+        head: Some(Head { about: Some(about), ..Head::default() }),
+        ..draft(conversation, seq, sender)
+    }
 }
 
 fn only(desk: &mut Desk, conversation: ConversationKey, seq: u64) -> hubbub_chat::model::Entry {
@@ -83,7 +93,7 @@ fn removed(fixture: &mut dyn Fixture) {
     let said = desk.say(&draft(group, 1, alice));
     desk.say(&draft(group, 2, alice));
     let target = key(group, 1, said);
-    assert_eq!(desk.writer.unread(group, bob, 1, 9).unwrap(), 2);
+    assert_eq!(desk.unread(group, bob, 1, 9), 2);
     for seq in 3..=4 {
         let rev = desk.say(&update(group, seq, alice, 1));
         desk.writer.chain_edit(target, key(group, seq, rev)).unwrap();
@@ -101,7 +111,7 @@ fn removed(fixture: &mut dyn Fixture) {
     assert_eq!(only(&mut desk, group, 3).head.unwrap().about, Some(1));
     assert_eq!(desk.writer.recorded(alice, &client_id("c1-1")).unwrap(), before);
     assert_eq!(desk.writer.reaction_counts(target, alice, 9).unwrap(), []);
-    assert_eq!(desk.writer.unread(group, bob, 1, 9).unwrap(), 1, "there is nothing to read in it");
+    assert_eq!(desk.unread(group, bob, 1, 9), 1, "there is nothing to read in it");
 }
 
 fn reactions(fixture: &mut dyn Fixture) {
@@ -176,6 +186,145 @@ fn reaction_pages(fixture: &mut dyn Fixture) {
     assert_eq!((counts[0].count, counts[0].users.len(), counts[0].mine), (7, 5, false));
     let first = desk.writer.reactions(target, None, None, 9, 1).unwrap().remove(0);
     assert_eq!(first.at, at.plus_ms(2));
+}
+
+fn along(fixture: &mut dyn Fixture) {
+    let mut desk = Desk::begin(fixture.store());
+    let (alice, group) = (desk.user("alice"), desk.group("g"));
+    let head = Head {
+        about: Some(7),
+        mentions: vec![user_id("alice"), user_id("bob")],
+        mention_all: true,
+        forwarded: Some(Forwarded { from: user_id("carol"), at: NOW }),
+        expires_at: Some(NOW.plus_ms(99)),
+        receipt: true,
+    };
+    let parts = [
+        Head { about: Some(7), ..Head::default() },
+        Head { mentions: head.mentions.clone(), ..Head::default() },
+        Head { mention_all: true, ..Head::default() },
+        Head { forwarded: head.forwarded.clone(), ..Head::default() },
+        Head { expires_at: head.expires_at, ..Head::default() },
+        Head { receipt: true, ..Head::default() },
+        head,
+    ];
+    for (seq, head) in (1..).zip(&parts) {
+        desk.say(&Draft { head: Some(head.clone()), ..draft(group, seq, alice) });
+    }
+    for (seq, head) in (1..).zip(&parts) {
+        assert_eq!(only(&mut desk, group, seq).head.as_deref(), Some(head));
+    }
+}
+
+fn tally(fixture: &mut dyn Fixture) {
+    let mut desk = Desk::begin(fixture.store());
+    let (alice, bob, group) = (desk.user("alice"), desk.user("bob"), desk.group("g"));
+    let mention = || Head { mentions: vec![user_id("bob")], ..Head::default() };
+    let heads = [
+        Some(mention()),
+        None,
+        Some(mention()),
+        Some(Head { mention_all: true, ..Head::default() }),
+        Some(Head { mentions: vec![user_id("carol")], ..Head::default() }),
+        Some(Head { expires_at: Some(NOW.plus_ms(50)), ..mention() }),
+    ];
+    let mut revs = Vec::new();
+    for (seq, head) in (1..).zip(heads) {
+        revs.push(desk.say(&Draft { head, ..draft(group, seq, alice) }));
+    }
+    let id = user_id("bob");
+    let check = |desk: &mut Desk,
+                 now: Timestamp,
+                 hidden: &[u64],
+                 expect: (u32, u32, Option<u64>)| {
+        let reader = Counting { user: bob, id: &id, now, hidden };
+        let found = desk.writer.unread(group, reader, 1, 9).unwrap();
+        assert_eq!((found.count, found.mentions, found.mention_seq), expect, "{now:?} {hidden:?}");
+    };
+    check(&mut desk, NOW, &[], (6, 4, Some(1)));
+    check(&mut desk, NOW.plus_ms(50), &[], (5, 3, Some(1)));
+    check(&mut desk, NOW.plus_ms(50), &[1, 2], (3, 2, Some(3)));
+    desk.writer.remove(key(group, 3, revs[2]), Removed::Deleted).unwrap();
+    check(&mut desk, NOW.plus_ms(50), &[1, 2], (2, 1, Some(4)));
+}
+
+fn pins(fixture: &mut dyn Fixture) {
+    let mut desk = Desk::begin(fixture.store());
+    let (alice, bob, group) = (desk.user("alice"), desk.user("bob"), desk.group("g"));
+    let one = desk.say(&draft(group, 1, alice));
+    let two = desk.say(&draft(group, 2, alice));
+    let (one, two) = (key(group, 1, one), key(group, 2, two));
+    desk.writer.put_pin(two, 3, alice, NOW).unwrap();
+    desk.writer.put_pin(one, 4, bob, NOW.plus_ms(1)).unwrap();
+    desk.writer.put_pin(two, 5, bob, NOW.plus_ms(2)).unwrap();
+    let told = |desk: &mut Desk| -> Vec<(u64, u64, String, Timestamp)> {
+        let pins = desk.writer.pins(group).unwrap();
+        pins.iter().map(|p| (p.seq, p.by_seq, p.by.as_str().to_owned(), p.at)).collect()
+    };
+    let second = (1, 4, "bob".to_owned(), NOW.plus_ms(1));
+    assert_eq!(told(&mut desk), [(2, 3, "alice".to_owned(), NOW), second.clone()]);
+    desk.writer.remove(two, Removed::Deleted).unwrap();
+    assert_eq!(told(&mut desk), [second]);
+    desk.writer.drop_pin(one).unwrap();
+    assert_eq!(told(&mut desk), []);
+}
+
+fn hiding(fixture: &mut dyn Fixture) {
+    let mut desk = Desk::begin(fixture.store());
+    let (alice, bob, group) = (desk.user("alice"), desk.user("bob"), desk.group("g"));
+    desk.join(group, alice, 1);
+    desk.join(group, bob, 1);
+    let mut revs = Vec::new();
+    for seq in [5, 2, 9] {
+        let rev = desk.next();
+        desk.writer.hide(group, alice, seq, rev).unwrap();
+        revs.push(rev);
+    }
+    let check = |desk: &mut Desk, user, range, since, limit, expect: &[u64]| {
+        let found = desk.writer.hidden(group, user, range, since, limit).unwrap();
+        assert_eq!(found, expect, "{range:?} {since:?}");
+    };
+    check(&mut desk, alice, (1, 99), Rev(0), 9, &[2, 5, 9]);
+    check(&mut desk, alice, (3, 5), Rev(0), 9, &[5]);
+    check(&mut desk, alice, (1, 99), revs[0], 9, &[2, 9]);
+    check(&mut desk, alice, (1, 99), Rev(0), 1, &[2]);
+    check(&mut desk, bob, (1, 99), Rev(0), 9, &[]);
+    assert_eq!(desk.writer.membership(group, alice).unwrap().unwrap().rev, revs[2]);
+    let rev = desk.next();
+    desk.writer.clear(group, alice, 5, rev).unwrap();
+    check(&mut desk, alice, (1, 99), Rev(0), 9, &[9]);
+    let place = desk.writer.membership(group, alice).unwrap().unwrap();
+    assert_eq!((place.cleared_seq, place.rev), (5, rev));
+    let rev = desk.next();
+    desk.writer.clear(group, alice, 3, rev).unwrap();
+    assert_eq!(desk.writer.membership(group, alice).unwrap().unwrap().cleared_seq, 5);
+    assert_eq!(desk.writer.membership(group, bob).unwrap().unwrap().cleared_seq, 0);
+}
+
+fn expiring(fixture: &mut dyn Fixture) {
+    let mut desk = Desk::begin(fixture.store());
+    let (alice, group) = (desk.user("alice"), desk.group("g"));
+    assert_eq!(desk.writer.next_expiry().unwrap(), None);
+    for (seq, ms) in [(1, 30), (2, 10), (3, 20)] {
+        let head = Head { expires_at: Some(NOW.plus_ms(ms)), ..Head::default() };
+        desk.say(&Draft { head: Some(head), ..draft(group, seq, alice) });
+    }
+    desk.say(&draft(group, 4, alice));
+    let over = |desk: &mut Desk, ms, limit| -> Vec<u64> {
+        let over = desk.writer.expired(NOW.plus_ms(ms), limit).unwrap();
+        over.iter().map(|key| key.seq).collect()
+    };
+    assert!(over(&mut desk, 9, 9).is_empty());
+    assert_eq!(over(&mut desk, 10, 9), [2]);
+    assert_eq!(over(&mut desk, 99, 2), [2, 3]);
+    for entry in desk.writer.expired(NOW.plus_ms(20), 9).unwrap() {
+        desk.writer.remove(entry, Removed::Expired).unwrap();
+    }
+    assert_eq!(over(&mut desk, 99, 9), [1]);
+    assert_eq!(desk.writer.next_expiry().unwrap(), Some(NOW.plus_ms(30)));
+    assert_eq!(only(&mut desk, group, 2).fate.removed, Some(Removed::Expired));
+    assert_eq!(only(&mut desk, group, 2).content.get(), "null");
+    assert!(only(&mut desk, group, 1).is_over(NOW.plus_ms(30)));
 }
 
 fn durable(fixture: &mut dyn Fixture) {

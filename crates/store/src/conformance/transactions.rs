@@ -1,6 +1,6 @@
 //! Atomicity, visibility, snapshots, and the one writer.
 
-use hubbub_chat::model::Rev;
+use hubbub_chat::model::{Counting, Rev};
 use hubbub_chat::ports::StoreError;
 
 use super::desk::{Desk, NOW, conversation_id, draft, user_id};
@@ -78,7 +78,9 @@ fn snapshot(fixture: &mut dyn Fixture) {
     assert_eq!(reader.rev().unwrap(), first);
     let seen = reader.conversation(&conversation_id("group:g")).unwrap().unwrap();
     assert_eq!((seen.head_seq, seen.rev), (1, first));
-    assert_eq!(reader.unread(group, desk.user("bob"), 1, 9).unwrap(), 1);
+    let (user, id) = (desk.user("bob"), user_id("bob"));
+    let counting = Counting { user, id: &id, now: NOW, hidden: &[] };
+    assert_eq!(reader.unread(group, counting, 1, 9).unwrap().count, 1);
     assert_eq!(reader.user(&user_id("bob")).unwrap(), None);
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hubbub_chat::model::{
-    Conversation, ConversationKey, Member, Membership, Profile, Rev, Stay, UserKey,
+    Conversation, ConversationKey, Member, Membership, Pin, Profile, Rev, Stay, UserKey,
 };
 use hubbub_chat::ports::{Conversations, Result};
 use hubbub_proto::command::Role;
@@ -25,6 +25,9 @@ pub(super) struct Log {
     pub(super) entries: BTreeMap<u64, Arc<Row>>,
     /// Ascending.
     pub(super) reactions: Vec<Reacted>,
+    pub(super) pins: BTreeMap<u64, Pin>,
+    /// What users hid, and with which change.
+    pub(super) hidden: BTreeMap<(UserKey, u64), Rev>,
     pub(super) doors: Doors,
 }
 
@@ -179,6 +182,8 @@ pub(super) fn create(
         entries: BTreeMap::new(),
         doors: Doors::default(),
         reactions: Vec::new(),
+        pins: BTreeMap::new(),
+        hidden: BTreeMap::new(),
     };
     Arc::make_mut(&mut state.logs_by_id).insert(id.clone(), key);
     Arc::make_mut(&mut state.logs).insert(key, Arc::new(log));
@@ -243,6 +248,7 @@ pub(super) fn open_stay(
                 role,
                 received_seq: seen,
                 read_seq: seen,
+                cleared_seq: 0,
                 rev,
                 left_name: None,
                 silenced: None,

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use hubbub_chat::model::{ConversationKey, Entry, Fate, NewEntry, Recorded, UserKey};
+use hubbub_chat::model::{
+    ConversationKey, Counting, Entry, Fate, NewEntry, Recorded, Unread, UserKey,
+};
 use hubbub_chat::ports::{Appended, Messages, Order, Range, Result};
+use hubbub_proto::event::Head;
 use hubbub_proto::{ClientId, Timestamp};
 
 use super::{Handle, Seat, State, conversations, refused, users};
@@ -38,21 +41,30 @@ impl<S: Seat> Messages for Handle<S> {
     fn unread(
         &mut self,
         conversation: ConversationKey,
-        reader: UserKey,
+        reader: Counting<'_>,
         from: u64,
         to: u64,
-    ) -> Result<u32> {
+    ) -> Result<Unread> {
         let state = self.seat.state();
-        let Some(log) = state.logs.get(&conversation) else { return Ok(0) };
+        let mut unread = Unread::default();
+        let Some(log) = state.logs.get(&conversation) else { return Ok(unread) };
         if from > to {
-            return Ok(0);
+            return Ok(unread);
         }
         let newest = log.entries.range(from..=to).rev().take(UNREAD_SCANNED_MAX as usize);
-        let unread = newest
-            .filter(|(_, row)| row.sender != reader && row.entry.kind.counts_as_unread())
-            .filter(|(_, row)| row.entry.fate.removed.is_none())
-            .take(UNREAD_COUNTED_MAX as usize);
-        Ok(u32::try_from(unread.count()).unwrap_or(UNREAD_COUNTED_MAX))
+        let counts = |row: &Row| {
+            row.sender != reader.user
+                && row.entry.kind.counts_as_unread()
+                && row.entry.is_there(reader.now)
+                && !reader.hidden.contains(&row.entry.seq)
+        };
+        for (seq, row) in newest.filter(|(_, row)| counts(row)).take(UNREAD_COUNTED_MAX as usize) {
+            let head = row.entry.head.as_ref();
+            let mentioned =
+                |head: &Box<Head>| head.mention_all || head.mentions.contains(reader.id);
+            unread.add(*seq, head.is_some_and(mentioned));
+        }
+        Ok(unread)
     }
 
     fn first_seq_at(

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use hubbub_chat::content;
-use hubbub_chat::model::{ConversationKey, Edit, EntryKey, Rev, UserKey};
+use hubbub_chat::model::{ConversationKey, Edit, EntryKey, Pin, Rev, UserKey};
 use hubbub_chat::ports::{OperationWrites, Operations, Result};
 use hubbub_proto::command::{Emoji, Kind};
-use hubbub_proto::event::{Reaction, ReactionCount, Removed};
+use hubbub_proto::event::{Head, Reaction, ReactionCount, Removed};
 use hubbub_proto::{Timestamp, UserId};
 
 use super::conversations::{self, Log};
@@ -30,6 +30,17 @@ impl Log {
     fn seq_of(&self, rev: Rev) -> Option<u64> {
         self.entries.values().find(|row| row.entry.rev == rev).map(|row| row.entry.seq)
     }
+}
+
+/// What expires and is not removed yet.
+fn expiring(state: &State) -> impl Iterator<Item = (Timestamp, EntryKey)> {
+    state.logs.iter().flat_map(|(conversation, log)| {
+        log.entries.values().filter_map(|row| {
+            let end = row.entry.head.as_ref()?.expires_at?;
+            let (seq, rev) = (row.entry.seq, row.entry.rev);
+            Some((end, EntryKey { conversation: *conversation, seq, rev }))
+        })
+    })
 }
 
 fn user_id(state: &State, key: UserKey) -> Option<UserId> {
@@ -116,6 +127,45 @@ impl<S: Seat> Operations for Handle<S> {
         Ok(wanted.take(limit as usize).filter_map(reaction).collect())
     }
 
+    fn pins(&mut self, conversation: ConversationKey) -> Result<Vec<Pin>> {
+        let state = self.seat.state();
+        let Some(log) = state.logs.get(&conversation) else { return Ok(Vec::new()) };
+        let mut pins: Vec<Pin> = log.pins.values().cloned().collect();
+        pins.sort_by_key(|pin| pin.by_seq);
+        Ok(pins)
+    }
+
+    fn hidden(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        (from, to): (u64, u64),
+        since: Rev,
+        limit: u32,
+    ) -> Result<Vec<u64>> {
+        let state = self.seat.state();
+        let Some(log) = state.logs.get(&conversation) else { return Ok(Vec::new()) };
+        if from > to {
+            return Ok(Vec::new());
+        }
+        let hidden = log.hidden.range((user, from)..=(user, to));
+        let hidden = hidden.filter(|(_, rev)| **rev > since).map(|((_, seq), _)| *seq);
+        Ok(hidden.take(limit as usize).collect())
+    }
+
+    fn expired(&mut self, now: Timestamp, limit: u32) -> Result<Vec<EntryKey>> {
+        let state = self.seat.state();
+        let mut over: Vec<(Timestamp, EntryKey)> =
+            expiring(&state).filter(|(end, _)| *end <= now).collect();
+        over.sort_by_key(|(end, key)| (*end, key.rev));
+        Ok(over.into_iter().take(limit as usize).map(|(_, key)| key).collect())
+    }
+
+    fn next_expiry(&mut self) -> Result<Option<Timestamp>> {
+        let state = self.seat.state();
+        Ok(expiring(&state).map(|(end, _)| end).min())
+    }
+
     fn joined_after(
         &mut self,
         conversation: ConversationKey,
@@ -151,13 +201,62 @@ impl OperationWrites for Handle<Writing> {
     fn remove(&mut self, target: EntryKey, removed: Removed) -> Result<()> {
         let log = conversations::log(self.seat.working()?, target.conversation)?;
         log.reactions.retain(|((seq, ..), _)| *seq != target.seq);
+        log.pins.remove(&target.seq);
         let mut next = Some(target.seq);
         while let Some(seq) = next {
             let Some(row) = log.entry_mut(seq) else { break };
             row.entry.content = content::null();
             row.entry.fate.removed = Some(removed);
+            row.entry.head = row.entry.head.take().and_then(|head| {
+                let rest = Head { about: head.about, receipt: head.receipt, ..Head::default() };
+                Some(Box::new(rest)).filter(|rest| **rest != Head::default())
+            });
             let edited = row.entry.fate.edited;
             next = edited.and_then(|rev| log.seq_of(rev));
+        }
+        Ok(())
+    }
+
+    fn put_pin(&mut self, target: EntryKey, by_seq: u64, by: UserKey, at: Timestamp) -> Result<()> {
+        let state = self.seat.working()?;
+        let Some(by) = user_id(state, by) else { return Ok(()) };
+        let log = conversations::log(state, target.conversation)?;
+        log.pins.entry(target.seq).or_insert(Pin { seq: target.seq, by_seq, by, at });
+        Ok(())
+    }
+
+    fn drop_pin(&mut self, target: EntryKey) -> Result<()> {
+        conversations::log(self.seat.working()?, target.conversation)?.pins.remove(&target.seq);
+        Ok(())
+    }
+
+    fn hide(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        let log = conversations::log(self.seat.working()?, conversation)?;
+        log.hidden.entry((user, seq)).or_insert(rev);
+        if let Some(membership) = log.members.get_mut(&user) {
+            membership.rev = rev;
+        }
+        Ok(())
+    }
+
+    fn clear(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        let log = conversations::log(self.seat.working()?, conversation)?;
+        log.hidden.retain(|(who, hidden), _| *who != user || *hidden > seq);
+        if let Some(membership) = log.members.get_mut(&user) {
+            membership.cleared_seq = membership.cleared_seq.max(seq);
+            membership.rev = rev;
         }
         Ok(())
     }

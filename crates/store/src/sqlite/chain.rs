@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 use hubbub_chat::model::ConversationKey;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::schema::{int, number};
+use super::schema::{int, number, optional};
 
 /// Every how many entries the index `signpost` has one; the number also stands in its definition.
 #[cfg(test)]
@@ -31,7 +31,8 @@ const SIGNPOST: &str = "SELECT rev FROM entry INDEXED BY signpost
 const TAIL: &str = "SELECT tail FROM conversation WHERE key = ?1";
 const NEWEST: &str = "SELECT c.tail, e.seq FROM conversation c LEFT JOIN entry e ON e.rev = c.tail
      WHERE c.key = ?1";
-const STEP: &str = "SELECT seq, previous, at, sender, kind, removed FROM entry WHERE rev = ?1";
+const STEP: &str = "SELECT seq, previous, at, sender, kind, removed, expires_at, extra
+     FROM entry WHERE rev = ?1";
 const SET_TAIL: &str = "UPDATE conversation SET tail = ?2 WHERE key = ?1";
 
 /// An entry that is passed on the way down.
@@ -52,9 +53,15 @@ impl Passed<'_> {
         self.row.get(3)
     }
 
-    /// Whether its content is gone.
-    pub(super) fn is_removed(&self) -> rusqlite::Result<bool> {
-        Ok(self.row.get::<_, Option<i64>>(5)?.is_some())
+    /// Whether it can still be read at `now`.
+    pub(super) fn is_there(&self, now: u64) -> rusqlite::Result<bool> {
+        let removed: Option<i64> = self.row.get(5)?;
+        Ok(removed.is_none() && optional(self.row, 6)?.is_none_or(|end| end > now))
+    }
+
+    /// The row, and in which column of it `entry.extra` is.
+    pub(super) const fn extra(&self) -> (&Row<'_>, usize) {
+        (self.row, 7)
     }
 
     /// The row, and in which column of it the kind is.

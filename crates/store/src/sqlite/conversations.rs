@@ -26,7 +26,7 @@ macro_rules! conversation_columns {
 macro_rules! place_columns {
     () => {
         "m.role, m.received_seq, m.read_seq, m.rev, m.left_name, m.silenced_until, m.pinned,
-         m.muted_until, m.hidden_at_seq, m.marked_unread, m.draft"
+         m.muted_until, m.hidden_at_seq, m.marked_unread, m.draft, m.cleared_seq"
     };
 }
 
@@ -229,6 +229,7 @@ fn place(row: &Row<'_>, column: usize, stays: Vec<Stay>) -> rusqlite::Result<Mem
         left_name: row.get(column + 4)?,
         silenced: until(row, column + 5)?,
         settings: settings(row, column + 6)?,
+        cleared_seq: number(row, column + 11)?,
         stays,
     })
 }

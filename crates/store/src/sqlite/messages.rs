@@ -3,7 +3,10 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use hubbub_chat::model::{ConversationKey, Entry, Fate, NewEntry, Recorded, Rev, UserKey};
+use hubbub_chat::StoredHead;
+use hubbub_chat::model::{
+    ConversationKey, Counting, Entry, Fate, NewEntry, Recorded, Rev, Unread, UserKey,
+};
 use hubbub_chat::ports::{Appended, Messages, Order, Range, Result, StoreError};
 use hubbub_proto::command::{Content, Kind};
 use hubbub_proto::event::Head;
@@ -24,14 +27,15 @@ const APPEND: &str = "INSERT INTO entry
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
      ON CONFLICT (client_id, sender) DO NOTHING";
 const APPEND_ABOUT: &str = "INSERT INTO entry
-     (rev, conversation, seq, previous, sender, client_id, at, kind, digest, content, target_seq)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+     (rev, conversation, seq, previous, sender, client_id, at, kind, digest, content, target_seq,
+      extra, expires_at, receipt)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
      ON CONFLICT (client_id, sender) DO NOTHING";
 const RECORDED: &str = "SELECT e.rev, c.id, e.seq, e.at, e.digest
      FROM entry e JOIN conversation c ON c.key = e.conversation
      WHERE e.client_id = ?1 AND e.sender = ?2";
 const ENTRY: &str = "SELECT e.rev, e.seq, u.id, e.client_id, e.at, e.kind, e.content,
-         e.target_seq, e.removed, e.edited, e.reacted
+         e.target_seq, e.removed, e.edited, e.reacted, e.extra, e.expires_at, e.receipt
      FROM entry e CROSS JOIN user u ON u.key = e.sender WHERE e.rev = ?1";
 
 impl<S: Seat> Messages for Handle<S> {
@@ -46,10 +50,10 @@ impl<S: Seat> Messages for Handle<S> {
     fn unread(
         &mut self,
         conversation: ConversationKey,
-        reader: UserKey,
+        reader: Counting<'_>,
         from: u64,
         to: u64,
-    ) -> Result<u32> {
+    ) -> Result<Unread> {
         unread(&self.log(conversation)?, reader, from, to).map_err(failed)
     }
 
@@ -153,6 +157,7 @@ fn insert(
         ]);
     };
     let about = head.about.map(int);
+    let extra = StoredHead::json(head).map_err(|why| damaged(0, why.to_string()))?;
     connection.prepare_cached(APPEND_ABOUT)?.execute(params![
         rev,
         conversation,
@@ -165,6 +170,9 @@ fn insert(
         digest,
         content,
         about,
+        extra,
+        head.expires_at.map(|at| int(at.0)),
+        head.receipt.then_some(1),
     ])
 }
 
@@ -268,8 +276,24 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 fn head(row: &Row<'_>) -> rusqlite::Result<Option<Box<Head>>> {
-    let about = optional(row, 7)?;
-    Ok(about.is_some().then(|| Box::new(Head { about })))
+    let StoredHead { mentions, mention_all, forwarded } = stored_head(row, 11)?;
+    let head = Head {
+        about: optional(row, 7)?,
+        mentions,
+        mention_all,
+        forwarded,
+        expires_at: optional(row, 12)?.map(Timestamp),
+        receipt: row.get::<_, Option<bool>>(13)?.unwrap_or(false),
+    };
+    Ok(Some(head).filter(|head| *head != Head::default()).map(Box::new))
+}
+
+fn stored_head(row: &Row<'_>, column: usize) -> rusqlite::Result<StoredHead> {
+    let json = match row.get_ref(column)? {
+        ValueRef::Null => None,
+        text => Some(text.as_str()?),
+    };
+    StoredHead::read(json).map_err(|why| damaged(column, why.to_string()))
 }
 
 pub(super) fn content(row: &Row<'_>, column: usize) -> rusqlite::Result<Content> {
@@ -282,16 +306,20 @@ fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
     Kind::parse(name).ok_or_else(|| damaged(column, format!("{name} is no kind of entry")))
 }
 
-fn unread(log: &Log<'_>, reader: UserKey, from: u64, to: u64) -> rusqlite::Result<u32> {
-    let (mut unread, mut scanned) = (0, 0);
+fn unread(log: &Log<'_>, by: Counting<'_>, from: u64, to: u64) -> rusqlite::Result<Unread> {
+    let (mut unread, mut scanned) = (Unread::default(), 0);
     log.walk_down(from, to, |passed| {
         let (row, column) = passed.kind();
-        let by_others = passed.sender()? != reader.0 && kind(row, column)?.counts_as_unread();
-        if by_others && !passed.is_removed()? {
-            unread += 1;
+        if passed.sender()? != by.user.0
+            && kind(row, column)?.counts_as_unread()
+            && passed.is_there(by.now.0)?
+            && by.hidden.binary_search(&passed.seq).is_err()
+        {
+            let (row, column) = passed.extra();
+            unread.add(passed.seq, stored_head(row, column)?.mentions(by.id));
         }
         scanned += 1;
-        let enough = unread == UNREAD_COUNTED_MAX || scanned == UNREAD_SCANNED_MAX;
+        let enough = unread.count == UNREAD_COUNTED_MAX || scanned == UNREAD_SCANNED_MAX;
         Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     Ok(unread)

@@ -1,6 +1,6 @@
 //! What was done to messages, in SQLite.
 
-use hubbub_chat::model::{ConversationKey, Edit, EntryKey, Rev, UserKey};
+use hubbub_chat::model::{ConversationKey, Edit, EntryKey, Pin, Rev, UserKey};
 use hubbub_chat::ports::{OperationWrites, Operations, Result};
 use hubbub_proto::command::Emoji;
 use hubbub_proto::event::{Reaction, ReactionCount, Removed};
@@ -18,7 +18,9 @@ const EDIT: &str =
 const CHAIN_EDIT: &str = "UPDATE entry SET edited = (SELECT edited FROM entry WHERE rev = ?2)
      WHERE rev = ?1";
 const SET_EDITED: &str = "UPDATE entry SET edited = ?2 WHERE rev = ?1";
-const WIPE: &str = "UPDATE entry SET content = 'null', extra = NULL, removed = ?2 WHERE rev = ?1";
+const WIPE: &str =
+    "UPDATE entry SET content = 'null', extra = NULL, expires_at = NULL, removed = ?2
+     WHERE rev = ?1";
 const EDITED: &str = "SELECT edited FROM entry WHERE rev = ?1";
 
 const NEXT_EMOJI: &str = "SELECT emoji FROM reaction WHERE target = ?1 AND emoji > ?2
@@ -32,6 +34,14 @@ const REACTIONS: &str = "SELECT r.emoji, u.id, r.at
      FROM reaction r CROSS JOIN user u ON u.key = r.user
      WHERE r.target = ?1 AND (r.emoji, r.user) > (?2, ?3) AND r.emoji <= ?4 AND r.seq <= ?5
      ORDER BY r.emoji, r.user LIMIT ?6";
+const DROP_PIN: &str = "DELETE FROM pin WHERE conversation = ?1 AND seq = ?2";
+const PINS: &str = "SELECT p.seq, p.by_seq, u.id, p.at FROM pin p CROSS JOIN user u ON u.key = p.by
+     WHERE p.conversation = ?1 ORDER BY p.by_seq";
+const HIDDEN: &str = "SELECT seq FROM hidden
+     WHERE user = ?1 AND conversation = ?2 AND seq >= ?3 AND seq <= ?4 AND rev > ?5
+     ORDER BY seq LIMIT ?6";
+const EXPIRED: &str = "SELECT conversation, seq, rev FROM entry INDEXED BY expiring
+     WHERE expires_at <= ?1 ORDER BY expires_at, rev LIMIT ?2";
 const JOINED_AFTER: &str = "SELECT s.join_seq, u.id
      FROM stay s INDEXED BY latecomer CROSS JOIN user u ON u.key = s.user
      WHERE s.conversation = ?1 AND s.join_seq > ?2 AND s.left_seq IS NULL
@@ -94,6 +104,49 @@ impl<S: Seat> Operations for Handle<S> {
         all(self.seat.connection(), REACTIONS, args, read).map_err(failed)
     }
 
+    fn pins(&mut self, conversation: ConversationKey) -> Result<Vec<Pin>> {
+        let read = |row: &Row<'_>| {
+            Ok(Pin {
+                seq: number(row, 0)?,
+                by_seq: number(row, 1)?,
+                by: users::user_id(row, 2)?,
+                at: Timestamp(number(row, 3)?),
+            })
+        };
+        all(self.seat.connection(), PINS, [conversation.0], read).map_err(failed)
+    }
+
+    fn hidden(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        (from, to): (u64, u64),
+        since: Rev,
+        limit: u32,
+    ) -> Result<Vec<u64>> {
+        let args =
+            params![user.0, conversation.0, int(from), int(to), int(since.0), i64::from(limit)];
+        all(self.seat.connection(), HIDDEN, args, |row| number(row, 0)).map_err(failed)
+    }
+
+    fn expired(&mut self, now: Timestamp, limit: u32) -> Result<Vec<EntryKey>> {
+        let read = |row: &Row<'_>| {
+            Ok(EntryKey {
+                conversation: ConversationKey(row.get(0)?),
+                seq: number(row, 1)?,
+                rev: Rev(number(row, 2)?),
+            })
+        };
+        let args = params![int(now.0), limit];
+        all(self.seat.connection(), EXPIRED, args, read).map_err(failed)
+    }
+
+    fn next_expiry(&mut self) -> Result<Option<Timestamp>> {
+        let sql = "SELECT min(expires_at) FROM entry WHERE expires_at IS NOT NULL";
+        let next = one(self.seat.connection(), sql, [], |row| optional(row, 0)).map_err(failed)?;
+        Ok(next.flatten().map(Timestamp))
+    }
+
     fn joined_after(
         &mut self,
         conversation: ConversationKey,
@@ -122,7 +175,60 @@ impl OperationWrites for Handle<Writing> {
                 next = one(connection, EDITED, [int(rev)], read).map_err(failed)?.flatten();
                 run(connection, WIPE, (int(rev), code(removed)))?;
             }
-            run(connection, "DELETE FROM reaction WHERE target = ?1", [int(target.rev.0)])
+            run(connection, "DELETE FROM reaction WHERE target = ?1", [int(target.rev.0)])?;
+            run(connection, DROP_PIN, [target.conversation.0, int(target.seq)])
+        })
+    }
+
+    fn put_pin(&mut self, target: EntryKey, by_seq: u64, by: UserKey, at: Timestamp) -> Result<()> {
+        let row = [target.conversation.0, int(target.seq), int(by_seq), by.0, int(at.0)];
+        self.seat.write(|connection, _| {
+            run(
+                connection,
+                "INSERT INTO pin VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+                row,
+            )
+        })
+    }
+
+    fn drop_pin(&mut self, target: EntryKey) -> Result<()> {
+        let row = [target.conversation.0, int(target.seq)];
+        self.seat.write(|connection, _| run(connection, DROP_PIN, row))
+    }
+
+    fn hide(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        let row = [user.0, conversation.0, int(seq), int(rev.0)];
+        self.seat.write(|connection, _| {
+            run(
+                connection,
+                "INSERT INTO hidden VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+                row,
+            )?;
+            let sql = "UPDATE member SET rev = ?3 WHERE user = ?1 AND conversation = ?2";
+            run(connection, sql, [user.0, conversation.0, int(rev.0)])
+        })
+    }
+
+    fn clear(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        seq: u64,
+        rev: Rev,
+    ) -> Result<()> {
+        self.seat.write(|connection, _| {
+            let place = [user.0, conversation.0, int(seq)];
+            let sql = "DELETE FROM hidden WHERE user = ?1 AND conversation = ?2 AND seq <= ?3";
+            run(connection, sql, place)?;
+            let sql = "UPDATE member SET cleared_seq = max(cleared_seq, ?3), rev = ?4
+                 WHERE user = ?1 AND conversation = ?2";
+            run(connection, sql, [user.0, conversation.0, int(seq), int(rev.0)])
         })
     }
 
@@ -233,6 +339,8 @@ fn read_emoji(row: &Row<'_>, column: usize) -> rusqlite::Result<Emoji> {
 const fn code(removed: Removed) -> i64 {
     match removed {
         Removed::Recalled => 1,
+        Removed::Deleted => 2,
+        Removed::Expired => 3,
     }
 }
 
@@ -241,6 +349,8 @@ pub(super) fn removed(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<R
     match row.get::<_, Option<i64>>(column)? {
         None => Ok(None),
         Some(1) => Ok(Some(Removed::Recalled)),
+        Some(2) => Ok(Some(Removed::Deleted)),
+        Some(3) => Ok(Some(Removed::Expired)),
         Some(other) => Err(damaged(column, format!("{other} is no reason to remove"))),
     }
 }

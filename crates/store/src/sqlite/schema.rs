@@ -131,6 +131,9 @@ pub(super) const VERSION_2: &str = "
 /// - `entry.removed` says why the content is gone.
 /// - `entry.edited` is the rev of a message's newest edit, and of an edit that of the one before.
 /// - `entry.reacted` is set once somebody reacted.
+/// - `entry.expires_at` is null again once the content is gone.
+/// - `pin.by_seq` is the place of the entry that says so.
+/// - `hidden.rev` is the change of the membership with which the user hid the message.
 /// - `reaction.seq` is the place of the entry that says so.
 /// - `latecomer` finds those whose stay began after a message.
 pub(super) const VERSION_3: &str = "
@@ -138,6 +141,26 @@ pub(super) const VERSION_3: &str = "
     ALTER TABLE entry ADD COLUMN removed INTEGER;
     ALTER TABLE entry ADD COLUMN edited INTEGER;
     ALTER TABLE entry ADD COLUMN reacted INTEGER;
+    ALTER TABLE entry ADD COLUMN expires_at INTEGER;
+    CREATE INDEX expiring ON entry (expires_at) WHERE expires_at IS NOT NULL;
+    ALTER TABLE member ADD COLUMN cleared_seq INTEGER NOT NULL DEFAULT 0;
+
+    CREATE TABLE pin (
+        conversation INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        by_seq INTEGER NOT NULL,
+        by INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (conversation, seq)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE hidden (
+        user INTEGER NOT NULL,
+        conversation INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        rev INTEGER NOT NULL,
+        PRIMARY KEY (user, conversation, seq)
+    ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE reaction (
         target INTEGER NOT NULL,

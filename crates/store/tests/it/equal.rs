@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use hubbub_chat::model::{ConversationKey, JoinRequest, NewEntry, Profile, Rev, Until, UserKey};
+use hubbub_chat::model::{
+    ConversationKey, Counting, JoinRequest, NewEntry, Profile, Rev, Until, UserKey,
+};
 use hubbub_chat::ports::{
     Conversations, Groups, Messages, Order, Range, Reader, Result, Store, StoreError, Users, Writer,
 };
@@ -286,7 +288,9 @@ where
             answers.push(told(handle.membership(conversation, user)));
             answers.push(told(handle.ban(conversation, user)));
             answers.push(told(handle.join_request(conversation, user)));
-            answers.push(told(handle.unread(conversation, user, 2, 7)));
+            let id = UserId::new("alice").unwrap();
+            let reader = Counting { user, id: &id, now: Timestamp(0), hidden: &[3] };
+            answers.push(told(handle.unread(conversation, reader, 2, 7)));
         }
     }
     for (index, user) in (0..USERS.len()).map(|i| (i, UserKey(i as i64 + 1))) {

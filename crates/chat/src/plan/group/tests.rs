@@ -27,6 +27,7 @@ pub(crate) fn member_with(left_seq: Option<u64>) -> Membership {
         role: Role::Member,
         received_seq: 0,
         read_seq: 0,
+        cleared_seq: 0,
         rev: Rev(1),
         left_name: None,
         silenced: None,

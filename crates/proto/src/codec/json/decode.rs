@@ -42,7 +42,10 @@ fn fast(text: &str) -> Result<Incoming, serde_json::Error> {
 /// What holds for a command beyond the types of its fields.
 fn check(command: &Command, limits: &Limits) -> Result<(), Refusal> {
     match command {
-        Command::Send(send) => passed_on("content", send.content.get(), limits),
+        Command::Send(send) => {
+            send.check()?;
+            send.content.as_ref().map_or(Ok(()), |json| passed_on("content", json.get(), limits))
+        }
         Command::Edit(edit) => passed_on("content", edit.content.get(), limits),
         Command::Publish(publish) => passed_on("data", publish.data.get(), limits),
         Command::Signal(signal) => passed_on("data", signal.data.get(), limits),
@@ -50,8 +53,8 @@ fn check(command: &Command, limits: &Limits) -> Result<(), Refusal> {
             Err(Refusal::with(Reason::BadField, "`expires_in_ms` must be at least 1."))
         }
         Command::Push(push) => passed_on("data", push.data.get(), limits),
-        Command::History(history) if history.before.is_some() && history.after.is_some() => {
-            Err(Refusal::with(Reason::BadField, "Give `before` or `after`, not both."))
+        Command::History(history) if history.directions() > 1 => {
+            Err(Refusal::with(Reason::BadField, "Give one of `before`, `after` and `around`."))
         }
         Command::GroupInvite(invite) if invite.members.is_empty() => {
             Err(Refusal::with(Reason::BadField, "`members` must name at least one user."))

@@ -21,6 +21,22 @@ pub(super) const COMMANDS: &[Sample] = &[
         r#"{"conversation":"group:team","seq":40,"emoji":"👍","active":false,"client_id":"e-3"}"#,
     ),
     (
+        "delete",
+        r#"{"conversation":"group:team","seq":40}"#,
+        r#"{"conversation":"group:team","seq":40,"for":"all","client_id":"e-4"}"#,
+    ),
+    (
+        "pin",
+        r#"{"conversation":"group:team","seq":40}"#,
+        r#"{"conversation":"group:team","seq":40,"active":false,"client_id":"e-5"}"#,
+    ),
+    (
+        "clear",
+        r#"{"conversation":"direct:alice:bob","seq":7}"#,
+        r#"{"conversation":"direct:alice:bob","seq":7}"#,
+    ),
+    ("pins", r#"{"conversation":"group:team"}"#, r#"{"conversation":"group:team"}"#),
+    (
         "edits",
         r#"{"conversation":"direct:alice:bob","seq":7}"#,
         r#"{"conversation":"direct:alice:bob","seq":7}"#,
@@ -37,8 +53,10 @@ fn emoji(text: &str) -> Emoji {
 }
 
 fn update(kind: Kind, content: &str, removed: Option<Removed>) -> Event {
-    let extra =
-        Extra { head: Head { about: Some(7) }, current: Current { removed, ..Current::default() } };
+    let extra = Extra {
+        head: Head { about: Some(7), ..Head::default() },
+        current: Current { removed, ..Current::default() },
+    };
     let (content, extra) = (raw(content), Some(Box::new(extra)));
     let client_id = ClientId::new("e-1").unwrap();
     let entry = Entry { seq: 9, message_id: 915, kind, content, client_id, extra, ..text() };
@@ -59,9 +77,22 @@ pub(super) fn spoken() -> Entry {
         users: vec![user("alice"), user("bob")],
         mine: true,
     }];
-    let current = Current { edited_at: Some(NOW), reactions, ..Current::default() };
+    let current = Current { edited_at: Some(NOW), reactions, pinned: true, ..Current::default() };
     let extra = Some(Box::new(Extra { current, ..Extra::default() }));
     Entry { content: raw(r#""hi!""#), extra, ..text() }
+}
+
+/// A message with all that may come along.
+fn laden() -> Entry {
+    let head = Head {
+        about: Some(3),
+        mentions: vec![user("bob")],
+        mention_all: true,
+        forwarded: Some(Forwarded { from: user("carol"), at: NOW }),
+        expires_at: Some(NOW.plus_ms(60_000)),
+        receipt: true,
+    };
+    Entry { extra: Some(Box::new(Extra { head, ..Extra::default() })), ..text() }
 }
 
 pub(super) fn events() -> Vec<(&'static str, Event)> {
@@ -72,6 +103,15 @@ pub(super) fn events() -> Vec<(&'static str, Event)> {
         ("message_updated, a reaction", update(Kind::MessageReaction, reaction, None)),
         ("message_updated, taken back", update(Kind::MessageRecalled, "null", None)),
         ("message_updated, withheld", update(Kind::MessageEdited, "null", removed)),
+        (
+            "message_hidden",
+            Event::MessageHidden(MessageHidden {
+                conversation: direct(),
+                seqs: vec![7],
+                through: Some(3),
+            }),
+        ),
+        ("message, with all", Event::Entry(Delivered { entry: laden(), attempt: 1 })),
         ("message, taken back", Event::Entry(Delivered { entry: taken_back(), attempt: 2 })),
     ]
 }
@@ -83,6 +123,12 @@ pub(super) fn acks() -> Vec<(&'static str, Ack)> {
             "edits",
             Ack::Edits(EditsPage {
                 versions: vec![version(r#""hi""#, NOW), version(r#""hi!""#, NOW.plus_ms(2_000))],
+            }),
+        ),
+        (
+            "pins",
+            Ack::Pins(PinsPage {
+                pins: vec![PinItem { seq: 7, by: user("bob"), at: NOW, entry: spoken() }],
             }),
         ),
         (
