@@ -150,9 +150,9 @@ export function showGroup(client, conversation, nameOf) {
   });
   on('info-links', 'click', async () => {
     const { links } = await groups.links(group);
-    const rows = links.map(({ link, expires_at, uses_max }) => [
-      link,
-      [expires_at && `${dayName(expires_at)}, ${clockTime(expires_at)}`, uses_max && `≤ ${uses_max}`].filter(Boolean).join(' · '),
+    const rows = links.map(({ link, by, expires_at, uses_left }) => [
+      nameOf(by),
+      [expires_at && `${dayName(expires_at)}, ${clockTime(expires_at)}`, uses_left && `${uses_left} ×`].filter(Boolean).join(' · '),
       t('group.revoke'),
       () => groups.revokeLink(group, link),
     ]);

@@ -178,8 +178,7 @@ export class Engine {
     if (type === 'token_expiring') {
       void this.#refresh();
     } else if (EVENTS.has(type)) {
-      this.store.event(type, payload);
-      this.emit(type, payload);
+      this.#told(type, payload);
     } else {
       const push = entryOfPush(type, payload);
       if (push?.conversation) this.syncing.offer(push);
@@ -187,8 +186,17 @@ export class Engine {
     }
   }
 
+  #told(type, payload) {
+    this.store.event(type, payload);
+    this.emit(type, payload);
+  }
+
   #acked({ clientId, type, payload }, ack) {
-    if (ack.conversation === undefined || !ack.seq) return;
+    if (ack.conversation === undefined || !ack.seq) {
+      const hidden = hiddenBy(type, payload);
+      if (hidden) this.#told('message_hidden', hidden);
+      return;
+    }
     const isSend = type === 'send';
     if (isSend) this.store.acked(clientId, ack.seq);
     if (!isSend || payload.forward || payload.expires_in_ms) {
@@ -268,6 +276,12 @@ function webSocketUrl(url) {
   parsed.protocol = parsed.protocol.replace(/^http/, 'ws');
   if (parsed.pathname === '/') parsed.pathname = '/ws';
   return parsed.href;
+}
+
+/** What an own command hid, which only the user's other devices are told. */
+function hiddenBy(type, { conversation, seq, for: whom }) {
+  if (type === 'clear') return { conversation, through: seq };
+  return type === 'delete' && whom === 'me' ? { conversation, seqs: [seq] } : null;
 }
 
 /** Hints of a browser that the network may be back, or gone. @returns {() => void} */

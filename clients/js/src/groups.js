@@ -143,7 +143,7 @@ export class Groups {
    * Who is kept out.
    * @param {string} group
    * @param {{after?: string, limit?: number}} [page]
-   * @returns {Promise<{bans: {user: string, name?: string, until?: number}[], more: boolean}>}
+   * @returns {Promise<{bans: {user: string, name?: string, by: string, at: number, until?: number}[], more: boolean}>}
    */
   bans(group, { after, limit } = {}) {
     return this.#calls.ask('group_bans', { group: bareGroup(group), after, limit });
@@ -160,12 +160,16 @@ export class Groups {
     return this.#calls.ask('group_link_create', { group: bareGroup(group), ...limits });
   }
 
-  /** @param {string} group @returns {Promise<{links: {link: string, expires_at?: number, uses_max?: number}[]}>} */
+  /**
+   * The links that still let somebody in, by names that do not.
+   * @param {string} group
+   * @returns {Promise<{links: {link: string, by: string, at: number, expires_at?: number, uses_left?: number}[]}>}
+   */
   links(group) {
     return this.#calls.ask('group_links', { group: bareGroup(group) });
   }
 
-  /** @param {string} group @param {string} link */
+  /** Ends a link. @param {string} group @param {string} link itself, or its name in `links` */
   revokeLink(group, link) {
     return this.#calls.ask('group_link_revoke', { group: bareGroup(group), link });
   }

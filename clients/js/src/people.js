@@ -7,7 +7,8 @@
  * @typedef {{presence: Audience, last_seen: Audience, messages: Audience, invites: Audience,
  *   receipts: boolean}} Privacy
  * @typedef {{user: PublicUser, privacy: Privacy, roles: string[], rev: number}} Me
- * @typedef {{id: string, kind?: string, name?: string, last_seen: number, current?: boolean}} Device
+ * @typedef {{id: string, kind?: string, name?: string, last_seen: number, current?: boolean,
+ *   signed_out?: boolean}} Device
  */
 
 export class People {

@@ -119,7 +119,7 @@ export class FullServer extends FakeServer {
     if (!c?.entries[seq - 1]) return { error: { code: 404, reason: 'not_found' } };
     if (type === 'delete' && whom === 'me') {
       for (const other of this.sockets) {
-        if (other.user === socket.user) other.push('message_hidden', { conversation: c.id, seqs: [seq] });
+        if (other !== socket && other.user === socket.user) other.push('message_hidden', { conversation: c.id, seqs: [seq] });
       }
       return {};
     }
