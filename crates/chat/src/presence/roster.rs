@@ -253,9 +253,9 @@ impl Roster {
                 (true, false) => (person.hidden_at, person.veil),
                 (false, _) => (NEVER, (Status::Offline, 0)),
             };
-            // What the store keeps was written before this was heard of; if it was not asked for
-            // yet, it will be.
-            person.kept = person.kept.map(|kept| kept.choosing(status, now));
+            // What the store keeps was written before this was heard of. When the user was last
+            // seen is by the writer's clock, so the store is asked anew.
+            person.kept = person.kept.filter(|_| !hides).map(|kept| kept.choosing(status, now));
         }
         self.file_look(index, now);
     }

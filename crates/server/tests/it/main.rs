@@ -18,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod messages;
 mod node;
+mod presence;
 mod process;
 mod push;
 mod restored;
