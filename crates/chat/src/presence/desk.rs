@@ -22,6 +22,8 @@ use crate::stop::{Outcome, Stop};
 
 /// Most questions that wait; a connection asks one at a time.
 const GETS_MAX: usize = 65_536;
+/// Most pairs of users that wait to be told of each other; it is best effort.
+const PAIRS_MAX: usize = 4_096;
 /// Questions answered, and then things told, before the next requests are taken.
 const STRETCH: usize = 32;
 /// When a read that the store failed makes sense again, in milliseconds.
@@ -32,16 +34,34 @@ pub(crate) fn concerns(request: &Request) -> bool {
     match &request.work {
         Work::Opened | Work::Closed => true,
         Work::Command { command, .. } => {
-            matches!(command, Command::PresenceSet(_) | Command::PresenceGet(_))
+            matches!(
+                command,
+                Command::PresenceSet(_) | Command::PresenceGet(_) | Command::PrivacyUpdate(_)
+            ) || other_side(command).is_some()
         }
         Work::Renewed | Work::Redeliver { .. } => false,
     }
 }
 
+/// Whom a command brings nearer or keeps away.
+fn other_side(command: &Command) -> Option<&UserId> {
+    match command {
+        Command::FriendRequest(request) => Some(&request.user),
+        Command::FriendAccept(target)
+        | Command::FriendRemove(target)
+        | Command::FriendBlock(target)
+        | Command::FriendUnblock(target) => Some(&target.user),
+        _ => None,
+    }
+}
+
 /// See the module.
 pub(crate) struct Desk {
+    config: ChatConfig,
     roster: Roster,
     gets: VecDeque<Request>,
+    /// Users between whom something has changed.
+    pairs: VecDeque<(UserId, UserId)>,
     /// Events that went out.
     pub(crate) told: u64,
 }
@@ -53,7 +73,13 @@ impl Desk {
             interval_ms: config.presence_interval_ms,
             watches_max: config.presence_watches_max as usize,
         };
-        Self { roster: Roster::new(rules), gets: VecDeque::new(), told: 0 }
+        Self {
+            config: config.clone(),
+            roster: Roster::new(rules),
+            gets: VecDeque::new(),
+            pairs: VecDeque::new(),
+            told: 0,
+        }
     }
 
     /// Takes a request; the answer is what cannot be kept.
@@ -72,14 +98,28 @@ impl Desk {
                 }
                 self.gets.push_back(request);
             }
-            _ => {}
+            Work::Command { command: Command::PrivacyUpdate(_), .. } => {
+                self.roster.reconsider(&request.identity.user, now);
+            }
+            Work::Command { command, .. } => {
+                if let Some(other) = other_side(command)
+                    && self.pairs.len() < PAIRS_MAX
+                {
+                    self.pairs.push_back((request.identity.user.clone(), other.clone()));
+                }
+            }
+            Work::Renewed | Work::Redeliver { .. } => {}
         }
         Vec::new()
     }
 
     /// When there is something to do.
     pub(crate) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.gets.is_empty() { self.roster.next_due() } else { Some(now) }
+        if self.gets.is_empty() && self.pairs.is_empty() {
+            self.roster.next_due()
+        } else {
+            Some(now)
+        }
     }
 
     /// Who left, and when, to be written.
@@ -108,6 +148,15 @@ impl Desk {
         for _ in 0..STRETCH {
             let Some(request) = self.gets.pop_front() else { break };
             effects.extend(self.answer(reader, &request, now));
+        }
+        for _ in 0..STRETCH {
+            let Some((one, other)) = self.pairs.pop_front() else { break };
+            let met = self
+                .meet(reader, &one, &other, now)
+                .and_then(|()| self.meet(reader, &other, &one, now));
+            if let Err(error) = met {
+                tracing::error!(%error, "two users were not told of each other");
+            }
         }
         for _ in 0..STRETCH {
             let Some(step) = self.roster.next(now) else { break };
@@ -151,11 +200,14 @@ impl Desk {
     /// Notes a change for all who watch and may know.
     fn tell(&mut self, reader: &mut dyn Reader, change: &Change, now: Timestamp) -> Result<()> {
         let user = &change.user;
-        if change.public && self.roster.friends_are_watched() {
-            let view = circle::among_friends(reader, user)?;
+        if change.public
+            && self.roster.friends_are_watched()
+            && let Some(owner) = reader.user(user)?
+        {
+            let view = circle::among_friends(&owner, &self.config);
             if view.status || change.reconsider {
-                for friend in circle::friends_of(reader, user)? {
-                    for conn in self.roster.friend_watchers(&friend) {
+                for friend in reader.friends_of(owner.key, circle::FRIENDS_MAX)? {
+                    for conn in self.roster.friend_watchers(&friend.id) {
                         self.roster.note(conn, user, view, now);
                     }
                 }
@@ -165,11 +217,36 @@ impl Desk {
             if viewer == *user {
                 self.roster.note(conn, user, View::OWN, now);
             } else if change.public {
-                let view = circle::between(reader, &viewer, user)?;
+                let (view, _) = circle::between(reader, &self.config, &viewer, user)?;
                 if view.status || change.reconsider {
                     self.roster.note(conn, user, view, now);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// What is between two users has changed: `viewer` is told how `owner` is for them now.
+    fn meet(
+        &mut self,
+        reader: &mut dyn Reader,
+        viewer: &UserId,
+        owner: &UserId,
+        now: Timestamp,
+    ) -> Result<()> {
+        let by_name = self.roster.named_watchers(owner).into_iter();
+        let by_name: Vec<_> =
+            by_name.filter(|(_, who)| who == viewer).map(|(conn, _)| conn).collect();
+        let as_friend = self.roster.friend_watchers(viewer);
+        if by_name.is_empty() && (as_friend.is_empty() || !self.roster.may_be_here(owner)) {
+            return Ok(());
+        }
+        let (view, friends) = circle::between(reader, &self.config, viewer, owner)?;
+        for conn in as_friend.into_iter().filter(|conn| !by_name.contains(conn)) {
+            self.roster.note(conn, owner, if friends { view } else { View::default() }, now);
+        }
+        for conn in by_name {
+            self.roster.note(conn, owner, view, now);
         }
         Ok(())
     }
@@ -213,16 +290,16 @@ impl Desk {
         let mut presences = Vec::new();
         let mut named = HashSet::new();
         for user in get.users.iter().filter(|user| named.insert(*user)) {
-            let view = circle::between(reader, viewer, user)?;
+            let (view, _) = circle::between(reader, &self.config, viewer, user)?;
             presences.push(self.presence(reader, user, view, now)?);
         }
         if get.friends {
             for friend in circle::friends_of(reader, viewer)? {
-                if named.contains(&friend) || !self.roster.may_be_here(&friend) {
+                if named.contains(&friend.id) || !self.roster.may_be_here(&friend.id) {
                     continue;
                 }
-                let view = circle::among_friends(reader, &friend)?;
-                let presence = self.presence(reader, &friend, view, now)?;
+                let view = circle::among_friends(&friend, &self.config);
+                let presence = self.presence(reader, &friend.id, view, now)?;
                 if presence.status != Status::Offline {
                     presences.push(presence);
                 }

@@ -261,7 +261,6 @@ impl Roster {
     }
 
     /// What is told of a user has to be weighed anew: they changed whom they let know.
-    #[expect(dead_code, reason = "nothing changes whom users let know yet")]
     pub(super) fn reconsider(&mut self, user: &UserId, now: Timestamp) {
         if let Some(index) = self.by_id.get(user).copied() {
             if let Some(person) = self.person_mut(index) {

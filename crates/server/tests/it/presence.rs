@@ -199,3 +199,77 @@ fn more_than_may_be_watched_is_refused_and_changes_nothing() {
         carol.ok("presence_get", json!({}));
     }
 }
+
+/// Makes friends of two users.
+fn befriend(one: &mut Talk, other: &mut Talk) {
+    let [name, other_name] = [&*one, &*other].map(|talk| talk.connected["user"].clone());
+    one.ok("friend_request", json!({ "user": other_name }));
+    other.ok("friend_accept", json!({ "user": name }));
+}
+
+#[test]
+fn friends_are_watched_as_long_as_they_are_friends() {
+    let node = Node::start(SOON);
+    let [mut alice, mut bob, mut carol] =
+        ["alice", "bob", "carol"].map(|user| Talk::open(&node, user));
+    befriend(&mut alice, &mut bob);
+    let friends = json!({ "friends": true, "watch": true });
+    assert_eq!(statuses(&alice.ok("presence_get", friends)), ["bob online"]);
+    // A new friend is told of at once, and so is that one is no friend any more.
+    befriend(&mut carol, &mut alice);
+    until(&mut alice, "carol", "online");
+    set(&mut carol, "busy");
+    until(&mut alice, "carol", "busy");
+    carol.ok("friend_remove", json!({ "user": "alice" }));
+    until(&mut alice, "carol", "offline");
+    set(&mut carol, "online");
+    set(&mut bob, "busy");
+    until(&mut alice, "bob", "busy");
+    let now = alice.ok("presence_get", json!({ "friends": true, "users": ["carol"] }));
+    assert_eq!(statuses(&now), ["bob busy", "carol online"], "everybody may see carol");
+    drop(bob);
+    until(&mut alice, "bob", "offline");
+    let told = alice.kept();
+    let about_carol = |frame: &Value| {
+        frame["type"] == "online_status" && frame["payload"].to_string().contains("carol")
+    };
+    assert!(!told.iter().any(about_carol), "{told:?}");
+    assert_eq!(alice.ok("presence_get", json!({ "friends": true })), json!({ "presences": [] }));
+}
+
+#[test]
+fn blocks_and_privacy_hold_for_answers_and_events() {
+    let node = Node::start(SOON);
+    let [mut alice, mut bob, mut eve] = ["alice", "bob", "eve"].map(|user| Talk::open(&node, user));
+    befriend(&mut alice, &mut bob);
+    assert_eq!(watch(&mut eve, &["bob"]), ["bob online"]);
+    let both = json!({ "users": ["bob"], "friends": true, "watch": true });
+    assert_eq!(statuses(&alice.ok("presence_get", both)), ["bob online"]);
+    let offline = json!({ "user": "bob", "status": "offline" });
+
+    bob.ok("privacy_update", json!({ "presence": "friends", "last_seen": "friends" }));
+    until(&mut eve, "bob", "offline");
+    assert_eq!(ask(&mut eve, "bob"), offline, "and nothing else");
+    assert_eq!(ask(&mut alice, "bob")["status"], "online");
+    set(&mut bob, "busy");
+    until(&mut alice, "bob", "busy");
+
+    bob.ok("privacy_update", json!({ "presence": "nobody" }));
+    until(&mut alice, "bob", "offline");
+    assert_eq!(ask(&mut alice, "bob")["status"], "offline");
+    bob.ok("privacy_update", json!({ "presence": "everyone", "last_seen": "everyone" }));
+    until(&mut alice, "bob", "busy");
+    until(&mut eve, "bob", "busy");
+
+    bob.ok("friend_block", json!({ "user": "eve" }));
+    until(&mut eve, "bob", "offline");
+    assert_eq!(ask(&mut eve, "bob"), offline);
+    set(&mut bob, "online");
+    until(&mut alice, "bob", "online");
+    drop(bob);
+    let gone = until(&mut alice, "bob", "offline");
+    assert!(gone["last_seen"].is_u64(), "{gone}");
+    assert_eq!(ask(&mut eve, "bob"), offline, "nor when they were last there");
+    let told = eve.kept();
+    assert!(told.iter().all(|frame| frame["type"] != "online_status"), "{told:?}");
+}
