@@ -58,6 +58,12 @@ GROUPS = [
     ("Two shards on one core", ["shards"], [
         ("deliveries/s", "deliveries_per_s"), DELIVERY_CPU, *LATENCY, FAULTS_COLUMN, *CPU, ("CPU % of threads", "server_threads_cpu_pct"),
     ], ["hubbub"], DELIVERY_CPU[1]),
+    ("Mass login", ["logins"], [
+        ("logins/s", "logins_per_s"), ("CPU s/M logins", "server_cpu_s_per_million_logins"), ("login p50 ms", "login_p50_us"),
+        ("login p99 ms", "login_p99_us"), ("all told s", "told_secs"), ("events", "events"),
+        ("events per watcher and s", "events_per_watcher_s"), ("too close", "too_close"), ("unaware", "unaware"),
+        ("CPU % of threads", "server_threads_cpu_pct"), *CPU,
+    ], ["hubbub"], "server_cpu_s_per_million_logins"),
     ("Connection storm", ["storm"], [
         ("opens/s", "opens_per_s"), ("CPU s/M opens", "server_cpu_s_per_million_opens"), ("open p50 ms", "open_p50_us"),
         ("open p99 ms", "open_p99_us"), ("told to wait", "refused_clients"), ("told twice", "refused_twice"),

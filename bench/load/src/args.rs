@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::str::FromStr;
 
 pub(crate) const USAGE: &str = "\
-usage: load conns|fanout|echo|pairs|memory|slow|storm --url ws://127.0.0.1:PORT/ [options]
+usage: load conns|fanout|echo|pairs|logins|memory|slow|storm --url ws://127.0.0.1:PORT/ [options]
 
 common:  --dialect plain|socketio|hubbub|hubbub-volatile|raw-echo   the server's protocol (plain)
          --pid P | --pids P,Q   the server: its CPU and memory, children included
@@ -28,6 +28,8 @@ pairs:   --conns N --inflight K --size B --secs S --warmup S --rate R|max
 storm:   --count N --conns E --rate R --size B --settle S --opening K
          N clients connect, K at a time (N: all at once), while E established ones send each
          other R messages per second
+logins:  --count N --friends F
+         N users log in as fast as they may, ask for their F friends and watch them (hubbub)
 memory:  --count N --hold S [--plain]
          a warm-up of 1,000, then 1,000, 5,000 and N connections, S seconds each; --plain: no channels, no burst
 slow:    --subs N --stopped K --rate R --channel NAME --size B --secs S --warmup S
@@ -41,6 +43,7 @@ const OPTIONS: &[&str] = &[
     "core",
     "count",
     "dialect",
+    "friends",
     "hold",
     "inflight",
     "json-only",

@@ -4,6 +4,7 @@
 pub(crate) mod conns;
 pub(crate) mod echo;
 pub(crate) mod fanout;
+pub(crate) mod logins;
 pub(crate) mod memory;
 pub(crate) mod pairs;
 mod report;

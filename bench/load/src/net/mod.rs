@@ -227,6 +227,11 @@ impl Io {
         frame::encode(opcode, body, mask, &mut self.connections[ci].out);
     }
 
+    /// Queues a text message.
+    pub(crate) fn queue_text(&mut self, ci: usize, message: &[u8]) {
+        self.queue(ci, frame::TEXT, message);
+    }
+
     /// Queues the text message that `write` makes in the dialect.
     fn queue_request(&mut self, ci: usize, write: impl FnOnce(&mut dyn Dialect, &mut Vec<u8>)) {
         let mut request = take(&mut self.request);
