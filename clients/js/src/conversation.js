@@ -220,8 +220,9 @@ export function messageOf(c, entry, me) {
     from: own ? me : entry.from,
     own,
     system: isSystemKind(body.kind),
-    kind: body.kind,
-    content: body.content ?? null,
+    // What is forwarded is known when the server has copied it.
+    kind: body.kind ?? 'text',
+    content: body.content ?? (body.forward ? '…' : null),
     at: entry.at,
     state,
     readBy,

@@ -81,7 +81,9 @@ test('replies, mentions and forwards', async () => {
   bob.read('group:g', 2);
   assert.deepEqual([bob.store.conversation('group:g').mentions, bob.store.conversation('group:g').mentionSeq], [1, 3]);
 
-  await clock.finish(bob.forward('user:carol', 'group:g', 1).acked);
+  const { acked } = bob.forward('user:carol', 'group:g', 1);
+  assert.deepEqual(shown(bob, 'direct:bob:carol').map(({ kind, state }) => [kind, state]), [['text', 'pending']]);
+  await clock.finish(acked);
   await clock.until(() => shown(bob, 'direct:bob:carol').some((m) => m.forwarded));
   const [forwarded] = shown(bob, 'direct:bob:carol');
   assert.deepEqual([forwarded.content, forwarded.forwarded.from, forwarded.state], ['who?', 'alice', 'sent']);
