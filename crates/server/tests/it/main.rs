@@ -16,6 +16,7 @@ mod hostile;
 mod http;
 mod lifecycle;
 mod limits;
+mod message_ops;
 mod messages;
 mod node;
 mod presence;
