@@ -22,7 +22,7 @@ impl World {
         let delay_ms = self.stage.rng.between(0, longest_ms);
         self.stage.schedule.after(delay_ms, Happening::Act);
         let mut device = self.stage.rng.index(self.devices.len());
-        let what = self.stage.rng.below(120);
+        let what = self.stage.rng.below(126);
         if (94..98).contains(&what) && self.stage.rng.chance(900) {
             device = self.any_pusher().unwrap_or(device);
         }
@@ -36,6 +36,7 @@ impl World {
             86..94 => self.look(device),
             94..98 => self.push(device),
             98..100 => self.type_something(device),
+            100..106 => self.befriend(device),
             _ => self.operate(device),
         }
         let journal = self.node.store.journal();
@@ -54,23 +55,31 @@ impl World {
         self.users[at].clone()
     }
 
-    fn any_group(&mut self) -> Option<ConversationId> {
+    /// A group, mostly one in which the device's user is.
+    fn any_group(&mut self, device: usize) -> Option<ConversationId> {
         let journal = self.node.store.journal();
-        let groups: Vec<_> =
-            journal.logs.keys().filter(|id| id.as_str().starts_with("group:")).collect();
-        self.stage.rng.pick(&groups).map(|id| (*id).clone())
+        let user = &self.devices[device].user;
+        let is_group = |id: &&ConversationId| id.as_str().starts_with("group:");
+        let all: Vec<_> = journal.logs.keys().filter(is_group).collect();
+        let theirs: Vec<_> = all
+            .iter()
+            .copied()
+            .filter(|id| journal.log(id).is_some_and(|log| log.is_member(user)))
+            .collect();
+        let among = if self.stage.rng.chance(750) && !theirs.is_empty() { theirs } else { all };
+        self.stage.rng.pick(&among).map(|id| (*id).clone())
     }
 
     pub(crate) fn any_conversation(&mut self, device: usize) -> Option<String> {
         if self.stage.rng.chance(100) {
-            return self.any_group().map(|id| id.to_string());
+            return self.any_group(device).map(|id| id.to_string());
         }
         let known: Vec<String> = self.devices[device].cursors().into_keys().collect();
         self.stage.rng.pick(&known).cloned()
     }
 
     fn send(&mut self, device: usize) {
-        let group = if self.stage.rng.chance(600) { self.any_group() } else { None };
+        let group = if self.stage.rng.chance(600) { self.any_group(device) } else { None };
         let to = match group {
             Some(group) => group.to_string(),
             None => format!("user:{}", self.any_user()),
@@ -148,13 +157,25 @@ impl World {
     }
 
     fn manage(&mut self, device: usize) {
-        let Some(group) = self.any_group() else { return self.create(device) };
-        let group = group.as_str().to_owned();
+        let Some(group) = self.any_group(device) else { return self.create(device) };
+        let id = group;
+        let group = id.as_str().to_owned();
         let user = self.any_user().to_string();
-        let (kind, payload) = match self.stage.rng.below(20) {
+        let banned = self.node.store.journal().log(&id).map(|log| log.rules.banned());
+        let banned = self.stage.rng.pick(&banned.unwrap_or_default()).map(ToString::to_string);
+        let what = match (&banned, self.stage.rng.below(28)) {
+            (Some(_), 0..5) => 21,
+            (Some(_), 5..14) => 0,
+            (_, what) => what,
+        };
+        let banned = banned.unwrap_or_else(|| user.clone());
+        let until = self.stage.schedule.now().0 + self.stage.rng.between(1, 60_000);
+        let until = if self.stage.rng.chance(500) { json!(until) } else { Value::Null };
+        let (kind, payload) = match what {
             0..5 => {
                 let mut members = self.some_users();
-                members.push(user);
+                // Not those who are kept out, or just those.
+                members.push(if self.stage.rng.chance(500) { banned } else { user });
                 ("group_invite", json!({ "group": group, "members": members }))
             }
             5..9 => ("group_join", json!({ "group": group })),
@@ -164,6 +185,20 @@ impl World {
                 let role = ["owner", "admin", "member"][self.stage.rng.index(3)];
                 ("group_role", json!({ "group": group, "user": user, "role": role }))
             }
+            20 => ("group_ban", json!({ "group": group, "user": user, "until": until })),
+            21 => ("group_unban", json!({ "group": group, "user": banned })),
+            22 | 23 => {
+                let muted = self.stage.rng.chance(700);
+                let until = if muted { until } else { Value::Null };
+                let whom = if self.stage.rng.chance(700) { json!(user) } else { Value::Null };
+                let payload =
+                    json!({ "group": group, "user": whom, "muted": muted, "until": until });
+                ("group_mute", payload)
+            }
+            24 => ("group_update", json!({ "group": group, "join": "approval" })),
+            25 => ("group_approve", json!({ "group": group, "user": user })),
+            26 => ("group_reject", json!({ "group": group, "user": user })),
+            27 => ("group_bans", json!({ "group": group })),
             18 => ("group_update", json!({ "group": group, "name": format!("of {user}") })),
             _ if self.stage.rng.chance(300) => ("group_dissolve", json!({ "group": group })),
             _ => ("group_update", json!({ "group": group, "join": "open" })),
@@ -232,6 +267,19 @@ impl World {
         let payload = self.named(payload);
         trace!(self.stage, "device {device} pushes {payload}");
         self.devices[device].ask("push", payload);
+    }
+
+    fn befriend(&mut self, device: usize) {
+        let kind = match self.stage.rng.below(8) {
+            0..2 => "friend_block",
+            2..5 => "friend_unblock",
+            5 => "friend_request",
+            6 => "friend_accept",
+            _ => "friend_remove",
+        };
+        let payload = json!({ "user": self.any_user().to_string() });
+        trace!(self.stage, "device {device} asks for {kind} {payload}");
+        self.devices[device].ask(kind, payload);
     }
 
     fn type_something(&mut self, device: usize) {

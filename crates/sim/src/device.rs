@@ -222,6 +222,9 @@ impl Device {
     /// The application shows what it hears.
     fn show(&mut self, event: &Event) {
         match event {
+            Event::Entry(entry)
+                if self.sabotage == Some(Sabotage::IgnoreUpdates)
+                    && !entry["target_seq"].is_null() => {}
             Event::Entry(entry) => {
                 let id = entry["conversation"].as_str().unwrap_or_default();
                 self.timelines.entry(id.to_owned()).or_default().entry(entry);

@@ -3,19 +3,27 @@
 //! Invariant: it holds exactly the entries and cursors of transactions whose `commit` returned.
 //! What the entries mean is read from them in [`crate::log`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hubbub_chat::model::{ConversationKey, NewEntry, UserKey};
 use hubbub_proto::command::{Content, Kind};
 use hubbub_proto::{ClientId, ConversationId, ConversationName, SystemName, Timestamp, UserId};
+use serde_json::Value;
 
-use crate::log::{Committed, Head, Log, Span};
+use crate::log::{Committed, Head, Log, Span, one, users};
 use crate::report::{Broken, Promise};
 
 /// The one user who has the role that may push.
 pub(crate) const PUSHER: &str = "ann";
 /// That role.
 pub(crate) const PUSHER_ROLE: &str = "backend";
+
+/// Whom an entry brings into a group.
+fn invited(entry: &Unsigned) -> Vec<UserId> {
+    let content: Value = serde_json::from_str(entry.content.get()).unwrap_or_default();
+    let named = users(&content["users"]).into_iter().chain(users(&content["members"]));
+    named.chain(one(&content["user"])).collect()
+}
 
 /// Cursors as committed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -57,6 +65,8 @@ enum Change {
         user: UserKey,
         stays_max: Option<u32>,
     },
+    /// The first does not want to hear of the second, or does so again.
+    Block(UserKey, UserKey, bool),
 }
 
 /// Everything that was committed.
@@ -66,6 +76,10 @@ pub(crate) struct Journal {
     conversations: BTreeMap<ConversationKey, ConversationId>,
     pub(crate) logs: BTreeMap<ConversationId, Log>,
     pub(crate) cursors: BTreeMap<(ConversationId, UserId), Cursors>,
+    /// Who blocks whom.
+    blocks: BTreeSet<(UserId, UserId)>,
+    /// Whoever ever did.
+    blocked_once: BTreeSet<(UserId, UserId)>,
     used: BTreeMap<(UserId, ClientId), (ConversationId, u64)>,
     pending: Vec<Change>,
     /// The first promise that a commit broke.
@@ -110,6 +124,20 @@ impl Journal {
         self.pending.push(Change::Audience { conversation, user, stays_max });
     }
 
+    pub(crate) fn note_block(&mut self, user: UserKey, other: UserKey, blocked: bool) {
+        self.pending.push(Change::Block(user, other, blocked));
+    }
+
+    /// Whether one of them blocks the other.
+    fn apart(&self, a: &UserId, b: &UserId) -> bool {
+        let blocks = |a: &UserId, b: &UserId| self.blocks.contains(&(a.clone(), b.clone()));
+        blocks(a, b) || blocks(b, a)
+    }
+
+    pub(crate) fn has_blocked(&self, user: &UserId, other: &UserId) -> bool {
+        self.blocked_once.contains(&(user.clone(), other.clone()))
+    }
+
     pub(crate) fn rolled_back(&mut self) {
         self.pending.clear();
     }
@@ -128,6 +156,14 @@ impl Journal {
 
     pub(crate) fn log(&self, id: &ConversationId) -> Option<&Log> {
         self.logs.get(id)
+    }
+
+    pub(crate) fn find(&self, conversation: ConversationKey) -> Option<&Log> {
+        self.logs.get(self.conversations.get(&conversation)?)
+    }
+
+    pub(crate) fn user(&self, key: UserKey) -> Option<&UserId> {
+        self.users.get(&key)
     }
 
     /// Where the entry of this sender and client id went.
@@ -165,6 +201,17 @@ impl Journal {
             Change::Cursors { conversation, user, to } => {
                 return self.apply_cursors(conversation, user, to);
             }
+            Change::Block(user, other, blocked) => {
+                if let (Some(user), Some(other)) = (self.users.get(&user), self.users.get(&other)) {
+                    let pair = (user.clone(), other.clone());
+                    if blocked {
+                        self.blocked_once.insert(pair.clone());
+                        self.blocks.insert(pair);
+                    } else {
+                        self.blocks.remove(&pair);
+                    }
+                }
+            }
             Change::Audience { conversation, user, stays_max } => {
                 if let (Some(id), Some(user)) =
                     (self.conversations.get(&conversation), self.users.get(&user))
@@ -191,6 +238,19 @@ impl Journal {
         else {
             return Err(Promise::P1.broken(format!("an entry of nobody: {entry:?}")));
         };
+        let apart = |user: &UserId| user != sender && self.apart(user, sender);
+        let unwanted = match entry.kind {
+            _ if entry.kind.is_message() => id.peer_of(sender).filter(|peer| apart(peer)),
+            Kind::MemberJoined | Kind::GroupCreated => {
+                invited(&entry).into_iter().find(|user| apart(user))
+            }
+            _ => None,
+        };
+        if let Some(user) = unwanted {
+            let seq = entry.seq;
+            return Err(Promise::P7
+                .broken(format!("{id}/{seq}: {sender} reaches {user}, one blocks the other")));
+        }
         let log = self.logs.entry(id.clone()).or_default();
         let Unsigned { seq, message_id, client_id, at, kind, content, head } = entry;
         let sender = sender.clone();

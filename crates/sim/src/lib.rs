@@ -10,7 +10,7 @@
 //! - `node`, `router`, `spy`: the server, and the watched store beneath it.
 //! - `device`, `actions`, `operations`: clients, and what their users do. `faults`,
 //!   `trouble`: what breaks.
-//! - `journal` with `log` and `state`, `oracle`: what must be true.
+//! - `journal` with `log`, `state` and `rules`, `oracle`: what must be true.
 //! - [`Sabotage`]: promises broken on purpose, to show that the oracle notices.
 //!
 //! Invariant: a run depends on its seed and [`Config`] only. Deliberately absent: sockets, threads,
@@ -29,6 +29,7 @@ mod oracle;
 mod report;
 mod rng;
 mod router;
+mod rules;
 mod sabotage;
 mod schedule;
 mod spy;

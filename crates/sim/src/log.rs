@@ -11,6 +11,8 @@ use hubbub_proto::command::{Content, Kind};
 use hubbub_proto::{ClientId, Timestamp, UserId};
 use serde_json::Value;
 
+use crate::rules::Rules;
+
 /// An entry as committed.
 #[derive(Clone, Debug)]
 pub(crate) struct Committed {
@@ -81,6 +83,7 @@ pub(crate) struct Log {
     /// Everything up to here was let go of.
     pub(crate) floor: u64,
     pub(crate) hidden: BTreeMap<UserId, Hidden>,
+    pub(crate) rules: Rules,
     /// The updates of each message.
     updates: BTreeMap<u64, Vec<u64>>,
 }
@@ -169,28 +172,10 @@ impl Log {
         (self.entries.iter().filter(counts).count() as u64).min(100)
     }
 
-    /// Whether the rules allow the next entry, as far as the log itself tells.
-    pub(crate) fn permits(&self, entry: &Committed) -> Result<(), &'static str> {
-        let sender = &entry.sender;
-        if entry.is_update() {
-            let about = entry.head.about.unwrap_or_default();
-            let Some(target) = self.entry(about) else { return Err("there is no target") };
-            let theirs = target.sender == *sender;
-            let in_this_stay = self.end_of(sender, about) == Some(self.head());
-            return match entry.kind.as_str() {
-                _ if !in_this_stay => Err("the target is outside of the stay"),
-                _ if !target.kind.is_message() => Err("the target is no message"),
-                _ if self.removal(about).is_some() => Err("the target was removed"),
-                "message_edited" | "message_recalled" if !theirs => Err("it is another's message"),
-                _ => Ok(()),
-            };
-        }
-        Ok(())
-    }
-
     /// Takes an entry in, and from it who came and went.
     pub(crate) fn append(&mut self, entry: Committed) {
         self.follow(&entry);
+        self.rules.follow(&entry);
         if let Some(target) = entry.target() {
             self.updates.entry(target).or_default().push(entry.seq);
         }
@@ -264,10 +249,10 @@ impl Log {
     }
 }
 
-fn one(value: &Value) -> Option<UserId> {
+pub(crate) fn one(value: &Value) -> Option<UserId> {
     value.as_str().and_then(|id| UserId::new(id).ok())
 }
 
-fn users(value: &Value) -> Vec<UserId> {
+pub(crate) fn users(value: &Value) -> Vec<UserId> {
     value.as_array().into_iter().flatten().filter_map(one).collect()
 }

@@ -43,6 +43,9 @@ impl Node {
                     self.on_reply(stage, link_of(conn), id.as_ref(), &outcome)?;
                 }
                 Effect::Publish(publication) => self.publish(stage, &publication, &[])?,
+                Effect::Veil { publication, .. } if self.is(Sabotage::IgnoreVeils) => {
+                    self.publish(stage, &publication, &[])?;
+                }
                 Effect::Veil { publication, unseen } => {
                     self.publish(stage, &publication, &unseen)?;
                 }

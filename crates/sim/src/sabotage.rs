@@ -34,11 +34,29 @@ pub enum Sabotage {
     IgnoreLeave,
     /// The store shows all of a conversation to whoever was ever in it.
     ForgetStays,
+    /// The store still has the content of what was taken back.
+    ForgetRemovals,
+    /// The store counts what was taken back as unread.
+    CountRemovedMessages,
+    /// The store does not find the edits of a message.
+    LoseEdits,
+    /// The store keeps no reactions.
+    LoseReactions,
+    /// The router gives what was done to a message to those who may not see the message.
+    IgnoreVeils,
+    /// The store forgets who may only read.
+    ForgetMutes,
+    /// The store forgets who is kept out.
+    ForgetBans,
+    /// The store forgets who blocks whom.
+    ForgetBlocks,
+    /// The application on a device does not take in what was done to messages.
+    IgnoreUpdates,
 }
 
 impl Sabotage {
     /// Every one.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 22] = [
         Self::AckBeforeCommit,
         Self::ForgetClientIds,
         Self::RenameRetries,
@@ -52,6 +70,15 @@ impl Sabotage {
         Self::CountOwnMessages,
         Self::IgnoreLeave,
         Self::ForgetStays,
+        Self::ForgetRemovals,
+        Self::CountRemovedMessages,
+        Self::LoseEdits,
+        Self::LoseReactions,
+        Self::IgnoreVeils,
+        Self::ForgetMutes,
+        Self::ForgetBans,
+        Self::ForgetBlocks,
+        Self::IgnoreUpdates,
     ];
 }
 

@@ -71,6 +71,9 @@ impl<T: ?Sized> Spy<T> {
         if self.is(Sabotage::ForgetStays) {
             membership.stays = vec![Stay { join_seq: 1, left_seq: None }];
         }
+        if self.is(Sabotage::ForgetMutes) {
+            membership.silenced = None;
+        }
     }
 }
 
@@ -82,7 +85,11 @@ impl<T: Users + ?Sized> Users for Spy<T> {
 
 impl<T: Conversations + ?Sized> Conversations for Spy<T> {
     fn conversation(&mut self, id: &ConversationId) -> Result<Option<Conversation>> {
-        self.inner.conversation(id)
+        let mut conversation = self.inner.conversation(id)?;
+        if let (true, Some(conversation)) = (self.is(Sabotage::ForgetMutes), &mut conversation) {
+            conversation.silenced = None;
+        }
+        Ok(conversation)
     }
 
     fn membership(
@@ -185,7 +192,18 @@ impl<T: Messages + ?Sized> Messages for Spy<T> {
     }
 
     fn entries(&mut self, conversation: ConversationKey, range: Range) -> Result<Vec<Entry>> {
-        self.inner.entries(conversation, range)
+        let mut entries = self.inner.entries(conversation, range)?;
+        // The oracle itself reads with the journal open.
+        if self.is(Sabotage::ForgetRemovals)
+            && let Ok(journal) = self.store.journal.try_lock()
+        {
+            for entry in entries.iter_mut().filter(|entry| entry.fate.removed.is_some()) {
+                entry.fate.removed = None;
+                let committed = journal.find(conversation).and_then(|log| log.entry(entry.seq));
+                entry.content = committed.map_or(entry.content.clone(), |was| was.content.clone());
+            }
+        }
+        Ok(entries)
     }
 
     fn unread(
@@ -195,6 +213,18 @@ impl<T: Messages + ?Sized> Messages for Spy<T> {
         from: u64,
         to: u64,
     ) -> Result<Unread> {
+        if self.is(Sabotage::CountRemovedMessages) {
+            let journal = self.store.journal();
+            let counts = |seq: &u64| {
+                let entry = journal.find(conversation).and_then(|log| log.entry(*seq));
+                entry.is_some_and(|entry| {
+                    journal.user(reader.user) != Some(&entry.sender)
+                        && entry.kind.counts_as_unread()
+                })
+            };
+            let count = u32::try_from((from..=to).filter(counts).count()).unwrap_or(u32::MAX);
+            return Ok(Unread { count, ..self.inner.unread(conversation, reader, from, to)? });
+        }
         let user = if self.is(Sabotage::CountOwnMessages) { UserKey(-1) } else { reader.user };
         let reader = Counting { user, ..reader };
         self.inner.unread(conversation, reader, from, to)
@@ -211,6 +241,9 @@ impl<T: Messages + ?Sized> Messages for Spy<T> {
 
 impl<T: Operations + ?Sized> Operations for Spy<T> {
     fn edit(&mut self, conversation: ConversationKey, rev: Rev) -> Result<Option<Edit>> {
+        if self.is(Sabotage::LoseEdits) {
+            return Ok(None);
+        }
         self.inner.edit(conversation, rev)
     }
 
@@ -319,6 +352,9 @@ impl OperationWrites for Spy<dyn Writer> {
         seq: u64,
         at: Timestamp,
     ) -> Result<()> {
+        if self.is(Sabotage::LoseReactions) {
+            return Ok(());
+        }
         self.inner.put_reaction(target, emoji, user, seq, at)
     }
 
@@ -329,7 +365,11 @@ impl OperationWrites for Spy<dyn Writer> {
 
 impl<T: People + ?Sized> People for Spy<T> {
     fn pair(&mut self, user: UserKey, other: UserKey) -> Result<Pair> {
-        self.inner.pair(user, other)
+        let mut pair = self.inner.pair(user, other)?;
+        if self.is(Sabotage::ForgetBlocks) {
+            (pair.mine.blocked, pair.theirs.blocked) = (false, false);
+        }
+        Ok(pair)
     }
 
     fn relation(&mut self, user: UserKey, other: UserKey) -> Result<Option<Relation>> {
@@ -365,6 +405,7 @@ impl<T: People + ?Sized> People for Spy<T> {
 
 impl WritePeople for Spy<dyn Writer> {
     fn put_relation(&mut self, user: UserKey, other: UserKey, relation: &Relation) -> Result<()> {
+        self.store.journal().note_block(user, other, relation.side.blocked);
         self.inner.put_relation(user, other, relation)
     }
 

@@ -21,6 +21,20 @@ const LOOK_MS: u64 = 500;
 /// After everything is at rest, what is flushed late (soft cursors, receipts) has this long.
 const CALM_MS: u64 = 5_000;
 
+/// Entries that are counted for the report.
+const KINDS_COUNTED: [&str; 10] = [
+    "group_updated",
+    "member_banned",
+    "member_joined",
+    "member_kicked",
+    "member_left",
+    "member_muted",
+    "member_unbanned",
+    "message_edited",
+    "message_reaction",
+    "message_recalled",
+];
+
 pub(crate) struct World {
     pub(crate) stage: Stage,
     pub(crate) node: Node,
@@ -49,6 +63,13 @@ pub fn run(seed: u64, config: &Config) -> Result<Report, Violation> {
         ("store troubles", world.node.store.trouble.met()),
         ("entries", world.node.store.journal().logs.values().map(Log::head).sum()),
     ]);
+    for kind in KINDS_COUNTED {
+        let journal = world.node.store.journal();
+        let all = journal.logs.values().flat_map(|log| &log.entries);
+        let count = all.filter(|entry| entry.kind.as_str() == kind).count() as u64;
+        world.stage.counts.insert(kind, count);
+    }
+    world.stage.counts.extend(world.stage.oracle.refusals());
     let trace_hash = world.stage.trace.hash();
     let trace = world.stage.trace.into_lines();
     match outcome {

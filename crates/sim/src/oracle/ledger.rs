@@ -55,6 +55,8 @@ pub(super) struct Ledger {
     raced: BTreeSet<((usize, u64), String)>,
     conflicts: u64,
     duplicates: u64,
+    /// How often each reason was given.
+    refusals: BTreeMap<&'static str, u64>,
 }
 
 impl Oracle {
@@ -106,9 +108,18 @@ impl Oracle {
                     let must = self.ledger.read.entry(place).or_default();
                     *must = (*must).max(asked.read_to);
                 }
+                if let Command::FriendBlock(block) = &asked.command
+                    && !journal.has_blocked(&asked.user, &block.user)
+                {
+                    let what = format!("{} has not blocked {}", asked.user, block.user);
+                    return Err(Promise::P1.broken(what));
+                }
                 Ok(())
             }
-            Err(refusal) => self.ledger.refused(journal, &asked, refusal),
+            Err(refusal) => {
+                *self.ledger.refusals.entry(refusal.reason.slug()).or_default() += 1;
+                self.ledger.refused(journal, &asked, refusal)
+            }
         }
     }
 
@@ -157,6 +168,11 @@ impl Oracle {
     /// Acked sends that were refused or answered as repetitions, for the report.
     pub(crate) const fn repetitions(&self) -> (u64, u64) {
         (self.ledger.conflicts, self.ledger.duplicates)
+    }
+
+    /// How often which reason was given.
+    pub(crate) fn refusals(&self) -> BTreeMap<&'static str, u64> {
+        self.ledger.refusals.clone()
     }
 
     pub(crate) fn acked_count(&self) -> u64 {

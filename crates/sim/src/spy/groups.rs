@@ -1,13 +1,17 @@
-//! Who may enter a group, and who may only read in it: passed on as it is.
+//! Who may enter a group, and who may only read in it.
 
 use hubbub_chat::model::{Ban, ConversationKey, JoinRequest, Rev, Until, User, UserKey};
 use hubbub_chat::ports::{Groups, Result, WriteGroups, Writer};
 use hubbub_proto::{Timestamp, UserId};
 
 use super::Spy;
+use crate::sabotage::Sabotage;
 
 impl<T: Groups + ?Sized> Groups for Spy<T> {
     fn ban(&mut self, conversation: ConversationKey, user: UserKey) -> Result<Option<Ban>> {
+        if self.is(Sabotage::ForgetBans) {
+            return Ok(None);
+        }
         self.inner.ban(conversation, user)
     }
 

@@ -25,15 +25,26 @@ fn every_sabotage_is_noticed() {
         let expect: &[Promise] = match sabotage {
             // What was acked and is lost may be a read.
             Sabotage::AckBeforeCommit => &[Promise::P1, Promise::P5],
-            Sabotage::ForgetClientIds | Sabotage::RenameRetries => &[Promise::P2],
+            // A second entry breaks off what came with it.
+            Sabotage::ForgetClientIds | Sabotage::RenameRetries => &[Promise::P2, Promise::P1],
             Sabotage::SwapCommands | Sabotage::SkipSeq => &[Promise::P3],
             Sabotage::EchoToSender
             | Sabotage::LosePublications
             | Sabotage::IgnoreJoin
             | Sabotage::ConfirmUnseen => &[Promise::P4],
-            Sabotage::LoseRead => &[Promise::P5],
-            Sabotage::CountOwnMessages => &[Promise::P6],
-            Sabotage::IgnoreLeave | Sabotage::ForgetStays => &[Promise::P7],
+            Sabotage::LoseRead
+            | Sabotage::LoseEdits
+            | Sabotage::LoseReactions
+            | Sabotage::IgnoreUpdates => &[Promise::P5],
+            // Half of it may be gone.
+            Sabotage::ForgetRemovals => &[Promise::P7, Promise::P5],
+            Sabotage::CountOwnMessages | Sabotage::CountRemovedMessages => &[Promise::P6],
+            Sabotage::IgnoreLeave
+            | Sabotage::ForgetStays
+            | Sabotage::IgnoreVeils
+            | Sabotage::ForgetMutes
+            | Sabotage::ForgetBans
+            | Sabotage::ForgetBlocks => &[Promise::P7],
         };
         check(sabotage, expect);
     }
