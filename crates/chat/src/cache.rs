@@ -30,6 +30,8 @@ type Latecomers = [(u64, UserId)];
 
 /// Most pairs of users of whom it is remembered what is between them.
 const PAIRS_MAX: usize = 262_144;
+/// Bytes of a draft that count as one of them.
+const DRAFT_PART: usize = 64;
 
 /// Something remembered, and whether it was asked for since the last sweep.
 #[derive(Debug)]
@@ -60,14 +62,22 @@ pub(crate) struct Slot {
     pub(crate) dirty: bool,
     member_count: Option<u64>,
     owner_count: Option<u64>,
+    receipts_wanted: Option<u64>,
     /// Kept in [`Cache::latecomers`].
     latecomers: Weak<Latecomers>,
 }
 
 impl Slot {
     fn new(row: Conversation, last_at: Timestamp) -> Self {
-        let latecomers = Weak::<[(u64, UserId); 0]>::new();
-        Self { row, last_at, dirty: false, member_count: None, owner_count: None, latecomers }
+        Self {
+            row,
+            last_at,
+            dirty: false,
+            member_count: None,
+            owner_count: None,
+            receipts_wanted: None,
+            latecomers: Weak::<[(u64, UserId); 0]>::new(),
+        }
     }
 
     /// How many members it has.
@@ -84,6 +94,22 @@ impl Slot {
             Some(count) => Ok(count),
             None => Ok(*self.owner_count.insert(store.owner_count(self.row.key)?)),
         }
+    }
+
+    /// The newest message whose sender asks for receipts; 0 where there is none.
+    pub(crate) fn receipts_wanted(&mut self, store: &mut dyn Writer) -> Result<u64> {
+        match self.receipts_wanted {
+            Some(newest) => Ok(newest),
+            None => {
+                let newest = store.newest_receipt_wanted(self.row.key)?;
+                Ok(*self.receipts_wanted.insert(newest))
+            }
+        }
+    }
+
+    /// The sender of the newest message asks for receipts.
+    pub(crate) const fn want_receipts(&mut self) {
+        self.receipts_wanted = Some(self.row.head_seq);
     }
 
     /// Somebody came, went or got another role.
@@ -290,7 +316,11 @@ impl Cache {
 }
 
 fn weight(membership: Option<&Membership>) -> usize {
-    1 + membership.map_or(0, |membership| membership.stays.len())
+    let draft = |membership: &Membership| {
+        let draft = membership.settings.as_ref().and_then(|settings| settings.draft.as_deref());
+        draft.map_or(0, |draft| 1 + draft.len() / DRAFT_PART)
+    };
+    1 + membership.map_or(0, |membership| membership.stays.len() + draft(membership))
 }
 
 /// Above `max`, keeps what was used since the last time, and nothing where that is most of it.

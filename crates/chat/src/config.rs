@@ -26,6 +26,10 @@ pub struct ChatConfig {
     pub join_requests_per_user_max: u32,
     /// Most users banned from one group.
     pub group_bans_max: u32,
+    /// Most links into one group that work.
+    pub group_links_max: u32,
+    /// Most bytes of a draft.
+    pub draft_bytes_max: u32,
     /// Largest group in which a member's receipts go to all the others; above it only to the
     /// member's own devices.
     pub receipt_members_max: u32,
@@ -162,6 +166,8 @@ impl Default for ChatConfig {
             join_requests_max: 1_000,
             join_requests_per_user_max: 100,
             group_bans_max: 1_000,
+            group_links_max: 50,
+            draft_bytes_max: 1_024,
             receipt_members_max: 100,
             receipt_interval_ms: 1_000,
             edit_window_ms: DAY_MS,

@@ -34,6 +34,11 @@ pub(crate) enum GroupContent<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<&'a UserId>,
     },
+    Linked {
+        user: &'a UserId,
+        by: &'a UserId,
+        link: &'a str,
+    },
     Invited {
         users: &'a [UserId],
         by: &'a UserId,

@@ -96,6 +96,12 @@ impl Until {
         Some(self.0).filter(|end| end.0 < Self::NEVER)
     }
 
+    /// When, also where that is never.
+    #[must_use]
+    pub const fn moment(self) -> Timestamp {
+        self.0
+    }
+
     /// As a number that only a later end has a greater one of.
     #[must_use]
     pub const fn number(self) -> u64 {
@@ -121,6 +127,21 @@ pub struct JoinRequest {
     pub note: Option<Box<str>>,
     /// When.
     pub at: Timestamp,
+}
+
+/// A link that lets one into a group.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Link {
+    /// SHA-256 of the link itself, which only those have who were given it.
+    pub digest: [u8; 32],
+    /// Who made it.
+    pub by: UserId,
+    /// When.
+    pub at: Timestamp,
+    /// When it ends.
+    pub until: Until,
+    /// How many may still enter by it; any number where none is said.
+    pub uses_left: Option<u32>,
 }
 
 /// A user who is in a group.

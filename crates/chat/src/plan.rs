@@ -12,6 +12,7 @@ pub mod operation;
 pub mod push;
 pub mod relation;
 pub mod send;
+pub mod settings;
 pub mod silence;
 pub mod size;
 pub mod typing;

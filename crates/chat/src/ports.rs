@@ -13,12 +13,16 @@ mod operations;
 mod people;
 mod presence;
 mod push;
+mod receipts;
+mod settings;
 
 use hubbub_proto::command::Role;
 use hubbub_proto::event::ConversationKind;
 use hubbub_proto::{ClientId, ConversationId, Effect, Timestamp, UserId};
 
 pub use self::groups::{Groups, WriteGroups};
+pub use self::receipts::{Reached, Receipts, Wanted, WriteReceipts};
+pub use self::settings::WriteSettings;
 use crate::model::{
     Conversation, ConversationKey, Counting, Entry, Member, Membership, NewEntry, Profile,
     Recorded, Rev, Unread, User, UserKey,
@@ -194,7 +198,16 @@ pub trait Messages {
 
 /// A handle that reads. Between `begin_read` and `end_read` everything is of one moment.
 pub trait Reader:
-    Users + Conversations + Messages + Operations + Groups + People + Audiences + Presences + Send
+    Users
+    + Conversations
+    + Messages
+    + Operations
+    + Groups
+    + Receipts
+    + People
+    + Audiences
+    + Presences
+    + Send
 {
     /// Begins a snapshot of the newest commit.
     fn begin_read(&mut self) -> Result<()>;
@@ -213,6 +226,9 @@ pub trait Writer:
     + OperationWrites
     + Groups
     + WriteGroups
+    + WriteSettings
+    + Receipts
+    + WriteReceipts
     + People
     + WritePeople
     + Audiences
@@ -315,8 +331,12 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
-/// Names for what the server itself makes.
+/// Names and secrets for what the server itself makes.
 pub trait Names: Send {
     /// A new unique name, at most 64 printable characters, sorting after earlier ones.
     fn unique(&mut self, now: Timestamp) -> String;
+    /// 128 bits that nobody can guess; `None` where the system has no randomness.
+    fn secret(&mut self) -> Option<[u8; 16]>;
+    /// The SHA-256 of a text (FIPS 180-4), or in a simulation something like it.
+    fn digest(&self, text: &str) -> [u8; 32];
 }

@@ -14,6 +14,7 @@ mod operations;
 mod page;
 mod people;
 mod pull;
+mod receipts;
 mod redeliver;
 mod sync;
 pub mod window;
@@ -133,6 +134,8 @@ impl Desk<'_> {
             Command::GroupMembers(page) => self.members(page).map(Ack::Members),
             Command::GroupRequests(page) => self.join_requests(page).map(Ack::JoinRequests),
             Command::GroupBans(page) => self.bans(page).map(Ack::Bans),
+            Command::GroupLinks(list) => self.links(list).map(Ack::Links),
+            Command::Receipts(receipts) => self.receipts(receipts).map(Ack::Receipts),
             Command::Edits(of) => self.edits(of).map(Ack::Edits),
             Command::Reactions(page) => self.reactions(page).map(Ack::Reactions),
             Command::Me => Ok(Ack::Me(Box::new(self.me()?))),

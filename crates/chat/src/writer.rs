@@ -18,8 +18,10 @@ mod presence;
 mod push;
 mod relation;
 mod send;
+mod settings;
 mod transaction;
 mod typing;
+mod wanted;
 
 use std::sync::Arc;
 

@@ -5,8 +5,8 @@
 //! heavy inbox means (see `inbox`).
 
 use hubbub_proto::event::{
-    Ack, BanItem, Entry, JoinRequestItem, Listed, LogItem, Me, Member, Presence, Presences,
-    PushEntry, Reaction, Relation, Summary, SyncedConversation, UserProfile,
+    Ack, BanItem, Entry, JoinRequestItem, LinkItem, Listed, LogItem, Me, Member, MemberCursors,
+    Presence, Presences, PushEntry, Reaction, Relation, Summary, SyncedConversation, UserProfile,
 };
 use hubbub_proto::{Event, Refusal, Topic};
 
@@ -45,6 +45,7 @@ impl Post {
 fn event(event: &Event) -> usize {
     match event {
         Event::Entry(delivered) => content(&delivered.entry),
+        Event::ConversationUpdated(update) => NAMES + text(update.settings.draft.as_deref()),
         Event::Push(pushed) => size_of_val(&**pushed) + NAMES + pushed.data.get().len(),
         Event::OnlineStatus(page) => presences(page),
         Event::UserUpdated(me) => of_me(me),
@@ -72,7 +73,9 @@ fn items(items: &[LogItem]) -> usize {
 
 fn of_ack(ack: &Ack) -> usize {
     match ack {
-        Ack::Done | Ack::Written(_) | Ack::Channel(_) | Ack::Requested(_) => NAMES,
+        Ack::Done | Ack::Written(_) | Ack::Channel(_) | Ack::Requested(_) | Ack::LinkMade(_) => {
+            NAMES
+        }
         Ack::History(page) => {
             size_of_val(&*page.entries) + page.entries.iter().map(content).sum::<usize>()
         }
@@ -98,6 +101,11 @@ fn of_ack(ack: &Ack) -> usize {
             let of_item = |item: &JoinRequestItem| NAMES + text(item.note.as_deref());
             size_of_val(&*page.requests) + page.requests.iter().map(of_item).sum::<usize>()
         }
+        Ack::Links(list) => list.links.len() * (size_of::<LinkItem>() + 2 * NAMES),
+        Ack::Receipts(page) => {
+            let members = page.members.as_ref().map_or(0, Vec::len);
+            NAMES + members * (size_of::<MemberCursors>() + NAMES)
+        }
         Ack::Bans(page) => page.bans.len() * (size_of::<BanItem>() + 2 * NAMES),
         Ack::Edits(page) => page.versions.iter().map(|one| NAMES + one.content.get().len()).sum(),
         Ack::Pins(page) => page.pins.iter().map(|pin| NAMES + content(&pin.entry)).sum(),
@@ -110,7 +118,8 @@ fn of_ack(ack: &Ack) -> usize {
 }
 
 fn summary(summary: &Summary) -> usize {
-    NAMES + text(summary.announcement.as_deref())
+    let draft = summary.settings.as_ref().and_then(|settings| settings.draft.as_deref());
+    NAMES + text(summary.announcement.as_deref()) + text(draft)
 }
 
 fn text(text: Option<&str>) -> usize {

@@ -15,6 +15,7 @@ mod presence;
 mod push;
 mod reading;
 mod session;
+mod settings;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, IgnoredAny, MapAccess};
@@ -31,6 +32,7 @@ pub use presence::*;
 pub use push::*;
 pub use reading::*;
 pub use session::*;
+pub use settings::*;
 
 /// How a command travels behind the session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -177,6 +179,16 @@ commands! {
     GroupBans(GroupPage) = "group_bans", Read;
     /// A member, or all but owner and admins, may only read.
     GroupMute(GroupMute) = "group_mute", Write;
+    /// A link that lets one in.
+    GroupLinkCreate(GroupLinkCreate) = "group_link_create", Write;
+    /// The links that there are.
+    GroupLinks(GroupLinks) = "group_links", Read;
+    /// One of them lets nobody in any more.
+    GroupLinkRevoke(GroupLinkRevoke) = "group_link_revoke", Write;
+    /// What the user keeps about a conversation.
+    ConversationUpdate(ConversationUpdate) = "conversation_update", Write;
+    /// Who got and read a message.
+    Receipts(Receipts) = "receipts", Read;
 
     /// A message gets another content.
     Edit(Edit) = "edit", Write;
@@ -252,6 +264,7 @@ impl Command {
             }
             Self::Publish(publish) => publish.data.get().len(),
             Self::Signal(signal) => signal.data.get().len(),
+            Self::ConversationUpdate(update) => update.draft.as_deref().map_or(0, str::len),
             Self::Sync(sync) => sync.cursors.len() * 96,
             Self::Edit(edit) => edit.content.get().len(),
             Self::GroupCreate(create) => create.members.len() * 48,

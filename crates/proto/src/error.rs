@@ -56,6 +56,7 @@ reasons! {
     NotAllowed = 403, "not_allowed", false, "Your role does not allow this.";
     Banned = 403, "banned", false, "This user is banned from the group.";
     Muted = 403, "muted", false, "You may not write here at the moment.";
+    LinkInvalid = 403, "link_invalid", false, "The link is not valid, or not any more.";
     Refused = 403, "refused", false, "The recipient does not accept this from you.";
     NotFound = 404, "not_found", false, "There is no such thing, or you may not see it.";
     ChannelUnknown = 404, "channel_unknown", false, "There is no such namespace of channels.";
@@ -71,6 +72,7 @@ reasons! {
     TooManyGroups = 422, "too_many_groups", false, "A user would be in too many groups.";
     TooManyJoinRequests = 422, "too_many_join_requests", false, "Too many requests to join are waiting.";
     TooManyBans = 422, "too_many_bans", false, "Too many users are banned from the group.";
+    TooManyLinks = 422, "too_many_links", false, "The group has too many links.";
     GroupFull = 422, "group_full", false, "The group has reached its size limit.";
     TooManyEdits = 422, "too_many_edits", false, "The message was edited too often.";
     TooManyPins = 422, "too_many_pins", false, "The conversation has too many pinned messages.";

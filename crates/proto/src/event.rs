@@ -7,6 +7,7 @@ mod admission;
 mod operation;
 mod people;
 mod presence;
+mod settings;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -19,6 +20,7 @@ use crate::{Channel, ClientId, ConversationId, GroupId, PushType, Refusal, Times
 pub use admission::*;
 pub use operation::*;
 pub use presence::*;
+pub use settings::*;
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident $(($payload:ty))? = $($wire:literal)|+;)*) => {
@@ -86,6 +88,10 @@ events! {
     Typing(TypingEvent) = "typing";
     /// Somebody asks to be let into a group, or was answered.
     JoinRequest(Box<JoinRequestEvent>) = "group_request";
+    /// What the user keeps about a conversation has changed.
+    ConversationUpdated(Box<ConversationUpdated>) = "conversation_updated";
+    /// Somebody got or read a message whose sender asked to be told.
+    MessageReceipt(Box<MessageReceipt>) = "message_receipt";
 
     /// This user's profile or privacy changed.
     UserUpdated(Box<Me>) = "user_updated";
@@ -467,6 +473,12 @@ pub enum Ack {
     Relation(Related),
     /// To `friends`.
     Relations(RelationPage),
+    /// To `group_link_create`.
+    LinkMade(LinkMade),
+    /// To `group_links`.
+    Links(LinkList),
+    /// To `receipts`.
+    Receipts(ReceiptPage),
 }
 
 impl Serialize for Ack {
@@ -492,6 +504,9 @@ impl Serialize for Ack {
             Self::Users(page) => page.serialize(s),
             Self::Relation(related) => related.serialize(s),
             Self::Relations(page) => page.serialize(s),
+            Self::LinkMade(made) => made.serialize(s),
+            Self::Links(list) => list.serialize(s),
+            Self::Receipts(page) => page.serialize(s),
         }
     }
 }
@@ -685,6 +700,9 @@ pub struct Summary {
     /// How far the others are: the furthest cursors of a direct conversation's other side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_cursors: Option<PeerCursors>,
+    /// What the user keeps about it; absent where nothing is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
     /// When this member's view of it last changed, for paging.
     pub rev: u64,
 }

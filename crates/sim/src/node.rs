@@ -51,6 +51,19 @@ impl Names for Numbered {
         self.1 += 1;
         format!("n{}-{}", self.0, self.1)
     }
+
+    fn secret(&mut self) -> Option<[u8; 16]> {
+        self.1 += 1;
+        Some(((u128::from(self.0) << 64) | u128::from(self.1)).to_be_bytes())
+    }
+
+    fn digest(&self, text: &str) -> [u8; 32] {
+        let mut digest = [0; 32];
+        for (place, byte) in text.bytes().enumerate() {
+            digest[place % 32] ^= byte.wrapping_mul(167).rotate_left(place as u32 / 32);
+        }
+        digest
+    }
 }
 
 pub(crate) struct Node {

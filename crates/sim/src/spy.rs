@@ -1,6 +1,7 @@
 //! The store as the node sees it: the real one, watched by the journal and broken on request.
 
 mod groups;
+mod personal;
 mod presence;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -3,11 +3,12 @@
 //! Invariant: every change is one entry, and an accepted plan leaves the group with an owner or
 //! dissolved. A group that is dissolved has no members, so nobody may do anything in it.
 //!
-//! What the group itself is stands here; who gets in in [`entering`], who is sent out or may only
+//! What the group itself is stands here; who gets in in [`entering`] and [`links`], who is sent out or may only
 //! read in [`discipline`].
 
 mod discipline;
 mod entering;
+mod links;
 #[cfg(test)]
 mod matrix;
 
@@ -16,6 +17,7 @@ use hubbub_proto::{Reason, Refusal, Timestamp, UserId};
 
 pub use self::discipline::{Bans, ban, kick, mute, unban};
 pub use self::entering::{Door, Entrance, Invitee, approve, invite, join, reject};
+pub use self::links::{make, revoke};
 use crate::content::GroupContent;
 use crate::model::{Profile, Until};
 
@@ -45,6 +47,8 @@ pub enum Change {
     Ban(UserId, Until),
     /// No more.
     Unban(UserId),
+    /// Somebody entered by the link of this digest.
+    UseLink([u8; 32]),
     /// A member may only read, or may write again.
     Silence(UserId, Option<Until>),
     /// The same for all but owner and admins.

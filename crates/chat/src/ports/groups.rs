@@ -7,7 +7,7 @@
 use hubbub_proto::{Timestamp, UserId};
 
 use super::Result;
-use crate::model::{Ban, ConversationKey, JoinRequest, Rev, Until, User, UserKey};
+use crate::model::{Ban, ConversationKey, JoinRequest, Link, Rev, Until, User, UserKey};
 
 /// Bans and requests to join, read.
 pub trait Groups {
@@ -40,6 +40,9 @@ pub trait Groups {
     fn join_request_count(&mut self, conversation: ConversationKey) -> Result<u64>;
     /// How many of `user` wait, in all groups.
     fn own_join_request_count(&mut self, user: UserKey) -> Result<u64>;
+    /// The links into a group, also those that have ended and are not forgotten yet; the oldest
+    /// first.
+    fn links(&mut self, conversation: ConversationKey) -> Result<Vec<Link>>;
     /// Owners, and then admins, at most `limit`; within a role those first whom the store has known
     /// longest.
     fn managers(&mut self, conversation: ConversationKey, limit: u32) -> Result<Vec<UserId>>;
@@ -68,7 +71,14 @@ pub trait WriteGroups {
     ) -> Result<()>;
     /// Forgets the request of `user`, if there is one.
     fn remove_join_request(&mut self, conversation: ConversationKey, user: UserKey) -> Result<()>;
-    /// Forgets all that is only of use while users may enter: bans and requests.
+    /// A new link of `by`; those of the conversation that have ended by the time it was made are
+    /// forgotten.
+    fn put_link(&mut self, conversation: ConversationKey, by: UserKey, link: &Link) -> Result<()>;
+    /// Somebody entered by the link of this digest: one use less is left, where they are counted.
+    fn use_link(&mut self, conversation: ConversationKey, digest: &[u8; 32]) -> Result<()>;
+    /// Forgets a link, if there is one.
+    fn remove_link(&mut self, conversation: ConversationKey, digest: &[u8; 32]) -> Result<()>;
+    /// Forgets all that is only of use while users may enter: bans, requests and links.
     fn close_doors(&mut self, conversation: ConversationKey) -> Result<()>;
     /// A member may only read, or may write again. Kept when they leave and come back.
     fn silence(

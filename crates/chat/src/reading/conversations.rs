@@ -1,6 +1,7 @@
 //! `conversations`, and the summary of a conversation as one member sees it.
 
 use hubbub_proto::command::Conversations;
+use hubbub_proto::event;
 use hubbub_proto::event::{
     ConversationKind, ConversationPage, Entry, Listed, PeerCursors, PublicUser, Summary,
 };
@@ -10,17 +11,27 @@ use super::members::{muted, page_size};
 use super::{Desk, Place};
 use crate::model::{Conversation, Counting, Membership, Pair, Rev, Unread};
 use crate::plan::consent::{Act, consent};
+use crate::plan::settings::shown;
 use crate::plan::standing;
-use crate::ports::{Order, Result};
+use crate::ports::{Order, Range, Result};
 use crate::stop::Outcome;
 use crate::visibility::Visibility;
 
 const LIMIT_DEFAULT: u32 = 50;
 const LIMIT_MAX: u32 = 200;
+/// Entries after which a conversation was hidden that are looked at.
+const FOLLOWED_MAX: u32 = 20;
 
 /// When a member's view of a conversation last changed.
 pub(super) fn changed_at(conversation: &Conversation, membership: &Membership) -> Rev {
     if membership.is_open() { membership.rev.max(conversation.rev) } else { membership.rev }
+}
+
+/// Bytes of a summary that users have written.
+pub(super) fn texts(summary: &Summary) -> usize {
+    let draft = summary.settings.as_ref().and_then(|settings| settings.draft.as_deref());
+    let texts = [summary.announcement.as_deref(), draft];
+    texts.into_iter().flatten().map(str::len).sum()
 }
 
 impl Desk<'_> {
@@ -46,6 +57,7 @@ impl Desk<'_> {
             let size = last.as_ref().map_or(0, |entry| entry.content.get().len());
             bytes = bytes.saturating_sub(size);
             let summary = self.summary(&place)?;
+            bytes = bytes.saturating_sub(texts(&summary));
             page.conversations.push(Listed { summary, last });
         }
         // Those that were passed over left room for more.
@@ -94,8 +106,37 @@ impl Desk<'_> {
             received_seq: membership.received_seq,
             read_seq: membership.read_seq,
             peer_cursors,
+            settings: self.settings(place, &view)?,
             rev: changed_at(conversation, membership).0,
         })
+    }
+
+    /// What the user keeps about it. What is hidden stays so until a message follows; where very
+    /// much else does, it is shown rather than searched.
+    fn settings(
+        &mut self,
+        place: &Place,
+        view: &Visibility<'_>,
+    ) -> Result<Option<event::Settings>> {
+        let Place { conversation, membership } = place;
+        let Some(settings) = membership.settings.as_deref() else { return Ok(None) };
+        let hidden = match settings.hidden_seq {
+            None => false,
+            Some(seq) if seq >= view.head() => true,
+            Some(seq) => {
+                let followed = Range {
+                    from: seq + 1,
+                    to: view.head(),
+                    order: Order::Descending,
+                    limit: FOLLOWED_MAX,
+                    bytes: usize::MAX,
+                };
+                let followed = self.reader.entries(conversation.key, followed)?;
+                followed.len() < FOLLOWED_MAX as usize
+                    && !followed.iter().any(|entry| entry.kind.is_message())
+            }
+        };
+        Ok(Some(shown(settings, hidden)).filter(|told| *told != event::Settings::default()))
     }
 
     /// The name that the member may know (P7): for one who left, that of the moment they did.

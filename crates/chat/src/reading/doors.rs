@@ -1,8 +1,8 @@
-//! `group_requests` and `group_bans`: who wants into a group and who is kept out, for its owner and
-//! admins.
+//! `group_requests`, `group_bans` and `group_links`: who wants into a group, who is kept out, and what
+//! lets one in, for its owner and admins.
 
-use hubbub_proto::command::{GroupPage, Role};
-use hubbub_proto::event::{BanItem, BanPage, JoinRequestItem, JoinRequestPage};
+use hubbub_proto::command::{GroupLinks, GroupPage, Role};
+use hubbub_proto::event::{BanItem, BanPage, JoinRequestItem, JoinRequestPage, LinkItem, LinkList};
 use hubbub_proto::{ConversationId, GroupId, Reason};
 
 use super::Desk;
@@ -42,6 +42,20 @@ impl Desk<'_> {
             until: ban.until.end(),
         };
         Ok(BanPage { bans: found.into_iter().map(item).collect(), more })
+    }
+
+    pub(super) fn links(&mut self, command: &GroupLinks) -> Outcome<LinkList> {
+        let key = self.managed(&command.group)?;
+        let mut links = self.reader.links(key)?;
+        links.retain(|link| link.holds(self.now));
+        let item = |link: crate::model::Link| LinkItem {
+            link: link.name().into(),
+            by: link.by,
+            at: link.at,
+            expires_at: link.until.end(),
+            uses_left: link.uses_left,
+        };
+        Ok(LinkList { links: links.into_iter().map(item).collect() })
     }
 
     /// A group of which the user is owner or admin.

@@ -7,7 +7,7 @@ use hubbub_proto::ConversationId;
 use hubbub_proto::command::Sync;
 use hubbub_proto::event::{SyncPage, SyncedConversation};
 
-use super::conversations::changed_at;
+use super::conversations::{changed_at, texts};
 use super::log::{Budget, dense};
 use super::window::{self, Known, Start};
 use super::{Desk, Place};
@@ -70,14 +70,22 @@ impl Desk<'_> {
             first_free: false,
         };
         let mut included = HashSet::default();
+        let mut room = self.config.sync_bytes_max as usize;
         for (conversation, membership) in changed {
+            // Announcements and drafts have a budget of their own; the rest is for the next answer.
+            if room == 0 {
+                page.more = true;
+                break;
+            }
             page.rev = page.rev.max(changed_at(&conversation, &membership).0);
             included.insert(conversation.id.clone());
             let place = Place { conversation, membership };
             if place.shows_nothing() {
                 continue;
             }
-            page.conversations.push(self.synced(&place, &told, &mut budget)?);
+            let synced = self.synced(&place, &told, &mut budget)?;
+            room = room.saturating_sub(texts(&synced.summary));
+            page.conversations.push(synced);
         }
         if !page.more {
             self.add_named(command, &told, included, &mut budget, &mut page)?;

@@ -20,6 +20,8 @@ use crate::visibility::Visibility;
 struct Step {
     place: (ConversationKey, UserKey),
     cursors: Cursors,
+    /// Where they were.
+    was: Cursors,
     /// Whether the others are to know: not of one who left.
     present: bool,
 }
@@ -34,6 +36,9 @@ impl Transaction<'_> {
             self.soft.advance(step.place, &command.conversation, received, shows, self.now);
             // Whoever pushed it is not told, and the user's other devices have nothing to learn.
             if !address.conversation.is_system() {
+                if shows {
+                    self.tell_wanted(caller, &address, step.was, step.cursors)?;
+                }
                 let told = self.told(caller, address, &step, shows)?;
                 self.moved.extend(told);
             }
@@ -43,9 +48,13 @@ impl Transaction<'_> {
 
     pub(super) fn read(&mut self, caller: Caller<'_>, command: &Cursor) -> Outcome<Ack> {
         let address = Address::named(&caller.identity.user, &command.conversation)?;
+        self.unmark(caller, &address.conversation)?;
         if let Some(step) = self.step(caller, &address, Which::Read, command.seq)? {
             let shows = self.shows(caller, &address)?;
             self.write_cursors(&address, step.place, step.cursors, shows)?;
+            if shows {
+                self.tell_wanted(caller, &address, step.was, step.cursors)?;
+            }
             let told = self.told(caller, address, &step, shows)?;
             self.moved.extend(told);
         }
@@ -72,7 +81,7 @@ impl Transaction<'_> {
         };
         let present = standing(&slot.row, Some(membership)).is_some();
         let moved = advance(which, seq, &Visibility::of(&slot.row, membership), now);
-        Ok(moved.map(|cursors| Step { place, cursors, present }))
+        Ok(moved.map(|cursors| Step { place, cursors, was: now, present }))
     }
 
     /// Whether others may learn how far the caller is.

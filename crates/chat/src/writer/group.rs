@@ -5,6 +5,7 @@
 
 mod carry;
 mod doors;
+mod links;
 
 use hubbub_proto::command::{GroupCreate, GroupInvite, Role};
 use hubbub_proto::event::ConversationKind;

@@ -74,6 +74,12 @@ impl Transaction<'_> {
             return Ok(repeated(None, recorded, digest)?);
         }
         self.rev = rev;
+        if command.receipt {
+            self.store.want_receipt(key, draft.seq, rev)?;
+            if let Some(slot) = self.cache.slot(self.store, &address.conversation)? {
+                slot.want_receipts();
+            }
+        }
         self.expires(head.as_ref().and_then(|head| head.expires_at));
         self.publish(caller, address.topics(&caller.identity.user), rev, &draft);
         Ok(written(None, rev, &draft))

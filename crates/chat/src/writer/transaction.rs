@@ -126,6 +126,9 @@ impl Transaction<'_> {
             | Command::GroupUnban(_)
             | Command::GroupMute(_) => self.group(caller, command),
             Command::GroupReject(reject) => self.reject(caller, reject),
+            Command::GroupLinkCreate(create) => self.make_link(caller, create),
+            Command::GroupLinkRevoke(revoke) => self.revoke_link(caller, revoke),
+            Command::ConversationUpdate(update) => self.conversation_update(caller, update),
             Command::ProfileUpdate(update) => self.profile(caller, update),
             Command::PrivacyUpdate(update) => self.privacy(caller, update),
             Command::FriendRequest(request) => {
@@ -151,6 +154,8 @@ impl Transaction<'_> {
             | Command::GroupMembers(_)
             | Command::GroupRequests(_)
             | Command::GroupBans(_)
+            | Command::GroupLinks(_)
+            | Command::Receipts(_)
             | Command::Edits(_)
             | Command::Reactions(_)
             | Command::PresenceGet(_)

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use hubbub_chat::model::{
     Ban, Conversation, ConversationKey, Counted, Counting, Edit, Entry, EntryKey, JoinRequest,
-    Member, Membership, NewEntry, Pair, Pin, PrivacyChoice, Profile, Recorded, Relation, Rev,
-    Showing, Unread, Until, User, UserKey,
+    Link, Member, Membership, NewEntry, Pair, Pin, PrivacyChoice, Profile, Recorded, Relation, Rev,
+    Settings, Showing, Unread, Until, User, UserKey,
 };
 use hubbub_chat::ports::{
     Appended, AudienceWriter, Audiences, Conversations, Groups, Messages, OperationWrites,
-    Operations, Order, People, Range, Result, Store, StoreError, Users, WriteGroups, WritePeople,
-    Writer,
+    Operations, Order, People, Range, Reached, Receipts, Result, Store, StoreError, Users, Wanted,
+    WriteGroups, WritePeople, WriteReceipts, WriteSettings, Writer,
 };
 use hubbub_proto::command::{Emoji, Role};
 use hubbub_proto::event::{ConversationKind, Reaction, ReactionCount, Removed};
@@ -341,6 +341,10 @@ impl Groups for Faulty {
         self.inner.own_join_request_count(user)
     }
 
+    fn links(&mut self, c: ConversationKey) -> Result<Vec<Link>> {
+        self.inner.links(c)
+    }
+
     fn managers(&mut self, c: ConversationKey, limit: u32) -> Result<Vec<UserId>> {
         self.inner.managers(c, limit)
     }
@@ -373,6 +377,18 @@ impl WriteGroups for Faulty {
 
     fn remove_join_request(&mut self, c: ConversationKey, user: UserKey) -> Result<()> {
         self.inner.remove_join_request(c, user)
+    }
+
+    fn put_link(&mut self, c: ConversationKey, by: UserKey, link: &Link) -> Result<()> {
+        self.inner.put_link(c, by, link)
+    }
+
+    fn use_link(&mut self, c: ConversationKey, digest: &[u8; 32]) -> Result<()> {
+        self.inner.use_link(c, digest)
+    }
+
+    fn remove_link(&mut self, c: ConversationKey, digest: &[u8; 32]) -> Result<()> {
+        self.inner.remove_link(c, digest)
     }
 
     fn close_doors(&mut self, c: ConversationKey) -> Result<()> {
@@ -450,6 +466,52 @@ impl WritePeople for Faulty {
     fn put_showing(&mut self, user: UserKey, showing: &Showing) -> Result<()> {
         self.note("put_showing");
         self.inner.put_showing(user, showing)
+    }
+}
+
+impl WriteSettings for Faulty {
+    fn set_settings(
+        &mut self,
+        c: ConversationKey,
+        user: UserKey,
+        settings: &Settings,
+        rev: Rev,
+    ) -> Result<()> {
+        self.inner.set_settings(c, user, settings, rev)
+    }
+}
+
+impl Receipts for Faulty {
+    fn receipts_wanted(
+        &mut self,
+        c: ConversationKey,
+        from: u64,
+        to: u64,
+        limit: u32,
+    ) -> Result<Vec<Wanted>> {
+        self.note("receipts_wanted");
+        self.inner.receipts_wanted(c, from, to, limit)
+    }
+
+    fn newest_receipt_wanted(&mut self, c: ConversationKey) -> Result<u64> {
+        self.note("newest_receipt_wanted");
+        self.inner.newest_receipt_wanted(c)
+    }
+
+    fn reached(
+        &mut self,
+        c: ConversationKey,
+        seq: u64,
+        except: UserKey,
+        visit: &mut dyn FnMut(Reached),
+    ) -> Result<()> {
+        self.inner.reached(c, seq, except, visit)
+    }
+}
+
+impl WriteReceipts for Faulty {
+    fn want_receipt(&mut self, c: ConversationKey, seq: u64, rev: Rev) -> Result<()> {
+        self.inner.want_receipt(c, seq, rev)
     }
 }
 

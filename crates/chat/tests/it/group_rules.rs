@@ -233,3 +233,68 @@ fn an_announcement_is_for_members() {
     room.ask("alice", "group_update", json!({"group": group, "announcement": null}));
     assert_eq!(told(&mut room, "carol"), Value::Null);
 }
+
+#[test]
+fn links_let_in_as_long_and_as_often_as_was_said() {
+    let mut room = Room::with(ChatConfig { group_links_max: 2, ..Default::default() });
+    let group = with_admin(&mut room, &["bob", "carol"], "invite");
+    let of = |more: Value| {
+        let mut payload = json!({"group": group});
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        payload
+    };
+    let make = |room: &mut Room, more: Value| {
+        let made = room.ask("bob", "group_link_create", of(more));
+        made["link"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
+    };
+    assert_eq!(room.ask("carol", "group_link_create", of(json!({}))), reason("not_allowed"));
+    assert_eq!(room.ask("eve", "group_link_create", of(json!({}))), reason("not_a_member"));
+    for nothing in [json!({"uses_max": 0}), json!({"expires_in_ms": 0})] {
+        assert_eq!(room.ask("bob", "group_link_create", of(nothing)), reason("bad_field"));
+    }
+    let twice = make(&mut room, json!({"uses_max": 2}));
+    let soon = make(&mut room, json!({"expires_in_ms": 1_000}));
+    assert_eq!(room.ask("bob", "group_link_create", of(json!({}))), reason("too_many_links"));
+    let enter = |room: &mut Room, user: &str, link: &str| {
+        room.ask(user, "group_join", json!({"group": group, "link": link}))
+    };
+    let invalid = reason("link_invalid");
+    assert_eq!(enter(&mut room, "dave", "0123"), invalid);
+    assert!(enter(&mut room, "dave", &twice)["seq"].is_u64());
+    let history = room.ask("alice", "history", json!({"conversation": group, "limit": 1}));
+    let listed = room.ask("bob", "group_links", of(json!({})));
+    let names: Vec<_> =
+        listed["links"].as_array().unwrap().iter().map(|l| l["link"].clone()).collect();
+    assert_eq!(listed["links"][0]["uses_left"], 1);
+    assert_eq!(
+        history["entries"][0]["content"],
+        json!({"user": "dave", "by": "bob", "link": names[0]})
+    );
+    // The name in the list opens nothing.
+    assert_eq!(enter(&mut room, "erin", names[0].as_str().unwrap()), invalid);
+    assert_eq!(enter(&mut room, "dave", &twice), reason("already_member"));
+    room.ask("bob", "group_ban", json!({"group": group, "user": "erin"}));
+    assert_eq!(enter(&mut room, "erin", &twice), reason("banned"), "a ban beats a link");
+    assert!(enter(&mut room, "frank", &twice)["seq"].is_u64());
+    assert_eq!(enter(&mut room, "gina", &twice), invalid, "used up");
+    room.wait(999);
+    assert!(enter(&mut room, "gina", &soon)["seq"].is_u64());
+    room.wait(1);
+    assert_eq!(enter(&mut room, "henry", &soon), invalid, "ended");
+    assert_eq!(room.ask("bob", "group_links", of(json!({})))["links"], json!([]));
+    // Revoked by itself or by its name in the list.
+    for by_name in [false, true] {
+        let link = make(&mut room, json!({}));
+        let listed = room.ask("bob", "group_links", of(json!({})));
+        let name = listed["links"][0]["link"].as_str().unwrap().to_owned();
+        let named = if by_name { name } else { link.clone() };
+        let revoke = of(json!({"link": named}));
+        assert_eq!(room.ask("carol", "group_link_revoke", revoke.clone()), reason("not_allowed"));
+        assert_eq!(room.ask("alice", "group_link_revoke", revoke.clone()), json!({}));
+        assert_eq!(room.ask("alice", "group_link_revoke", revoke), reason("not_found"));
+        assert_eq!(enter(&mut room, "henry", &link), invalid);
+    }
+    let last = make(&mut room, json!({}));
+    room.ask("alice", "group_dissolve", of(json!({})));
+    assert_eq!(enter(&mut room, "henry", &last), reason("not_found"));
+}

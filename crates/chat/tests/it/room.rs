@@ -23,6 +23,19 @@ impl Names for Row {
         self.0 += 1;
         format!("made-{}", self.0)
     }
+
+    fn secret(&mut self) -> Option<[u8; 16]> {
+        self.0 += 1;
+        Some(u128::from(self.0).to_be_bytes())
+    }
+
+    fn digest(&self, text: &str) -> [u8; 32] {
+        let mut digest = [0; 32];
+        for (place, byte) in text.bytes().enumerate() {
+            digest[place % 32] ^= byte;
+        }
+        digest
+    }
 }
 
 pub(crate) const EPOCH: &str = "epoch-1";
@@ -213,6 +226,15 @@ fn event(event: &Event) -> String {
             format!("relation {} {state}{blocked}{note}", relation.user)
         }
         Event::Push(p) => format!("{} to {} from {}: {}", p.kind, p.to, p.from, p.data),
+        Event::ConversationUpdated(update) => format!(
+            "settings {} {}",
+            update.conversation,
+            serde_json::to_string(&update.settings).unwrap()
+        ),
+        Event::MessageReceipt(r) => {
+            format!("{:?} {}#{} {} by {}", r.status, r.conversation, r.seq, r.client_id, r.user)
+                .to_lowercase()
+        }
         Event::JoinRequest(r) => format!("request {} {:?}", r.user, r.state).to_lowercase(),
         Event::Void(void) => format!("void {}#{}-{}", void.conversation, void.seq, void.through),
         other => format!("{other:?}"),

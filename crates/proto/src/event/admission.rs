@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::command::Link;
 use crate::{GroupId, Timestamp, UserId};
 
 /// A member may only read: until then, or as long as nobody changes it.
@@ -100,4 +101,41 @@ pub struct BanItem {
     /// When it ends by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+/// To `group_link_create`.
+#[derive(Clone, Debug, Serialize)]
+pub struct LinkMade {
+    /// What lets one in; told this once.
+    pub link: Link,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// How many may enter by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uses_max: Option<u32>,
+}
+
+/// `group_links`: those that still let one in.
+#[derive(Clone, Debug, Serialize)]
+pub struct LinkList {
+    /// All of them.
+    pub links: Vec<LinkItem>,
+}
+
+/// A link as it is listed.
+#[derive(Clone, Debug, Serialize)]
+pub struct LinkItem {
+    /// A name for it, which lets nobody in.
+    pub link: Box<str>,
+    /// Who made it.
+    pub by: UserId,
+    /// When.
+    pub at: Timestamp,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// How many may still enter by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uses_left: Option<u32>,
 }

@@ -164,6 +164,7 @@ fn missing_and_mistyped_fields() {
     let group_name =
         "`name`: group name must be 1 to 128 characters, none of them a control character.";
     let long = "x".repeat(129);
+    let seq_of = |field: &str| format!("`{field}` must be a whole number, 0 or more.");
     let table = [
         ("auth", "{}".into(), "`token` is missing.".to_owned()),
         ("auth", r#"{"token":5}"#.into(), "`token` must be a string.".into()),
@@ -388,6 +389,27 @@ fn missing_and_mistyped_fields() {
             "`limit` must be a whole number from 0 to 4294967295.".into()
         }),
         ("group_bans", r#"{"group":"g","after":""}"#.into(), name("`after`: user id")),
+        ("group_join", r#"{"group":"g","link":"a b"}"#.into(), {
+            "`link`: link must be 1 to 64 letters and digits.".into()
+        }),
+        ("group_link_create", r#"{"group":"g","uses_max":-1}"#.into(), {
+            "`uses_max` must be a whole number from 0 to 4294967295.".into()
+        }),
+        ("group_link_create", r#"{"group":"g","expires_in_ms":1.5}"#.into(), {
+            "`expires_in_ms` must be a whole number, 0 or more.".into()
+        }),
+        ("group_link_revoke", r#"{"group":"g","link":""}"#.into(), {
+            "`link`: link must be 1 to 64 letters and digits.".into()
+        }),
+        ("group_link_revoke", r#"{"group":"g","link":5}"#.into(), "`link` must be a link.".into()),
+        ("conversation_update", r#"{"conversation":"group:t","draft":{}}"#.into(), {
+            "`draft` must be a string.".into()
+        }),
+        ("conversation_update", r#"{"conversation":"group:t","pinned":"yes"}"#.into(), {
+            "`pinned` must be true or false.".into()
+        }),
+        ("conversation_update", r#"{"conversation":"group:t","muted_until":-1}"#.into(), seq_of("muted_until")),
+        ("receipts", r#"{"conversation":"group:t","seq":"x"}"#.into(), seq.into()),
     ];
     for (kind, payload, sentence) in table {
         check(&message(kind, &payload), Reason::BadField, &sentence);

@@ -293,6 +293,7 @@ fn direct_summary() -> Summary {
         received_seq: 7,
         read_seq: 6,
         peer_cursors: Some(PeerCursors { received_seq: 7, read_seq: 5 }),
+        settings: None,
         rev: 912,
     }
 }
@@ -319,6 +320,13 @@ fn group_summary() -> Summary {
         received_seq: 41,
         read_seq: 41,
         peer_cursors: None,
+        settings: Some(Settings {
+            pinned: true,
+            muted_until: Some(NOW),
+            hidden: false,
+            marked_unread: true,
+            draft: Some("As I said".into()),
+        }),
         rev: 913,
     }
 }

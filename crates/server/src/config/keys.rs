@@ -233,6 +233,10 @@ sections! {
         join_requests_per_user_max: u32 = ChatConfig::default().join_requests_per_user_max, Range(0, U32);
         /// Most users banned from one group.
         group_bans_max: u32 = ChatConfig::default().group_bans_max, Range(0, U32);
+        /// Most links into one group that work.
+        group_links_max: u32 = ChatConfig::default().group_links_max, Range(0, U32);
+        /// Most bytes of a draft.
+        draft_bytes_max: u32 = ChatConfig::default().draft_bytes_max, Range(0, 65_536);
         /// Largest group in which a member's receipts go to all the others.
         receipt_members_max: u32 = ChatConfig::default().receipt_members_max, Range(0, U32);
         /// Milliseconds between two receipts of one member in one conversation.
@@ -339,7 +343,8 @@ mirrors!(LimitsSection => Limits {
 
 mirrors!(Chat => ChatConfig, with what other sections say, {
     offline_window_ms, dedupe_window_ms, group_members_max, groups_per_user_max, stays_max,
-    join_requests_max, join_requests_per_user_max, group_bans_max, receipt_members_max,
+    join_requests_max, join_requests_per_user_max, group_bans_max, group_links_max, draft_bytes_max,
+    receipt_members_max,
     receipt_interval_ms, edit_window_ms, edits_max, recall_window_ms, reactions_max, pins_max, hidden_max, expired_max, sync_entries_max, sync_bytes_max, redelivery_entries, presence_grace_ms,
     presence_interval_ms, presence_watches_max, queue_commands_max,
     queue_bytes_max, readers, push_roles_max,

@@ -1,6 +1,6 @@
 //! Who may enter a group, and who may only read in it.
 
-use hubbub_chat::model::{Ban, ConversationKey, JoinRequest, Rev, Until, User, UserKey};
+use hubbub_chat::model::{Ban, ConversationKey, JoinRequest, Link, Rev, Until, User, UserKey};
 use hubbub_chat::ports::{Groups, Result, WriteGroups, Writer};
 use hubbub_proto::{Timestamp, UserId};
 
@@ -54,6 +54,10 @@ impl<T: Groups + ?Sized> Groups for Spy<T> {
         self.inner.own_join_request_count(user)
     }
 
+    fn links(&mut self, conversation: ConversationKey) -> Result<Vec<Link>> {
+        self.inner.links(conversation)
+    }
+
     fn managers(&mut self, conversation: ConversationKey, limit: u32) -> Result<Vec<UserId>> {
         self.inner.managers(conversation, limit)
     }
@@ -86,6 +90,18 @@ impl WriteGroups for Spy<dyn Writer> {
 
     fn remove_join_request(&mut self, conversation: ConversationKey, user: UserKey) -> Result<()> {
         self.inner.remove_join_request(conversation, user)
+    }
+
+    fn put_link(&mut self, conversation: ConversationKey, by: UserKey, link: &Link) -> Result<()> {
+        self.inner.put_link(conversation, by, link)
+    }
+
+    fn use_link(&mut self, conversation: ConversationKey, digest: &[u8; 32]) -> Result<()> {
+        self.inner.use_link(conversation, digest)
+    }
+
+    fn remove_link(&mut self, conversation: ConversationKey, digest: &[u8; 32]) -> Result<()> {
+        self.inner.remove_link(conversation, digest)
     }
 
     fn close_doors(&mut self, conversation: ConversationKey) -> Result<()> {

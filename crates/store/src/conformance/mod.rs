@@ -11,10 +11,12 @@ mod conversations;
 mod cursors;
 mod desk;
 mod groups;
+mod links;
 mod members;
 mod messages;
 mod operations;
 mod people;
+mod personal;
 mod presence;
 mod push;
 mod transactions;
@@ -44,6 +46,8 @@ pub fn all(make: &dyn Fn() -> Box<dyn Fixture>) {
         conversations::CASES,
         members::CASES,
         groups::CASES,
+        links::CASES,
+        personal::CASES,
         cursors::CASES,
         messages::CASES,
         operations::CASES,

@@ -1,7 +1,7 @@
 //! Conversations, memberships and cursors in memory.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hubbub_chat::model::{
@@ -29,6 +29,8 @@ pub(super) struct Log {
     /// What users hid, and with which change.
     pub(super) hidden: BTreeMap<(UserKey, u64), Rev>,
     pub(super) doors: Doors,
+    /// The seqs of entries whose senders ask for receipts.
+    pub(super) receipts: BTreeSet<u64>,
 }
 
 impl Log {
@@ -184,6 +186,7 @@ pub(super) fn create(
         reactions: Vec::new(),
         pins: BTreeMap::new(),
         hidden: BTreeMap::new(),
+        receipts: BTreeSet::new(),
     };
     Arc::make_mut(&mut state.logs_by_id).insert(id.clone(), key);
     Arc::make_mut(&mut state.logs).insert(key, Arc::new(log));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hubbub_chat::model::{Ban, ConversationKey, JoinRequest, Rev, Until, User, UserKey};
+use hubbub_chat::model::{Ban, ConversationKey, JoinRequest, Link, Rev, Until, User, UserKey};
 use hubbub_chat::ports::{Groups, Result, WriteGroups};
 use hubbub_proto::command::Role;
 use hubbub_proto::{Timestamp, UserId};
@@ -14,6 +14,7 @@ use super::{Handle, Seat, State, Writing, conversations, refused};
 pub(super) struct Doors {
     bans: BTreeMap<UserKey, Ban>,
     requests: BTreeMap<UserKey, JoinRequest>,
+    links: BTreeMap<[u8; 32], Link>,
 }
 
 impl<S: Seat> Groups for Handle<S> {
@@ -70,6 +71,14 @@ impl<S: Seat> Groups for Handle<S> {
         let state = self.seat.state();
         let asked = state.logs.values().filter(|log| log.doors.requests.contains_key(&user));
         Ok(asked.count() as u64)
+    }
+
+    fn links(&mut self, conversation: ConversationKey) -> Result<Vec<Link>> {
+        let state = self.seat.state();
+        let Some(log) = state.logs.get(&conversation) else { return Ok(Vec::new()) };
+        let mut links: Vec<_> = log.doors.links.values().cloned().collect();
+        links.sort_by_key(|link| (link.at, link.digest));
+        Ok(links)
     }
 
     fn managers(&mut self, conversation: ConversationKey, limit: u32) -> Result<Vec<UserId>> {
@@ -139,6 +148,33 @@ impl WriteGroups for Handle<Writing> {
 
     fn remove_join_request(&mut self, conversation: ConversationKey, user: UserKey) -> Result<()> {
         conversations::log(self.seat.working()?, conversation)?.doors.requests.remove(&user);
+        Ok(())
+    }
+
+    fn put_link(&mut self, conversation: ConversationKey, by: UserKey, link: &Link) -> Result<()> {
+        let state = self.seat.working()?;
+        let Some(by) = state.people.get(&by).map(|person| person.user.id.clone()) else {
+            return refused("there is no such user");
+        };
+        let links = &mut conversations::log(state, conversation)?.doors.links;
+        links.retain(|_, known| known.until.holds(link.at) && known.uses_left != Some(0));
+        if links.contains_key(&link.digest) {
+            return refused("there is such a link");
+        }
+        links.insert(link.digest, Link { by, ..link.clone() });
+        Ok(())
+    }
+
+    fn use_link(&mut self, conversation: ConversationKey, digest: &[u8; 32]) -> Result<()> {
+        let links = &mut conversations::log(self.seat.working()?, conversation)?.doors.links;
+        if let Some(left) = links.get_mut(digest).and_then(|link| link.uses_left.as_mut()) {
+            *left = left.saturating_sub(1);
+        }
+        Ok(())
+    }
+
+    fn remove_link(&mut self, conversation: ConversationKey, digest: &[u8; 32]) -> Result<()> {
+        conversations::log(self.seat.working()?, conversation)?.doors.links.remove(digest);
         Ok(())
     }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use hubbub_chat::model::{
-    ConversationKey, Counting, Entry, Fate, NewEntry, Recorded, Unread, UserKey,
+    ConversationKey, Counting, Entry, Fate, NewEntry, Recorded, Rev, Unread, UserKey,
 };
-use hubbub_chat::ports::{Appended, Messages, Order, Range, Result};
+use hubbub_chat::ports::{Appended, Messages, Order, Range, Result, Wanted};
 use hubbub_proto::event::Head;
 use hubbub_proto::{ClientId, Timestamp};
 
@@ -18,6 +18,17 @@ pub(super) struct Row {
     pub(super) entry: Entry,
     sender: UserKey,
     digest: u64,
+}
+
+impl Row {
+    pub(super) const fn rev(&self) -> Rev {
+        self.entry.rev
+    }
+
+    pub(super) fn wanted(&self) -> Wanted {
+        let Entry { seq, sender, client_id, .. } = &self.entry;
+        Wanted { seq: *seq, sender: sender.clone(), client_id: client_id.clone() }
+    }
 }
 
 impl<S: Seat> Messages for Handle<S> {

@@ -14,6 +14,8 @@ mod operations;
 mod people;
 mod presence;
 mod push;
+mod receipts;
+mod settings;
 mod users;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Who may enter a group, and who may only read in it, in SQLite.
 
-use hubbub_chat::model::{Ban, ConversationKey, JoinRequest, Rev, Until, User, UserKey};
+use hubbub_chat::model::{Ban, ConversationKey, JoinRequest, Link, Rev, Until, User, UserKey};
 use hubbub_chat::ports::{Groups, Result, StoreError, WriteGroups};
 use hubbub_proto::command::Role;
 use hubbub_proto::{Timestamp, UserId};
@@ -22,6 +22,9 @@ const REQUEST: &str = "SELECT note, at FROM join_request WHERE conversation = ?1
 const REQUESTS: &str = "SELECT u.key, u.id, u.name, u.privacy, r.note, r.at
      FROM join_request r CROSS JOIN user u ON u.key = r.user
      WHERE r.conversation = ?1 AND u.id > ?2 ORDER BY u.id LIMIT ?3";
+const LINKS: &str = "SELECT l.digest, w.id, l.at, l.until, l.uses_left
+     FROM invite_link l CROSS JOIN user w ON w.key = l.by
+     WHERE l.conversation = ?1 ORDER BY l.at, l.digest";
 const MANAGERS: &str = "SELECT u.id
      FROM member m INDEXED BY open_member CROSS JOIN user u ON u.key = m.user
      WHERE m.conversation = ?1 AND m.open = 1 AND m.role >= ?2
@@ -80,6 +83,10 @@ impl<S: Seat> Groups for Handle<S> {
         count(self.seat.connection(), sql, [user.0])
     }
 
+    fn links(&mut self, conversation: ConversationKey) -> Result<Vec<Link>> {
+        collect(self.seat.connection(), LINKS, [conversation.0], link)
+    }
+
     fn managers(&mut self, conversation: ConversationKey, limit: u32) -> Result<Vec<UserId>> {
         let least = role_code(Role::Admin);
         collect(self.seat.connection(), MANAGERS, params![conversation.0, least, limit], |row| {
@@ -113,8 +120,19 @@ fn request(row: &Row<'_>, column: usize) -> rusqlite::Result<JoinRequest> {
     Ok(JoinRequest { note: row.get(column)?, at: Timestamp(number(row, column + 1)?) })
 }
 
+fn link(row: &Row<'_>) -> rusqlite::Result<Link> {
+    let end = until(row, 3)?;
+    Ok(Link {
+        digest: row.get(0)?,
+        by: users::user_id(row, 1)?,
+        at: Timestamp(number(row, 2)?),
+        until: end.ok_or_else(|| damaged(3, "a link has no end".to_owned()))?,
+        uses_left: row.get(4)?,
+    })
+}
+
 /// Runs a statement that may find nothing to do.
-fn run(connection: &Connection, sql: &str, params: impl Params) -> Result<()> {
+pub(super) fn run(connection: &Connection, sql: &str, params: impl Params) -> Result<()> {
     connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.execute(params))
@@ -175,6 +193,40 @@ impl WriteGroups for Handle<Writing> {
             exists(connection, conversation)?;
             let sql = "DELETE FROM join_request WHERE conversation = ?1 AND user = ?2";
             run(connection, sql, [conversation.0, user.0])
+        })
+    }
+
+    fn put_link(&mut self, conversation: ConversationKey, by: UserKey, link: &Link) -> Result<()> {
+        self.seat.write(|connection, _| {
+            exists(connection, conversation)?;
+            let ended = "DELETE FROM invite_link
+                 WHERE conversation = ?1 AND (until <= ?2 OR uses_left = 0)";
+            run(connection, ended, [conversation.0, int(link.at.0)])?;
+            let sql = "INSERT INTO invite_link (conversation, digest, by, at, until, uses_left)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let (at, end) = (int(link.at.0), int(link.until.number()));
+            run(
+                connection,
+                sql,
+                params![conversation.0, link.digest, by.0, at, end, link.uses_left],
+            )
+        })
+    }
+
+    fn use_link(&mut self, conversation: ConversationKey, digest: &[u8; 32]) -> Result<()> {
+        self.seat.write(|connection, _| {
+            exists(connection, conversation)?;
+            let sql = "UPDATE invite_link SET uses_left = uses_left - 1
+                 WHERE conversation = ?1 AND digest = ?2 AND uses_left > 0";
+            run(connection, sql, params![conversation.0, digest])
+        })
+    }
+
+    fn remove_link(&mut self, conversation: ConversationKey, digest: &[u8; 32]) -> Result<()> {
+        self.seat.write(|connection, _| {
+            exists(connection, conversation)?;
+            let sql = "DELETE FROM invite_link WHERE conversation = ?1 AND digest = ?2";
+            run(connection, sql, params![conversation.0, digest])
         })
     }
 

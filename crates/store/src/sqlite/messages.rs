@@ -382,7 +382,7 @@ impl ToSql for ClientIdKey<'_> {
     }
 }
 
-fn client_id(row: &Row<'_>, column: usize) -> rusqlite::Result<ClientId> {
+pub(super) fn client_id(row: &Row<'_>, column: usize) -> rusqlite::Result<ClientId> {
     let id = match row.get_ref(column)? {
         ValueRef::Blob(bytes) => {
             let uuid = Uuid::from_slice(bytes).map_err(|why| damaged(column, why.to_string()))?;

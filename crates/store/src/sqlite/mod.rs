@@ -21,7 +21,9 @@ mod operations;
 mod people;
 mod presence;
 mod push;
+mod receipts;
 mod schema;
+mod settings;
 mod users;
 mod wal;
 

@@ -6,9 +6,10 @@ use hubbub_proto::command::{JoinPolicy, Kind, Role};
 use hubbub_proto::event::JoinRequestState;
 use hubbub_proto::{Reason, Refusal, UserId};
 
+use super::links::enter_by;
 use super::{Change, Plan, State, Target};
 use crate::content::GroupContent;
-use crate::model::{Ban, JoinRequest};
+use crate::model::{Ban, JoinRequest, Link};
 
 /// Somebody whom an invitation names.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Invitee {
 pub struct Door<'a> {
     /// They are kept out, or were.
     pub ban: Option<&'a Ban>,
+    /// The link they bring: `Some(None)` for one that there is not.
+    pub link: Option<Option<&'a Link>>,
     /// They have asked already.
     pub asked: bool,
     /// Requests that wait for the group, and how many may.
@@ -76,10 +79,11 @@ pub fn invite(state: &State<'_>, invitees: &[Invitee]) -> Result<Plan, Refusal> 
     Ok(Plan { kind: Kind::MemberJoined, content, changes })
 }
 
-/// The actor enters an open group, or asks to be let into one that others decide about.
+/// The actor enters an open group, or any group by a link, or asks to be let into one that others
+/// decide about.
 ///
 /// # Errors
-/// `not_found` where it has ended, `already_member`, `banned`, `not_allowed` where nobody gets in
+/// `not_found` where it has ended, `already_member`, `banned`, `link_invalid`, `not_allowed` where nobody gets in
 /// by themself, `group_full`, `too_many_join_requests`.
 pub fn join(state: &State<'_>, door: &Door<'_>) -> Result<Entrance, Refusal> {
     if state.dissolved {
@@ -89,6 +93,9 @@ pub fn join(state: &State<'_>, door: &Door<'_>) -> Result<Entrance, Refusal> {
         return Err(Reason::AlreadyMember.into());
     }
     not_banned(state, door.ban)?;
+    if let Some(link) = door.link {
+        return enter_by(state, link).map(Entrance::In);
+    }
     match state.profile.join {
         JoinPolicy::Invite => Err(Reason::NotAllowed.into()),
         JoinPolicy::Open => enter(state, state.actor, None).map(Entrance::In),

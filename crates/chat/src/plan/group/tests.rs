@@ -41,7 +41,7 @@ const ADMIN: Option<Role> = Some(Role::Admin);
 const OWNER: Option<Role> = Some(Role::Owner);
 
 pub(super) const DOOR: Door<'_> =
-    Door { ban: None, asked: false, requests: (0, 9), own_requests: (0, 9) };
+    Door { ban: None, link: None, asked: false, requests: (0, 9), own_requests: (0, 9) };
 
 fn invitee(name: &str, present: bool) -> Invitee {
     Invitee { user: user(name), present, ban: None }

@@ -131,6 +131,7 @@ impl Transaction<'_> {
                 self.store.put_ban(key, banned, by, self.now, *until)?;
                 self.answer_request(call.caller, conversation, user, JoinRequestState::Rejected)?;
             }
+            Change::UseLink(digest) => self.store.use_link(key, digest)?,
             Change::Unban(user) => {
                 let free = self.user_key(user)?;
                 self.store.remove_ban(key, free)?;
@@ -148,7 +149,7 @@ impl Transaction<'_> {
             Change::SilenceAll(until) => slot.row.silenced = *until,
             Change::Dissolve => slot.row.dissolved = true,
             Change::Enter(..) | Change::Exit(_) | Change::Role(..) => slot.recount(),
-            Change::Silence(..) | Change::Ban(..) | Change::Unban(_) => {}
+            Change::Silence(..) | Change::Ban(..) | Change::Unban(_) | Change::UseLink(_) => {}
         }
         Ok(())
     }

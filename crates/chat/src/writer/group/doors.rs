@@ -30,8 +30,13 @@ impl Transaction<'_> {
             Some(key) => self.store.own_join_request_count(key)?,
             None => 0,
         };
+        let link = match &command.link {
+            Some(link) => Some(self.link_of(&found, link)?),
+            None => None,
+        };
         let door = Door {
             ban: ban.as_ref(),
+            link: link.as_ref().map(Option::as_ref),
             asked,
             requests: (
                 self.store.join_request_count(found.key)?,
