@@ -81,3 +81,34 @@ fn who_is_muted_reads_and_says_nothing() {
     let message = json!({ "to": group, "content": "?", "client_id": "b2" });
     assert_eq!(bob.call("send", &message).unwrap_err()["until"], until);
 }
+
+#[test]
+fn a_link_lets_one_in_and_is_not_in_the_store() {
+    let node = Node::start(&[]);
+    let mut alice = Talk::attached(&node, "alice");
+    let group = create(&mut alice, &[], "invite");
+    let made = alice.ok("group_link_create", json!({ "group": group, "uses_max": 1 }));
+    let link = made["link"].as_str().unwrap();
+    assert_eq!(link.len(), 32, "128 bits in hexadecimal");
+    let home = node.kill();
+    let mut stored = 0;
+    for entry in std::fs::read_dir(home.data()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let bytes = std::fs::read(path).unwrap();
+            stored += bytes.len();
+            assert!(!bytes.windows(link.len()).any(|window| window == link.as_bytes()));
+        }
+    }
+    assert!(stored > 0);
+    let node = home.start();
+    let [mut alice, mut bob, mut carol] =
+        ["alice", "bob", "carol"].map(|user| Talk::attached(&node, user));
+    bob.ok("group_join", json!({ "group": group, "link": link }));
+    let joined = alice.event("group_changed");
+    let name = joined["content"]["link"].as_str().unwrap();
+    assert_eq!(joined["content"], json!({ "user": "bob", "by": "alice", "link": name }));
+    assert_ne!(name, link);
+    let refused = carol.refused("group_join", json!({ "group": group, "link": link }));
+    assert_eq!(refused, "link_invalid", "used up");
+}
