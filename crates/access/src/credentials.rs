@@ -171,6 +171,9 @@ mod tests {
                 device: device.cloned().unwrap_or_else(|| DeviceId::new("made-up").unwrap()),
                 device_named: device.is_some(),
                 expires_at: None,
+                issued_at: None,
+                device_kind: None,
+                device_name: None,
             }),
         }
     }

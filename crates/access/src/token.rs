@@ -6,6 +6,7 @@
 //! than [`TOKEN_BYTES_MAX`] is looked at. Absent: keys fetched over the network, and any state, so
 //! a token cannot be revoked here.
 
+use hubbub_proto::command::is_device_kind;
 use hubbub_proto::{DeviceId, Identity, Reason, Refusal, Timestamp, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
@@ -148,6 +149,7 @@ struct Claims {
     #[serde(default)]
     role: OneOrMany,
     device: Option<DeviceId>,
+    device_kind: Option<String>,
 }
 
 /// A NumericDate: seconds since the epoch, perhaps with a fraction (RFC 7519 §2).
@@ -228,7 +230,19 @@ fn admit(
         device,
         device_named,
         expires_at,
+        issued_at: claims.iat.map(Seconds::at),
+        device_kind: device_kind(claims.device_kind.as_deref())?,
+        device_name: None,
     })
+}
+
+fn device_kind(kind: Option<&str>) -> Result<Option<Box<str>>, Refusal> {
+    match kind {
+        Some(kind) if !is_device_kind(kind) => {
+            Err(bad("the token's `device_kind` is not of 1 to 32 characters out of a-z 0-9 _ -"))
+        }
+        kind => Ok(kind.map(Into::into)),
+    }
 }
 
 fn display_name(name: Option<&str>) -> Result<Option<Box<str>>, Refusal> {

@@ -58,6 +58,11 @@ pub struct ChatConfig {
     /// Most relations that ended and of which a user's devices can still learn by `friends`; of
     /// older ones they learn by a `reset`.
     pub ended_relations_max: u32,
+    /// Most devices of a user that are kept, and most that are signed out.
+    pub devices_max: u32,
+    /// How long older tokens are refused on a device that was signed out, in milliseconds. Tokens
+    /// should end sooner.
+    pub sign_out_window_ms: u64,
     /// Most bytes of the application's data in a profile.
     pub profile_data_bytes_max: u32,
     /// Most pinned messages of one conversation.
@@ -181,6 +186,8 @@ impl Default for ChatConfig {
             friend_requests_per_day: 100,
             blocks_max: 2_000,
             ended_relations_max: 500,
+            devices_max: 50,
+            sign_out_window_ms: 90 * DAY_MS,
             profile_data_bytes_max: 4 * 1024,
             pins_max: 50,
             hidden_max: 500,
@@ -231,6 +238,8 @@ impl ChatConfig {
             ("friend_requests_max", self.friend_requests_max >= 1, "at least 1"),
             ("friend_requests_per_day", self.friend_requests_per_day >= 1, "at least 1"),
             ("blocks_max", self.blocks_max >= 1, "at least 1"),
+            ("devices_max", self.devices_max >= 1, "at least 1"),
+            ("sign_out_window_ms", self.sign_out_window_ms >= 1_000, "at least 1000"),
             ("ended_relations_max", self.ended_relations_max >= 1, "at least 1"),
             ("pins_max", (1..=200).contains(&self.pins_max), "1 to 200"),
             ("hidden_max", (1..=1_000).contains(&self.hidden_max), "1 to 1000"),

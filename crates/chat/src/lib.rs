@@ -15,6 +15,7 @@
 mod cache;
 pub mod config;
 pub mod content;
+mod devices;
 mod digest;
 pub mod model;
 mod people;

@@ -321,6 +321,9 @@ mod tests {
             device: DeviceId::new("d").unwrap(),
             device_named: false,
             expires_at: None,
+            issued_at: None,
+            device_kind: None,
+            device_name: None,
         });
         let request = |slot: u32| Request {
             conn: ConnId { shard: 0, slot, generation: 0 },

@@ -140,6 +140,7 @@ impl Desk<'_> {
             Command::Reactions(page) => self.reactions(page).map(Ack::Reactions),
             Command::Me => Ok(Ack::Me(Box::new(self.me()?))),
             Command::Users(list) => Ok(Ack::Users(self.users(list)?)),
+            Command::Devices => Ok(Ack::Devices(self.devices()?)),
             Command::Friends(list) => self.friends(list).map(Ack::Relations),
             Command::Pins(of) => self.pins(of).map(Ack::Pins),
             _ => Err(Reason::UnknownType.into()),

@@ -10,6 +10,7 @@ mod attach;
 mod audience;
 mod consent;
 mod cursor;
+mod device;
 mod group;
 mod hide;
 mod operation;
@@ -33,6 +34,7 @@ pub(crate) use self::relation::listed;
 use self::transaction::{Done, Transaction, Waiting};
 use crate::ChatConfig;
 use crate::cache::Cache;
+use crate::devices::{SIGNED_OUT_MAX, SignedOut, Visits};
 use crate::model::Rev;
 use crate::ports::{Names, Result, StoreError, Writer};
 use crate::presence::desk::concerns;
@@ -70,6 +72,8 @@ pub struct Scribe {
     cache: Cache,
     soft: SoftCursors,
     last_seen: LastSeen,
+    signed_out: SignedOut,
+    visits: Visits,
     typists: Typists,
     receipts: Receipts,
     /// Friend requests of a day.
@@ -103,6 +107,13 @@ struct Outcome {
     refused: Vec<usize>,
 }
 
+/// Whether a command is answered elsewhere, after the writer's step.
+fn handed_on(request: &Request) -> bool {
+    let answered_there =
+        matches!(&request.work, Work::Command { command: Command::PresenceGet(_), .. });
+    answered_there || (is_read(request) && matches!(request.work, Work::Command { .. }))
+}
+
 /// Whether a request is answered by a reader, and needs of the writer no more than its place in
 /// the order (and, for `sync`, live delivery turned on).
 fn is_read(request: &Request) -> bool {
@@ -126,6 +137,10 @@ impl Scribe {
     ) -> Result<Self> {
         let committed = store.committed_rev()?;
         let expiring = store.next_expiry()?;
+        // How long ago that was is seen when it is asked.
+        let limit = u32::try_from(SIGNED_OUT_MAX).unwrap_or(u32::MAX);
+        let known = store.signed_out(Timestamp::default(), limit)?;
+        let signed_out = SignedOut::new(config.sign_out_window_ms, known);
         Ok(Self {
             store,
             receipts: Receipts::new(config.receipt_interval_ms),
@@ -136,6 +151,8 @@ impl Scribe {
             cache: Cache::default(),
             soft: SoftCursors::default(),
             last_seen: LastSeen::default(),
+            signed_out,
+            visits: Visits::default(),
             typists: Typists::default(),
             committed,
             now: Timestamp::default(),
@@ -183,6 +200,14 @@ impl Scribe {
         outcome.effects.extend(refused);
         let (mut reads, mut presence) = (Vec::new(), Vec::new());
         for (index, request) in batch.into_iter().enumerate() {
+            let gone = !matches!(request.work, Work::Closed)
+                && self.signed_out.refuses(&request.identity, self.now);
+            if gone {
+                if handed_on(&request) && outcome.refused.binary_search(&index).is_err() {
+                    outcome.effects.extend(reply(&request, Err(Reason::SignedOut.into())));
+                }
+                continue;
+            }
             let (is_read, concerns) = (is_read(&request), concerns(&request));
             if (is_read || concerns) && outcome.refused.binary_search(&index).is_err() {
                 if concerns { &mut presence } else { &mut reads }.push(request);
@@ -232,7 +257,8 @@ impl Scribe {
     /// When [`Scribe::tick`] has something to do; `None` while there is nothing.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let soft = [self.soft.next_due(), self.last_seen.next_due()].into_iter().flatten().min();
+        let soft = [self.soft.next_due(), self.last_seen.next_due(), self.visits.next_due()];
+        let soft = soft.into_iter().flatten().min();
         let soft = soft.filter(|_| self.failed.is_none());
         let soft = soft.map(|due| due.max(self.flush_after));
         let expiring = self.expiring.filter(|_| self.failed.is_none());
@@ -273,6 +299,10 @@ impl Scribe {
             moved: Vec::new(),
             dirty: Vec::new(),
             asked: Vec::new(),
+            signed_out: &self.signed_out,
+            visits: &self.visits,
+            visitors: Vec::new(),
+            gone: Vec::new(),
         };
         for request in batch {
             transaction.request(request)?;
@@ -288,6 +318,7 @@ impl Scribe {
         Waiting {
             cursors: self.soft.due(self.now, all),
             last_seen: self.last_seen.due(self.now, all),
+            visits: self.visits.due(self.now, all),
         }
     }
 
@@ -308,6 +339,13 @@ impl Scribe {
         self.soft.keep();
         self.soft.settle(done.flushed.cursors);
         self.last_seen.settle(done.flushed.last_seen);
+        self.visits.settle(done.flushed.visits, self.now);
+        for identity in &done.visitors {
+            self.visits.add(identity, self.now);
+        }
+        for (user, device, at) in done.gone {
+            self.signed_out.add(user, device, at);
+        }
         for user in done.asked {
             self.requests.charge(user, self.now);
         }
@@ -361,6 +399,7 @@ impl Scribe {
                 tracing::error!(row, ?flushed, "what waited could not be written");
                 self.soft.settle(flushed.cursors);
                 self.last_seen.settle(flushed.last_seen);
+                self.visits.settle(flushed.visits, self.now);
             }
             Err(error) => self.give_up(&error, &[], 0, outcome),
         }

@@ -92,6 +92,9 @@ fn somebody() -> Arc<Identity> {
         device: DeviceId::new("d").unwrap(),
         device_named: false,
         expires_at: None,
+        issued_at: None,
+        device_kind: None,
+        device_name: None,
     })
 }
 

@@ -67,6 +67,12 @@ pub(crate) enum Post {
         user: UserId,
         roles: Arc<[Box<str>]>,
     },
+    /// Connections of this user are to be closed: of this device, or of all but it.
+    SignOut {
+        user: UserId,
+        device: DeviceId,
+        others: bool,
+    },
     /// Connections of this user and device that were opened before `opened` are to be closed.
     Replace {
         user: UserId,

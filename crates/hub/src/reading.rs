@@ -329,9 +329,18 @@ impl Desk {
             }
             Action::Live { id, command } => self.live(at, connection, id.as_ref(), command),
             Action::Authenticate { id, token, device } => {
-                let device = device
-                    .or_else(|| connection.rare.as_ref().and_then(|rare| rare.device.clone()));
-                let outcome = self.upstream.authenticate(&token, device.as_ref());
+                let (asked, kind, name) = match device {
+                    Some(device) => (Some(device.id), device.kind, device.name),
+                    None => {
+                        (connection.rare.as_ref().and_then(|rare| rare.device.clone()), None, None)
+                    }
+                };
+                let mut outcome = self.upstream.authenticate(&token, asked.as_ref());
+                if let Ok(identity) = &mut outcome {
+                    // What the token says wins.
+                    identity.device_kind = identity.device_kind.take().or(kind);
+                    identity.device_name = identity.device_name.take().or(name);
+                }
                 let phase = self.ping_phase();
                 let (now, limits) = (self.now, self.limits);
                 let Some(session) = connection.session() else { return };

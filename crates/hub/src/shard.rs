@@ -277,6 +277,7 @@ impl Shard {
                 self.with(at(conn), |desk, at, connection| desk.close(at, connection, code));
             }
             Post::Identity { user, roles } => self.set_roles(&user, &roles),
+            Post::SignOut { user, device, others } => self.sign_out(&user, &device, others),
             Post::Replace { user, device, opened } => self.replace(&user, &device, opened),
             Post::Subscribe { conn, id, channel } => self.desk.on_subscribe(conn, id, channel),
             Post::Subscribed { conn, id, channel, outcome } => {
@@ -430,6 +431,18 @@ impl Shard {
             if is_older && is_same {
                 guard(&mut self.desk, at, connection, |desk, at, connection| {
                     desk.close(at, connection, CloseCode::Replaced);
+                });
+            }
+        }
+    }
+
+    fn sign_out(&mut self, user: &UserId, device: &DeviceId, others: bool) {
+        for slot in self.desk.topics.connections(user).to_vec() {
+            let Some((at, connection)) = self.slab.tenant(slot) else { continue };
+            let identity = connection.session().and_then(|session| session.identity());
+            if identity.is_some_and(|identity| (identity.device == *device) != others) {
+                guard(&mut self.desk, at, connection, |desk, at, connection| {
+                    desk.close(at, connection, CloseCode::Disconnected);
                 });
             }
         }

@@ -5,8 +5,9 @@
 //! heavy inbox means (see `inbox`).
 
 use hubbub_proto::event::{
-    Ack, BanItem, Entry, JoinRequestItem, LinkItem, Listed, LogItem, Me, Member, MemberCursors,
-    Presence, Presences, PushEntry, Reaction, Relation, Summary, SyncedConversation, UserProfile,
+    Ack, BanItem, DeviceItem, Entry, JoinRequestItem, LinkItem, Listed, LogItem, Me, Member,
+    MemberCursors, Presence, Presences, PushEntry, Reaction, Relation, Summary, SyncedConversation,
+    UserProfile,
 };
 use hubbub_proto::{Event, Refusal, Topic};
 
@@ -114,6 +115,7 @@ fn of_ack(ack: &Ack) -> usize {
         Ack::Users(page) => page.users.iter().map(of_profile).sum(),
         Ack::Relation(related) => of_relation(&related.relation),
         Ack::Relations(page) => page.relations.iter().map(of_relation).sum(),
+        Ack::Devices(list) => list.devices.len() * (size_of::<DeviceItem>() + 3 * NAMES),
     }
 }
 

@@ -233,6 +233,10 @@ commands! {
     FriendUnblock(UserTarget) = "friend_unblock", Write;
     /// Relations that changed.
     Friends(Friends) = "friends", Read;
+    /// The devices from which one has signed in.
+    Devices = "devices", Read;
+    /// Ends the sessions of a device, and those that its tokens could begin.
+    DeviceSignOut(DeviceSignOut) = "device_sign_out", Write;
 
     /// Something for users, a role or everyone.
     Push(Push) = "push", Write;

@@ -50,6 +50,7 @@ reasons! {
     TooDeep = 400, "too_deep", false, "The content is nested too deeply.";
     Unauthorized = 401, "unauthorized", false, "Authenticate first.";
     BadToken = 401, "bad_token", false, "The token is not valid.";
+    SignedOut = 401, "signed_out", false, "This device was signed out; a new token is needed.";
     TokenExpired = 401, "token_expired", false, "The token has expired.";
     OtherUser = 403, "other_user", false, "The token names another user.";
     NotAMember = 403, "not_a_member", false, "You are not a member of this conversation.";
@@ -80,6 +81,7 @@ reasons! {
     TooManyReactions = 422, "too_many_reactions", false, "The message has too many different reactions.";
     TooManyFriends = 422, "too_many_friends", false, "One of you would have too many friends.";
     TooManyRequests = 422, "too_many_requests", false, "Too many friend requests wait for an answer.";
+    TooManyDevices = 422, "too_many_devices", false, "Too many devices are signed out already.";
     TooManyBlocks = 422, "too_many_blocks", false, "You would block too many users.";
     TooManySubscriptions = 422, "too_many_subscriptions", false, "The connection is subscribed to too many channels.";
     RateLimited = 429, "rate_limited", true, "Too many commands; slow down.";

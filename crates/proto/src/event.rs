@@ -479,6 +479,8 @@ pub enum Ack {
     Links(LinkList),
     /// To `receipts`.
     Receipts(ReceiptPage),
+    /// To `devices`.
+    Devices(DeviceList),
 }
 
 impl Serialize for Ack {
@@ -507,6 +509,7 @@ impl Serialize for Ack {
             Self::LinkMade(made) => made.serialize(s),
             Self::Links(list) => list.serialize(s),
             Self::Receipts(page) => page.serialize(s),
+            Self::Devices(list) => list.serialize(s),
         }
     }
 }

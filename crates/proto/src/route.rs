@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::command::{Command, Expiry};
 use crate::event::{Ack, Event};
-use crate::{CloseCode, CommandId, ConversationId, DeviceId, Refusal, RoleName, UserId};
+use crate::{CloseCode, CommandId, ConversationId, DeviceId, Refusal, RoleName, Timestamp, UserId};
 
 /// One connection for as long as it lives: shard, slot, and the slot's generation.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -39,6 +39,12 @@ pub struct Identity {
     pub device_named: bool,
     /// When the token ends.
     pub expires_at: Expiry,
+    /// When the token was made, where it says so.
+    pub issued_at: Option<Timestamp>,
+    /// What sort of device it is, as the token or the client says.
+    pub device_kind: Option<Box<str>>,
+    /// What the client calls its device.
+    pub device_name: Option<Box<str>>,
 }
 
 /// Where an event goes: to the connections subscribed to it.
@@ -136,6 +142,16 @@ pub enum Effect {
         conn: ConnId,
         /// Why.
         code: CloseCode,
+    },
+    /// Connections of the user are closed with 4003: those of this device, or of all devices but this
+    /// one.
+    SignOut {
+        /// Whose.
+        user: UserId,
+        /// Which device.
+        device: DeviceId,
+        /// All but that.
+        others: bool,
     },
     /// A back end gave the user these roles in place of those of their tokens: the connections that
     /// they have at this moment speak with them from here on, until they bring a newer token.

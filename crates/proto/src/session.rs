@@ -15,13 +15,12 @@ mod rate;
 use std::sync::Arc;
 
 use crate::codec::{Incoming, Malformed};
-use crate::command::Class;
+use crate::command::{Class, Device};
 use crate::event::{Ack, Lag, Ping, TokenExpiring};
 use crate::limits::Limits;
 use crate::route::Work;
 use crate::{
-    CloseCode, Command, CommandId, ConversationId, DeviceId, Event, Identity, Reason, Refusal,
-    Timestamp,
+    CloseCode, Command, CommandId, ConversationId, Event, Identity, Reason, Refusal, Timestamp,
 };
 
 use deliveries::Deliveries;
@@ -82,7 +81,7 @@ pub enum Action {
         /// A JWT.
         token: String,
         /// The device that the client names in `auth`.
-        device: Option<DeviceId>,
+        device: Option<Device>,
     },
     /// Hand the command up; its place in the window is taken.
     Forward {
@@ -285,11 +284,9 @@ impl Session {
                 Some(_) => Action::Reply { id, outcome: Ok(Ack::Done) },
                 None => Action::Nothing,
             },
-            Command::Auth(auth) => Action::Authenticate {
-                id,
-                token: auth.token,
-                device: auth.device.map(|device| device.id),
-            },
+            Command::Auth(auth) => {
+                Action::Authenticate { id, token: auth.token, device: auth.device }
+            }
             _ if self.phase == Phase::AwaitingAuth => refuse(id, Reason::Unauthorized.into()),
             Command::Refresh(refresh) => {
                 Action::Authenticate { id, token: refresh.token, device: None }
@@ -362,6 +359,8 @@ impl Session {
                     device: current.device.clone(),
                     device_named: current.device_named,
                     expires_at,
+                    device_kind: newer.device_kind.clone().or_else(|| current.device_kind.clone()),
+                    device_name: current.device_name.clone(),
                     ..newer
                 }));
                 Signed::Renewed

@@ -76,6 +76,9 @@ mod tests {
             device: DeviceId::new("d").unwrap(),
             device_named: false,
             expires_at: None,
+            issued_at: None,
+            device_kind: None,
+            device_name: None,
         }
     }
 

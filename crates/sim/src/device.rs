@@ -110,6 +110,9 @@ impl Device {
             device: self.id.clone(),
             device_named: self.named,
             expires_at: rng.chance(300).then(|| hubbub_proto::Timestamp(now_ms + lasts_ms)),
+            issued_at: None,
+            device_kind: None,
+            device_name: None,
         }
     }
 

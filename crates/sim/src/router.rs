@@ -10,7 +10,7 @@ use std::sync::Arc;
 use hubbub_proto::command::Kind;
 use hubbub_proto::event::{Delivered, Entry, Lag, Void};
 use hubbub_proto::route::{DeliveryClass, Publication};
-use hubbub_proto::{Effect, Event, Topic, UserId};
+use hubbub_proto::{CloseCode, Effect, Event, Identity, Topic, UserId};
 
 use crate::node::{Node, Seat, conn_of, is_durable, link_of};
 use crate::report::Broken;
@@ -57,6 +57,21 @@ impl Node {
                     }
                 }
                 Effect::Close { conn, code } => self.close(stage, link_of(conn), code),
+                Effect::SignOut { user, device, others } => {
+                    let is_out = |identity: &Identity| {
+                        identity.user == user && (identity.device == device) != others
+                    };
+                    let mut out: Vec<_> = self
+                        .seats
+                        .iter()
+                        .filter(|(_, seat)| is_out(&seat.identity))
+                        .map(|(link, _)| *link)
+                        .collect();
+                    out.sort_unstable();
+                    for link in out {
+                        self.close(stage, link, CloseCode::Disconnected);
+                    }
+                }
                 Effect::Identity { user, roles } => {
                     for seat in self.seats.values_mut() {
                         if seat.identity.user == user {

@@ -7,9 +7,9 @@ mod presence;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hubbub_chat::model::{
-    Conversation, ConversationKey, Counted, Counting, Edit, Entry, EntryKey, Member, Membership,
-    NewEntry, Pair, Pin, PrivacyChoice, Profile, Recorded, Relation, Rev, Showing, Stay, Unread,
-    User, UserKey,
+    Conversation, ConversationKey, Counted, Counting, Device, Edit, Entry, EntryKey, Member,
+    Membership, NewEntry, Pair, Pin, PrivacyChoice, Profile, Recorded, Relation, Rev, Showing,
+    Stay, Unread, User, UserKey,
 };
 use hubbub_chat::ports::{
     Appended, AudienceWriter, Audiences, Conversations, Messages, OperationWrites, Operations,
@@ -17,7 +17,7 @@ use hubbub_chat::ports::{
 };
 use hubbub_proto::command::{Emoji, Role};
 use hubbub_proto::event::{ConversationKind, Reaction, ReactionCount, Removed};
-use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
+use hubbub_proto::{ClientId, ConversationId, DeviceId, Timestamp, UserId};
 use hubbub_store::MemoryStore;
 
 use crate::journal::{Cursors, Journal};
@@ -402,6 +402,18 @@ impl<T: People + ?Sized> People for Spy<T> {
     fn showing(&mut self, user: UserKey) -> Result<Showing> {
         self.inner.showing(user)
     }
+
+    fn devices(&mut self, user: UserKey) -> Result<Vec<Device>> {
+        self.inner.devices(user)
+    }
+
+    fn signed_out(
+        &mut self,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(UserId, DeviceId, Timestamp)>> {
+        self.inner.signed_out(since, limit)
+    }
 }
 
 impl WritePeople for Spy<dyn Writer> {
@@ -420,6 +432,10 @@ impl WritePeople for Spy<dyn Writer> {
 
     fn put_showing(&mut self, user: UserKey, showing: &Showing) -> Result<()> {
         self.inner.put_showing(user, showing)
+    }
+
+    fn put_device(&mut self, user: UserKey, device: &Device, keep: u32) -> Result<()> {
+        self.inner.put_device(user, device, keep)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is between users, and whom they let near.
 
-use hubbub_proto::Timestamp;
 use hubbub_proto::command::{Circle, PrivacyUpdate};
 use hubbub_proto::event::{Privacy, RelationState};
+use hubbub_proto::{DeviceId, Timestamp};
 
 use super::Rev;
 use crate::ChatConfig;
@@ -177,6 +177,21 @@ impl Showing {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// A device of a user.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Device {
+    /// Its id.
+    pub id: DeviceId,
+    /// What sort of device it is.
+    pub kind: Option<Box<str>>,
+    /// What its user calls it.
+    pub name: Option<Box<str>>,
+    /// When it last came or went.
+    pub last_seen: Timestamp,
+    /// Tokens made until then are refused on it; 0 for none.
+    pub not_before: Timestamp,
 }
 
 #[cfg(test)]

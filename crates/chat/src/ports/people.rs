@@ -4,8 +4,10 @@
 //! sides of a relation change in one commit, or neither does. **Ordering.** The relations of a user
 //! are told apart by their revs; two changes of one command have the same rev but different users.
 
+use hubbub_proto::{DeviceId, Timestamp, UserId};
+
 use super::Result;
-use crate::model::{Counted, Pair, PrivacyChoice, Relation, Rev, Showing, User, UserKey};
+use crate::model::{Counted, Device, Pair, PrivacyChoice, Relation, Rev, Showing, User, UserKey};
 
 /// Reads.
 pub trait People {
@@ -30,6 +32,14 @@ pub trait People {
     fn friends_of(&mut self, user: UserKey, limit: u32) -> Result<Vec<User>>;
     /// What a user shows beyond their name.
     fn showing(&mut self, user: UserKey) -> Result<Showing>;
+    /// Devices of `user`, those that were there lately first.
+    fn devices(&mut self, user: UserKey) -> Result<Vec<Device>>;
+    /// Devices that were signed out after `since`, of all users, at most `limit`.
+    fn signed_out(
+        &mut self,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(UserId, DeviceId, Timestamp)>>;
 }
 
 /// Writes.
@@ -43,4 +53,7 @@ pub trait WritePeople {
     fn put_privacy(&mut self, user: UserKey, privacy: PrivacyChoice, rev: Rev) -> Result<()>;
     /// Replaces what a user shows.
     fn put_showing(&mut self, user: UserKey, showing: &Showing) -> Result<()>;
+    /// Replaces a device. Where the user then has more than `keep` that are not signed out, the one of
+    /// them that was away for longest is forgotten.
+    fn put_device(&mut self, user: UserKey, device: &Device, keep: u32) -> Result<()>;
 }

@@ -86,7 +86,12 @@ impl Desk {
     pub(crate) fn take(&mut self, request: Request, now: Timestamp) -> Vec<Effect> {
         let conn = request.conn;
         match &request.work {
-            Work::Opened => self.roster.opened(conn, &request.identity, None, now),
+            Work::Opened => self.roster.opened(
+                conn,
+                &request.identity,
+                request.identity.device_kind.as_deref(),
+                now,
+            ),
             Work::Closed => self.roster.closed(conn, now),
             Work::Command { command: Command::PresenceSet(set), .. } => {
                 self.roster.set(conn, set.status, now);

@@ -1,7 +1,7 @@
 //! `me` and `users`: what users show of themselves.
 
 use hubbub_proto::command::UserList;
-use hubbub_proto::event::{Me, UserPage};
+use hubbub_proto::event::{DeviceItem, DeviceList, Me, UserPage};
 
 use super::Desk;
 use crate::model::Showing;
@@ -16,6 +16,38 @@ impl Desk<'_> {
             None => Showing::default(),
         };
         Ok(people::me(self.identity, user.as_ref(), &showing, self.config))
+    }
+
+    /// Where the calling device is not written yet, it is there all the same.
+    pub(super) fn devices(&mut self) -> Result<DeviceList> {
+        let known = match self.key {
+            Some(key) => self.reader.devices(key)?,
+            None => Vec::new(),
+        };
+        let own = self.identity;
+        let mut devices: Vec<DeviceItem> = known
+            .into_iter()
+            .map(|device| DeviceItem {
+                current: own.device_named && device.id == own.device,
+                signed_out: device.not_before > device.last_seen,
+                id: device.id,
+                kind: device.kind,
+                name: device.name,
+                last_seen: device.last_seen,
+            })
+            .collect();
+        if own.device_named && !devices.iter().any(|device| device.current) {
+            let current = DeviceItem {
+                id: own.device.clone(),
+                kind: own.device_kind.clone(),
+                name: own.device_name.clone(),
+                last_seen: self.now,
+                current: true,
+                signed_out: false,
+            };
+            devices.insert(0, current);
+        }
+        Ok(DeviceList { devices })
     }
 
     pub(super) fn users(&mut self, command: &UserList) -> Result<UserPage> {

@@ -4,17 +4,20 @@
 //! are written once for each conversation at the end. The store's transaction begins with the first
 //! write, so that a batch without one costs nothing.
 
+use std::sync::Arc;
+
 use hubbub_proto::command::{Content, Kind};
 use hubbub_proto::event::{Delivered, Entry, Extra, Head, Removed, Written};
 use hubbub_proto::route::{DeliveryClass, Publication, Topic, Work};
 use hubbub_proto::{
-    Ack, ClientId, Command, ConnId, ConversationId, Effect, Event, GroupId, Identity, Reason,
-    Refusal, Request, Timestamp, UserId,
+    Ack, ClientId, CloseCode, Command, ConnId, ConversationId, DeviceId, Effect, Event, GroupId,
+    Identity, Reason, Refusal, Request, Timestamp, UserId,
 };
 use smallvec::SmallVec;
 
 use crate::ChatConfig;
 use crate::cache::Cache;
+use crate::devices::{SignedOut, Visits};
 use crate::model::{ConversationKey, NewEntry, Recorded, Rev, User, UserKey};
 use crate::plan::relation::Step;
 use crate::ports::{Appended, Names, Result, Writer};
@@ -54,6 +57,12 @@ pub(super) struct Transaction<'a> {
     pub(super) dirty: Vec<ConversationId>,
     /// Who made a friend request, once for each.
     pub(super) asked: Vec<UserKey>,
+    pub(super) signed_out: &'a SignedOut,
+    pub(super) visits: &'a Visits,
+    /// Devices that come or go with this transaction.
+    pub(super) visitors: Vec<Arc<Identity>>,
+    /// Devices that are signed out with this transaction.
+    pub(super) gone: Vec<(UserId, DeviceId, Timestamp)>,
 }
 
 /// What a transaction amounts to, before it is committed.
@@ -61,6 +70,8 @@ pub(super) struct Done {
     pub(super) effects: Vec<Effect>,
     pub(super) moved: Vec<Moved>,
     pub(super) asked: Vec<UserKey>,
+    pub(super) visitors: Vec<Arc<Identity>>,
+    pub(super) gone: Vec<(UserId, DeviceId, Timestamp)>,
     pub(super) rev: Rev,
     pub(super) wrote: bool,
     /// What it wrote of what waited.
@@ -74,6 +85,8 @@ pub(super) struct Waiting {
     pub(super) cursors: usize,
     /// Moments when users were last there.
     pub(super) last_seen: usize,
+    /// Devices that came or went.
+    pub(super) visits: usize,
 }
 
 /// Who asks, on which connection.
@@ -101,9 +114,30 @@ impl Transaction<'_> {
     pub(super) fn request(&mut self, request: &Request) -> Result<()> {
         let (id, command) = match &request.work {
             Work::Command { id, command } => (id, command),
-            Work::Opened | Work::Renewed => return self.seen(&request.identity),
-            Work::Redeliver { .. } | Work::Closed => return Ok(()),
+            Work::Opened | Work::Renewed if self.is_signed_out(&request.identity) => {
+                let code = CloseCode::Disconnected;
+                self.effects.push(Effect::Close { conn: request.conn, code });
+                return Ok(());
+            }
+            Work::Opened | Work::Renewed => {
+                self.visit(request);
+                return self.seen(&request.identity);
+            }
+            Work::Closed => {
+                self.visit(request);
+                return Ok(());
+            }
+            Work::Redeliver { .. } => return Ok(()),
         };
+        if self.is_signed_out(&request.identity) {
+            // Those that are answered elsewhere are refused there.
+            if !super::handed_on(request) {
+                let outcome = Err(Reason::SignedOut.into());
+                let id = id.clone();
+                self.effects.push(Effect::Reply { conn: request.conn, id, outcome });
+            }
+            return Ok(());
+        }
         let caller = Caller { conn: request.conn, identity: &request.identity };
         let outcome = match command {
             Command::Send(send) => self.send(caller, send),
@@ -139,6 +173,7 @@ impl Transaction<'_> {
             Command::FriendCancel(target) => self.relate(caller, &target.user, Step::Cancel, None),
             Command::FriendRemove(target) => self.relate(caller, &target.user, Step::Remove, None),
             Command::FriendBlock(target) => self.relate(caller, &target.user, Step::Block, None),
+            Command::DeviceSignOut(out) => self.sign_out(caller, out),
             Command::FriendUnblock(target) => {
                 self.relate(caller, &target.user, Step::Unblock, None)
             }
@@ -162,7 +197,8 @@ impl Transaction<'_> {
             | Command::Me
             | Command::Users(_)
             | Command::Friends(_)
-            | Command::Pins(_) => return Ok(()),
+            | Command::Pins(_)
+            | Command::Devices => return Ok(()),
             // The session and the hub answer these themselves; one that came here anyway gets a reply
             // all the same.
             Command::Auth(_)
@@ -191,6 +227,7 @@ impl Transaction<'_> {
         self.flush(flushed.cursors)?;
         self.note_last_seen(flushed.last_seen)?;
         self.expire()?;
+        self.note_visits(flushed.visits)?;
         for id in std::mem::take(&mut self.dirty) {
             self.begin()?;
             if let Some(slot) = self.cache.slot(self.store, &id)? {
@@ -198,8 +235,15 @@ impl Transaction<'_> {
                 slot.dirty = false;
             }
         }
-        let Self { effects, moved, asked, rev, wrote, .. } = self;
-        Ok(Done { effects, moved, asked, rev, wrote, flushed })
+        let Self { effects, moved, asked, visitors, gone, rev, wrote, .. } = self;
+        Ok(Done { effects, moved, asked, visitors, gone, rev, wrote, flushed })
+    }
+
+    /// A device came or went: only one that has a name of its own is kept.
+    fn visit(&mut self, request: &Request) {
+        if request.identity.device_named {
+            self.visitors.push(Arc::clone(&request.identity));
+        }
     }
 
     /// Something is to be expired then.

@@ -5,9 +5,9 @@ mod presence;
 use std::sync::{Arc, Mutex};
 
 use hubbub_chat::model::{
-    Ban, Conversation, ConversationKey, Counted, Counting, Edit, Entry, EntryKey, JoinRequest,
-    Link, Member, Membership, NewEntry, Pair, Pin, PrivacyChoice, Profile, Recorded, Relation, Rev,
-    Settings, Showing, Unread, Until, User, UserKey,
+    Ban, Conversation, ConversationKey, Counted, Counting, Device, Edit, Entry, EntryKey,
+    JoinRequest, Link, Member, Membership, NewEntry, Pair, Pin, PrivacyChoice, Profile, Recorded,
+    Relation, Rev, Settings, Showing, Unread, Until, User, UserKey,
 };
 use hubbub_chat::ports::{
     Appended, AudienceWriter, Audiences, Conversations, Groups, Messages, OperationWrites,
@@ -16,7 +16,7 @@ use hubbub_chat::ports::{
 };
 use hubbub_proto::command::{Emoji, Role};
 use hubbub_proto::event::{ConversationKind, Reaction, ReactionCount, Removed};
-use hubbub_proto::{ClientId, ConversationId, Timestamp, UserId};
+use hubbub_proto::{ClientId, ConversationId, DeviceId, Timestamp, UserId};
 use hubbub_store::MemoryStore;
 
 /// What to do wrong.
@@ -446,6 +446,18 @@ impl People for Faulty {
         self.note("showing");
         self.inner.showing(user)
     }
+
+    fn devices(&mut self, user: UserKey) -> Result<Vec<Device>> {
+        self.inner.devices(user)
+    }
+
+    fn signed_out(
+        &mut self,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(UserId, DeviceId, Timestamp)>> {
+        self.inner.signed_out(since, limit)
+    }
 }
 
 impl WritePeople for Faulty {
@@ -466,6 +478,10 @@ impl WritePeople for Faulty {
     fn put_showing(&mut self, user: UserKey, showing: &Showing) -> Result<()> {
         self.note("put_showing");
         self.inner.put_showing(user, showing)
+    }
+
+    fn put_device(&mut self, user: UserKey, device: &Device, keep: u32) -> Result<()> {
+        self.inner.put_device(user, device, keep)
     }
 }
 

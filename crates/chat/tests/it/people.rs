@@ -1,9 +1,11 @@
 //! Profiles and privacy.
 
 use hubbub_chat::ChatConfig;
-use serde_json::json;
+use hubbub_proto::Timestamp;
+use hubbub_proto::route::Work;
+use serde_json::{Value, json};
 
-use crate::room::{Room, reason};
+use crate::room::{Room, life, on_device, reason, request};
 
 #[test]
 fn a_profile_is_changed_field_by_field_and_seen_by_others() {
@@ -93,4 +95,93 @@ fn receipts_that_are_switched_off_are_seen_by_nobody() {
     let list = room.ask("alice", "conversations", json!({}));
     let direct = list["conversations"].as_array().unwrap().iter().find(|c| c["kind"] == "direct");
     assert_eq!(direct.unwrap()["peer_cursors"]["read_seq"], 1);
+}
+
+const ISSUED: Timestamp = Timestamp(999_999_000_000);
+
+fn open(room: &mut Room, device: &str, issued: Timestamp) -> Vec<String> {
+    room.batch(vec![on_device(life("alice", Work::Opened), device, issued)]);
+    room.take_events()
+}
+
+fn ask_on(room: &mut Room, device: &str, issued: Timestamp, kind: &str, payload: &Value) -> Value {
+    room.batch(vec![on_device(request("alice", kind, payload), device, issued)]).remove(0)
+}
+
+fn ids(list: &Value) -> Vec<&str> {
+    list["devices"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn devices_are_listed_and_signed_out() {
+    let mut room = Room::new();
+    for device in ["laptop", "phone"] {
+        assert_eq!(open(&mut room, device, ISSUED), [""; 0], "{device}");
+        room.wait(500);
+    }
+    let list = ask_on(&mut room, "laptop", ISSUED, "devices", &json!({}));
+    assert_eq!(ids(&list), ["phone", "laptop"]);
+    let laptop = &list["devices"][1];
+    assert_eq!((&laptop["current"], &laptop["kind"]), (&json!(true), &json!("web")));
+    let out = json!({ "device": "phone" });
+    assert_eq!(ask_on(&mut room, "laptop", ISSUED, "device_sign_out", &out), json!({}));
+    assert_eq!(room.take_events(), ["sign out alice phone"]);
+    let none = json!({ "device": "fridge" });
+    let refused = ask_on(&mut room, "laptop", ISSUED, "device_sign_out", &none);
+    assert_eq!(refused, reason("not_found"));
+    // Nothing of it is carried out any more, of whatever sort.
+    for (kind, payload) in [
+        ("send", json!({ "to": "user:bob", "content": "x", "client_id": "m1" })),
+        ("history", json!({ "conversation": "direct:alice:bob" })),
+        ("sync", json!({})),
+        ("presence_get", json!({ "users": ["bob"] })),
+        ("presence_set", json!({ "status": "busy" })),
+    ] {
+        let answer = ask_on(&mut room, "phone", ISSUED, kind, &payload);
+        assert_eq!(answer, reason("signed_out"), "{kind}");
+        assert_eq!(room.take_events(), [""; 0], "{kind}");
+    }
+    assert!(open(&mut room, "phone", ISSUED)[0].starts_with("close "));
+    let newer = room.now.plus_ms(1_000);
+    assert_eq!(open(&mut room, "phone", newer), [""; 0], "with a newer token");
+    assert_eq!(open(&mut room, "laptop", ISSUED), [""; 0]);
+}
+
+#[test]
+fn what_follows_a_sign_out_in_its_batch_is_refused_too() {
+    let mut room = Room::new();
+    open(&mut room, "phone", ISSUED);
+    let send = |id: &str| json!({ "to": "user:bob", "content": "x", "client_id": id });
+    let on = |device: &str, kind: &str, payload: &Value| {
+        on_device(request("alice", kind, payload), device, ISSUED)
+    };
+    let replies = room.batch(vec![
+        on("phone", "send", &send("m1")),
+        on("laptop", "device_sign_out", &json!({ "others": true })),
+        on("phone", "send", &send("m2")),
+        on("laptop", "send", &send("m3")),
+    ]);
+    let seqs: Vec<_> = replies.iter().map(|reply| reply["seq"].as_u64()).collect();
+    assert_eq!(seqs, [Some(1), None, None, Some(2)]);
+    assert_eq!((&replies[1], &replies[2]), (&json!({}), &reason("signed_out")));
+}
+
+#[test]
+fn devices_are_bounded() {
+    let mut room = Room::with(ChatConfig { devices_max: 3, ..ChatConfig::default() });
+    for n in 0..5 {
+        open(&mut room, &format!("d{n}"), ISSUED);
+        room.wait(500);
+    }
+    let list = ask_on(&mut room, "d4", ISSUED, "devices", &json!({}));
+    assert_eq!(ids(&list), ["d4", "d3", "d2"]);
+    let others = json!({ "others": true });
+    ask_on(&mut room, "d4", ISSUED, "device_sign_out", &others);
+    open(&mut room, "e0", ISSUED);
+    room.wait(500);
+    assert_eq!(ask_on(&mut room, "d4", ISSUED, "device_sign_out", &others), json!({}));
+    open(&mut room, "e1", ISSUED);
+    room.wait(500);
+    let refused = ask_on(&mut room, "d4", ISSUED, "device_sign_out", &others);
+    assert_eq!(refused, reason("too_many_devices"));
 }

@@ -182,7 +182,26 @@ pub(crate) fn identity(user: &str) -> Arc<Identity> {
         device: DeviceId::new("device").unwrap(),
         device_named: false,
         expires_at: None,
+        issued_at: None,
+        device_kind: None,
+        device_name: None,
     })
+}
+
+/// The same on a device with an id of its own, with a token made then.
+pub(crate) fn on_device(mut request: Request, device: &str, issued: Timestamp) -> Request {
+    let identity = Arc::make_mut(&mut request.identity);
+    identity.device = DeviceId::new(device).unwrap();
+    identity.device_named = true;
+    identity.device_kind = Some("web".into());
+    identity.issued_at = Some(issued);
+    request.conn.slot = request.conn.slot.wrapping_add(device.len() as u32);
+    request
+}
+
+/// A session of a user is opened or ends.
+pub(crate) fn life(user: &str, work: Work) -> Request {
+    Request { conn: conn(user), identity: identity(user), work }
 }
 
 pub(crate) fn request(user: &str, kind: &str, payload: &Value) -> Request {
@@ -255,6 +274,9 @@ pub(crate) fn shown(effect: &Effect) -> String {
         Effect::Join { user, topic: what } => format!("join {user} {}", topic(what)),
         Effect::Leave { user, topic: what } => format!("leave {user} {}", topic(what)),
         Effect::Close { conn, code } => format!("close {} {}", conn.slot, code.code()),
+        Effect::SignOut { user, device, others } => {
+            format!("sign out {user} {}{device}", if *others { "all but " } else { "" })
+        }
         Effect::Identity { user, roles } => format!("roles of {user}: {}", roles.join(" ")),
         Effect::End { topic: what } => format!("end {}", topic(what)),
         Effect::Attach { topics, .. } => {

@@ -66,6 +66,9 @@ fn address(effect: Effect) -> (Scope, Post) {
         Effect::Attach { conn, topics } => (one(conn), Post::Attach { conn, topics }),
         Effect::Close { conn, code } => (one(conn), Post::Close { conn, code }),
         Effect::Identity { user, roles } => (Scope::All, Post::Identity { user, roles }),
+        Effect::SignOut { user, device, others } => {
+            (Scope::All, Post::SignOut { user, device, others })
+        }
         Effect::Publish(publication) => (Scope::All, Post::Publish(Broadcast::new(publication))),
         Effect::Veil { publication, unseen } => {
             (Scope::All, Post::Publish(Broadcast::veiled(*publication, unseen)))
@@ -84,6 +87,9 @@ fn copy(post: &Post) -> Option<Post> {
         Post::Leave { user, topic } => Post::Leave { user: user.clone(), topic: topic.clone() },
         Post::Identity { user, roles } => {
             Post::Identity { user: user.clone(), roles: Arc::clone(roles) }
+        }
+        Post::SignOut { user, device, others } => {
+            Post::SignOut { user: user.clone(), device: device.clone(), others: *others }
         }
         Post::End { topic } => Post::End { topic: topic.clone() },
         _ => return None,

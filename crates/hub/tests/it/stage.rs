@@ -110,6 +110,9 @@ pub(crate) fn identity(text: &str, asked: Option<&DeviceId>) -> Identity {
             .filter(|at| !at.is_empty())
             .map(|at| Timestamp(at.parse().unwrap())),
         roles: parts.map(Into::into).collect(),
+        issued_at: None,
+        device_kind: None,
+        device_name: None,
     }
 }
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::or_default;
-use crate::UserId;
 use crate::id::{InvalidName, Text};
+use crate::{DeviceId, UserId};
 
 /// Longest note of a friend request and longest `about`, in characters.
 pub const NOTE_CHARS_MAX: usize = 256;
@@ -102,6 +102,17 @@ pub struct Friends {
     /// How many at most; 100 by default, at most 200.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+}
+
+/// `device_sign_out {device? | others?}`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct DeviceSignOut {
+    /// Which device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
+    /// All but the one that asks.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "std::ops::Not::not")]
+    pub others: bool,
 }
 
 /// Words of a user: not empty, and nothing in them but text and line ends.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::command::Circle;
-use crate::{Timestamp, UserId};
+use crate::{DeviceId, Timestamp, UserId};
 
 /// What a user shows to everybody signed in.
 #[derive(Clone, Debug, Serialize)]
@@ -118,4 +118,32 @@ pub struct RelationPage {
     /// Drop what is known: the list is told from its beginning.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,
+}
+
+/// `devices`: those that were there lately first.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceList {
+    /// Only devices that have an id of their own.
+    pub devices: Vec<DeviceItem>,
+}
+
+/// A device of a user.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceItem {
+    /// Its id.
+    pub id: DeviceId,
+    /// What sort of device it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Box<str>>,
+    /// What its user calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Box<str>>,
+    /// When it last came or went.
+    pub last_seen: Timestamp,
+    /// It is the one that asks.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub current: bool,
+    /// It was signed out and has not come back with a newer token.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub signed_out: bool,
 }

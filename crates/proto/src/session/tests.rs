@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::DeviceId;
 use crate::command::{Auth, ChannelTarget, Conversations, Cursor, GroupInvite, Refresh, Sync};
 use crate::{Ack, Channel, GroupId, UserId};
 
@@ -20,6 +21,9 @@ fn identity(user: &str, expires_at: Option<u64>) -> Identity {
         device: DeviceId::new("device").unwrap(),
         device_named: true,
         expires_at: expires_at.map(Timestamp),
+        issued_at: None,
+        device_kind: None,
+        device_name: None,
     }
 }
 

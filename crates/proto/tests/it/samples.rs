@@ -39,7 +39,11 @@ pub(crate) static COMMANDS: LazyLock<Vec<Sample>> = LazyLock::new(|| {
 });
 
 const FOUNDATION: &[Sample] = &[
-    ("auth", r#"{"token":"eyJ.eyJ.sig"}"#, r#"{"token":"eyJ.eyJ.sig","device":{"id":"laptop-1"}}"#),
+    (
+        "auth",
+        r#"{"token":"eyJ.eyJ.sig"}"#,
+        r#"{"token":"eyJ.eyJ.sig","device":{"id":"laptop-1","kind":"web","name":"Firefox at home"}}"#,
+    ),
     ("refresh", r#"{"token":"eyJ.eyJ.sig"}"#, r#"{"token":"eyJ.eyJ.sig"}"#),
     ("ping", "{}", "{}"),
     ("pong", "{}", "{}"),

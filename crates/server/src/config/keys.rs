@@ -266,6 +266,11 @@ sections! {
         /// Most ended friendships, requests and blocks of a user that are remembered for devices that
         /// were away; beyond that they read the whole list again.
         ended_relations_max: u32 = ChatConfig::default().ended_relations_max, Range(1, 1 << 20);
+        /// Most devices of a user that are kept for `devices`, and most of them that are signed out.
+        devices_max: u32 = ChatConfig::default().devices_max, Range(1, 10_000);
+        /// How long older tokens are refused on a device that was signed out, in milliseconds (90
+        /// days). Let tokens end sooner than that.
+        sign_out_window_ms: u64 = ChatConfig::default().sign_out_window_ms, Range(1000, i64::MAX);
         /// Most bytes of `data` in a user's profile.
         profile_data_bytes_max: u32 = ChatConfig::default().profile_data_bytes_max, Range(0, 65_536);
         /// Most pinned messages of one conversation.
@@ -349,7 +354,7 @@ mirrors!(Chat => ChatConfig, with what other sections say, {
     presence_interval_ms, presence_watches_max, queue_commands_max,
     queue_bytes_max, readers, push_roles_max,
     friends_only, reveal_blocks, friends_max, friend_requests_max, friend_requests_per_day, blocks_max,
-    ended_relations_max, profile_data_bytes_max,
+    ended_relations_max, profile_data_bytes_max, devices_max, sign_out_window_ms,
 });
 
 mirrors!(Store => SqliteOptions {

@@ -11,8 +11,7 @@ const DIRECT: &str = "direct:alice:bob";
 fn a_sender_who_asks_hears_of_both_ticks() {
     let node = Node::start(&[]);
     let [mut alice, mut bob] = ["alice", "bob"].map(|user| Talk::open(&node, user));
-    let message =
-        json!({ "to": "user:bob", "content": "?", "client_id": "m1", "receipt": true });
+    let message = json!({ "to": "user:bob", "content": "?", "client_id": "m1", "receipt": true });
     alice.ok("send", message);
     bob.ok("received", json!({ "conversation": DIRECT, "seq": 1 }));
     let told = alice.event("message_receipt");
@@ -35,8 +34,7 @@ fn who_switches_receipts_off_is_not_told_of() {
     let node = Node::start(&[]);
     let [mut alice, mut bob] = ["alice", "bob"].map(|user| Talk::open(&node, user));
     bob.ok("privacy_update", json!({ "receipts": false }));
-    let message =
-        json!({ "to": "user:bob", "content": "?", "client_id": "m1", "receipt": true });
+    let message = json!({ "to": "user:bob", "content": "?", "client_id": "m1", "receipt": true });
     alice.ok("send", message);
     bob.ok("received", json!({ "conversation": DIRECT, "seq": 1 }));
     bob.ok("read", json!({ "conversation": DIRECT, "seq": 1 }));

@@ -1,8 +1,12 @@
 //! Relations and profiles.
 
-use hubbub_chat::model::{Counted, Pair, PrivacyChoice, Relation, Rev, Showing, Side, UserKey};
+use hubbub_chat::model::{
+    Counted, Device, Pair, PrivacyChoice, Relation, Rev, Showing, Side, UserKey,
+};
 use hubbub_proto::command::Circle;
 use hubbub_proto::event::RelationState::{self, Friend, Received, Requested};
+
+use hubbub_proto::{DeviceId, Timestamp};
 
 use super::desk::{Desk, NOW, user_id};
 use super::{Case, Fixture};
@@ -14,6 +18,7 @@ pub(super) const CASES: &[Case] = &[
     ("friends are mutual and neither blocks the other", friends),
     ("the oldest tombstones are forgotten, and it is known up to where", forgotten),
     ("profile and privacy are kept as a whole", profile),
+    ("devices are kept, the one away for longest goes, those signed out stay", devices),
     ("what is between users is rolled back with the rest", rolled_back),
 ];
 
@@ -154,6 +159,35 @@ fn profile(fixture: &mut dyn Fixture) {
     let mut reader = fixture.store().reader().unwrap();
     assert_eq!(reader.showing(alice).unwrap(), showing);
     assert_eq!(reader.user(&user_id("alice")).unwrap().unwrap().privacy, choice);
+}
+
+fn devices(fixture: &mut dyn Fixture) {
+    let mut desk = Desk::begin(fixture.store());
+    let (alice, bob) = (desk.user("alice"), desk.user("bob"));
+    let device = |id: &str, seen: u64, out: u64| Device {
+        id: DeviceId::new(id).unwrap(),
+        kind: Some("web".into()),
+        name: None,
+        last_seen: NOW.plus_ms(seen),
+        not_before: if out == 0 { Timestamp(0) } else { NOW.plus_ms(out) },
+    };
+    for (id, seen, out) in [("a", 1, 9), ("b", 2, 0), ("c", 3, 0), ("b", 4, 0)] {
+        desk.writer.put_device(alice, &device(id, seen, out), 1).unwrap();
+    }
+    desk.writer.put_device(bob, &device("d", 1, 7), 2).unwrap();
+    desk.commit();
+    let mut reader = fixture.store().reader().unwrap();
+    assert_eq!(reader.devices(alice).unwrap(), [device("b", 4, 0), device("a", 1, 9)]);
+    let mut out = |since: u64, limit| -> Vec<String> {
+        let found = reader.signed_out(NOW.plus_ms(since), limit).unwrap();
+        found
+            .into_iter()
+            .map(|(user, device, at)| format!("{user} {device} {}", at.since(NOW)))
+            .collect()
+    };
+    assert_eq!(out(0, 9), ["alice a 9", "bob d 7"]);
+    assert_eq!(out(7, 9), ["alice a 9"]);
+    assert_eq!(out(0, 1), ["alice a 9"]);
 }
 
 fn rolled_back(fixture: &mut dyn Fixture) {

@@ -1,12 +1,14 @@
 //! Relations and profiles in memory.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use hubbub_chat::model::{
-    Counted, Pair, PrivacyChoice, Relation, Rev, Showing, Side, User, UserKey,
+    Counted, Device, Pair, PrivacyChoice, Relation, Rev, Showing, Side, User, UserKey,
 };
 use hubbub_chat::ports::{People, Result, WritePeople};
 use hubbub_proto::event::RelationState;
+use hubbub_proto::{DeviceId, Timestamp, UserId};
 
 use super::{Handle, Seat, State, Writing, users};
 
@@ -17,6 +19,7 @@ pub(super) struct Own {
     relations: BTreeMap<UserKey, Relation>,
     /// The newest tombstone that was forgotten.
     forgotten: Rev,
+    devices: BTreeMap<DeviceId, Device>,
 }
 
 fn own(state: &State, user: UserKey) -> Option<&Own> {
@@ -96,6 +99,33 @@ impl<S: Seat> People for Handle<S> {
         let state = self.seat.state();
         Ok(own(&state, user).map_or_else(Showing::default, |own| own.showing.clone()))
     }
+
+    fn devices(&mut self, user: UserKey) -> Result<Vec<Device>> {
+        let state = self.seat.state();
+        let devices = own(&state, user).into_iter().flat_map(|own| own.devices.values().cloned());
+        let mut devices: Vec<Device> = devices.collect();
+        devices.sort_by_key(|device| (Reverse(device.last_seen), device.id.clone()));
+        Ok(devices)
+    }
+
+    fn signed_out(
+        &mut self,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(UserId, DeviceId, Timestamp)>> {
+        let state = self.seat.state();
+        let all = state.people.values().flat_map(|person| {
+            person
+                .own
+                .devices
+                .values()
+                .map(|device| (person.user.id.clone(), device.id.clone(), device.not_before))
+        });
+        let mut all: Vec<_> = all.filter(|(_, _, at)| *at > since).collect();
+        all.sort_by_key(|(_, _, at)| Reverse(*at));
+        all.truncate(limit as usize);
+        Ok(all)
+    }
 }
 
 impl WritePeople for Handle<Writing> {
@@ -111,7 +141,7 @@ impl WritePeople for Handle<Writing> {
         let own = &mut person.own;
         let ended = own.relations.values().filter(|relation| relation.side.is_nothing());
         let mut ended: Vec<Rev> = ended.map(|relation| relation.rev).collect();
-        ended.sort_unstable_by_key(|rev| std::cmp::Reverse(*rev));
+        ended.sort_unstable_by_key(|rev| Reverse(*rev));
         if ended.len() <= keep as usize {
             return Ok(());
         }
@@ -132,6 +162,19 @@ impl WritePeople for Handle<Writing> {
     fn put_showing(&mut self, user: UserKey, showing: &Showing) -> Result<()> {
         if let Some(person) = users::person(self.seat.working()?, user) {
             person.own.showing = showing.clone();
+        }
+        Ok(())
+    }
+
+    fn put_device(&mut self, user: UserKey, device: &Device, keep: u32) -> Result<()> {
+        let Some(person) = users::person(self.seat.working()?, user) else { return Ok(()) };
+        let devices = &mut person.own.devices;
+        devices.insert(device.id.clone(), device.clone());
+        let there = |device: &&Device| device.not_before == Timestamp(0);
+        while devices.values().filter(there).count() > keep as usize {
+            let oldest = devices.values().filter(there).min_by_key(|one| (one.last_seen, &one.id));
+            let Some(oldest) = oldest.map(|one| one.id.clone()) else { break };
+            devices.remove(&oldest);
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! Relations and profiles in SQLite.
 
 use hubbub_chat::model::{
-    Counted, Pair, PrivacyChoice, Relation, Rev, Showing, Side, User, UserKey,
+    Counted, Device, Pair, PrivacyChoice, Relation, Rev, Showing, Side, User, UserKey,
 };
 use hubbub_chat::ports::{People, Result, WritePeople};
-use hubbub_proto::Timestamp;
 use hubbub_proto::event::RelationState;
+use hubbub_proto::{DeviceId, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::errors::{damaged, failed};
@@ -45,6 +45,23 @@ const SET_FLOOR: &str = "UPDATE user SET relations_floor = ?2 WHERE key = ?1";
 const SET_PRIVACY: &str = "UPDATE user SET privacy = ?2, rev = ?3 WHERE key = ?1";
 const SET_SHOWING: &str =
     "UPDATE user SET picture = ?2, avatar = ?3, about = ?4, data = ?5, rev = ?6 WHERE key = ?1";
+
+const DEVICES: &str = "SELECT id, kind, name, last_seen, not_before FROM device
+     WHERE user = ?1 ORDER BY last_seen DESC, id";
+const SIGNED_OUT: &str = "SELECT u.id, d.id, d.not_before
+     FROM device d INDEXED BY signed_out CROSS JOIN user u ON u.key = d.user
+     WHERE d.not_before > ?1 AND d.not_before > 0 ORDER BY d.not_before DESC LIMIT ?2";
+const PUT_DEVICE: &str =
+    "INSERT OR REPLACE INTO device (user, id, kind, name, last_seen, not_before)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const FORGET_DEVICE: &str = "DELETE FROM device WHERE user = ?1 AND id IN (
+         SELECT id FROM device WHERE user = ?1 AND not_before = 0 ORDER BY last_seen, id
+         LIMIT max(0, (SELECT count(*) FROM device WHERE user = ?1 AND not_before = 0) - ?2))";
+
+/// Reads a device's id.
+fn device_id(row: &Row<'_>, column: usize) -> rusqlite::Result<DeviceId> {
+    DeviceId::new(row.get_ref(column)?.as_str()?).map_err(|why| damaged(column, why.to_string()))
+}
 
 const fn code(state: RelationState) -> u8 {
     match state {
@@ -173,6 +190,29 @@ impl<S: Seat> People for Handle<S> {
         };
         Ok(one(self.seat.connection(), SHOWING, [user.0], read)?.unwrap_or_default())
     }
+
+    fn devices(&mut self, user: UserKey) -> Result<Vec<Device>> {
+        all(self.seat.connection(), DEVICES, [user.0], |row| {
+            Ok(Device {
+                id: device_id(row, 0)?,
+                kind: row.get(1)?,
+                name: row.get(2)?,
+                last_seen: Timestamp(number(row, 3)?),
+                not_before: Timestamp(number(row, 4)?),
+            })
+        })
+    }
+
+    fn signed_out(
+        &mut self,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(UserId, DeviceId, Timestamp)>> {
+        let params = params![int(since.0), limit];
+        all(self.seat.connection(), SIGNED_OUT, params, |row| {
+            Ok((users::user_id(row, 0)?, device_id(row, 1)?, Timestamp(number(row, 2)?)))
+        })
+    }
 }
 
 impl WritePeople for Handle<Writing> {
@@ -221,6 +261,15 @@ impl WritePeople for Handle<Writing> {
                 SET_SHOWING,
                 params![user.0, picture, avatar, about, data, int(rev.0)],
             )
+        })
+    }
+
+    fn put_device(&mut self, user: UserKey, device: &Device, keep: u32) -> Result<()> {
+        let Device { id, kind, name, last_seen, not_before } = device;
+        self.seat.write(|connection, _| {
+            let row = params![user.0, id.as_str(), kind, name, int(last_seen.0), int(not_before.0)];
+            change(connection, PUT_DEVICE, row)?;
+            change(connection, FORGET_DEVICE, params![user.0, keep])
         })
     }
 }

@@ -203,6 +203,17 @@ pub(super) const VERSION_4: &str = "
     CREATE INDEX relation_state ON relation (user, state) WHERE state > 0;
     CREATE INDEX relation_block ON relation (user) WHERE blocked = 1;
     CREATE INDEX relation_end ON relation (user, rev) WHERE state = 0 AND blocked = 0;
+
+    CREATE TABLE device (
+        user INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        kind TEXT,
+        name TEXT,
+        last_seen INTEGER NOT NULL,
+        not_before INTEGER NOT NULL,
+        PRIMARY KEY (user, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX signed_out ON device (not_before) WHERE not_before > 0;
 ";
 
 /// Version 5: groups complete, what users keep about conversations, and receipts that are asked for.

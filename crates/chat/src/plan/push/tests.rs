@@ -13,6 +13,9 @@ fn with_roles(roles: &[&str]) -> Identity {
         device: DeviceId::new("d").unwrap(),
         device_named: false,
         expires_at: None,
+        issued_at: None,
+        device_kind: None,
+        device_name: None,
     }
 }
 

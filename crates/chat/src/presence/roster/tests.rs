@@ -20,6 +20,9 @@ fn identity(id: &str) -> Identity {
         device: DeviceId::new("d").unwrap(),
         device_named: false,
         expires_at: None,
+        issued_at: None,
+        device_kind: None,
+        device_name: None,
     }
 }
 

@@ -59,6 +59,9 @@ fn check(command: &Command, limits: &Limits) -> Result<(), Refusal> {
         Command::GroupInvite(invite) if invite.members.is_empty() => {
             Err(Refusal::with(Reason::BadField, "`members` must name at least one user."))
         }
+        Command::DeviceSignOut(out) if out.device.is_some() == out.others => {
+            Err(Refusal::with(Reason::BadField, "Give either `device` or `others`."))
+        }
         Command::ProfileUpdate(update) => match update.data.as_ref().and_then(Option::as_ref) {
             Some(data) => passed_on("data", data.get(), limits),
             None => Ok(()),

@@ -2,7 +2,7 @@
 
 use hubbub_proto::command::Circle;
 use hubbub_proto::event::*;
-use hubbub_proto::{Ack, Event};
+use hubbub_proto::{Ack, DeviceId, Event};
 use serde_json::value::RawValue;
 
 use super::{NOW, Sample, user};
@@ -28,6 +28,8 @@ pub(super) const COMMANDS: &[Sample] = &[
     ("friend_block", r#"{"user":"mallory"}"#, r#"{"user":"mallory"}"#),
     ("friend_unblock", r#"{"user":"mallory"}"#, r#"{"user":"mallory"}"#),
     ("friends", "{}", r#"{"since":911,"full":true,"limit":50}"#),
+    ("devices", "{}", "{}"),
+    ("device_sign_out", r#"{"device":"phone-1"}"#, r#"{"others":true}"#),
 ];
 
 fn profile(full: bool) -> UserProfile {
@@ -76,6 +78,17 @@ pub(super) fn events() -> Vec<(&'static str, Event)> {
     ]
 }
 
+fn device(full: bool) -> DeviceItem {
+    DeviceItem {
+        id: DeviceId::new(if full { "laptop-1" } else { "phone-1" }).unwrap(),
+        kind: full.then(|| "web".into()),
+        name: full.then(|| "Firefox at home".into()),
+        last_seen: NOW,
+        current: full,
+        signed_out: !full,
+    }
+}
+
 pub(super) fn acks() -> Vec<(&'static str, Ack)> {
     let friend = Relation { state: RelationState::Friend, note: None, ..relation(true) };
     let page = RelationPage {
@@ -89,5 +102,6 @@ pub(super) fn acks() -> Vec<(&'static str, Ack)> {
         ("users", Ack::Users(UserPage { users: vec![profile(true), profile(false)], more: true })),
         ("friend_accept", Ack::Relation(Related { relation: friend })),
         ("friends", Ack::Relations(page)),
+        ("devices", Ack::Devices(DeviceList { devices: vec![device(true), device(false)] })),
     ]
 }
