@@ -172,6 +172,8 @@ impl Desk<'_> {
         membership: &'v Membership,
         range: (u64, u64),
     ) -> Result<Sight<'v>> {
+        // What is done to an entry may stand far behind it.
+        let range = (1, range.1);
         let most = self.config.hidden_max;
         let hidden = match self.key {
             Some(key) => self.reader.hidden(conversation.key, key, range, Rev(0), most)?,

@@ -109,6 +109,14 @@ enum Purpose {
     Sync,
     Pull(String),
     Request(u64),
+    /// A request that hides these places of a conversation, and all up to one, from this user; only
+    /// their other devices are told.
+    Hide {
+        ticket: u64,
+        conversation: String,
+        seqs: Vec<u64>,
+        through: u64,
+    },
 }
 
 /// One device's session with the server, over any number of connections.
@@ -227,7 +235,7 @@ impl Core {
             log.disconnected();
         }
         for purpose in std::mem::take(&mut self.in_flight).into_values() {
-            if let Purpose::Request(ticket) = purpose {
+            if let Purpose::Request(ticket) | Purpose::Hide { ticket, .. } = purpose {
                 let error = json!({ "reason": "disconnected", "retry": true });
                 self.events.push(Event::Reply { ticket, outcome: Err(error) });
             }
@@ -277,7 +285,8 @@ impl Core {
         }
         while self.has_room() {
             let Some((ticket, kind, payload)) = self.requests.pop_front() else { break };
-            self.command(&kind, &payload, Purpose::Request(ticket));
+            let purpose = hides(&kind, &payload, ticket).unwrap_or(Purpose::Request(ticket));
+            self.command(&kind, &payload, purpose);
         }
         while self.has_room() {
             let Some((message, after)) = self.outbox.next(now) else { break };
@@ -429,6 +438,13 @@ impl Core {
             }
             Purpose::Pull(conversation) if ok => self.on_pull(&conversation, payload, now),
             Purpose::Pull(conversation) => self.on_pull_refused(&conversation, &payload, now),
+            Purpose::Hide { ticket, conversation, seqs, through } => {
+                if ok {
+                    self.events.push(Event::Hidden { conversation, seqs, through });
+                }
+                let outcome = if ok { Ok(payload) } else { Err(payload) };
+                self.events.push(Event::Reply { ticket, outcome });
+            }
             Purpose::Request(ticket) => {
                 if ok {
                     self.on_written(&payload, now);
@@ -650,6 +666,19 @@ impl Core {
             _ => self.sync(),
         }
     }
+}
+
+/// What a request is for that hides something from this user alone.
+fn hides(kind: &str, payload: &Value, ticket: u64) -> Option<Purpose> {
+    let conversation = payload["conversation"].as_str()?.to_owned();
+    let seq = payload["seq"].as_u64()?;
+    let for_all = payload["for"].as_str() == Some("all");
+    let (seqs, through) = match kind {
+        "delete" if !for_all => (vec![seq], 0),
+        "clear" => (Vec::new(), seq),
+        _ => return None,
+    };
+    Some(Purpose::Hide { ticket, conversation, seqs, through })
 }
 
 /// The payload of `send` for a message.

@@ -424,6 +424,9 @@ fn what_one_hides_is_gone_for_oneself_alone() {
         items(&pull(&mut room, "bob", DIRECT)),
         ["1", "2", "void 3-3", "4", "void 5-5", "6", "void 7-7"]
     );
+    let rest = json!({"conversation": DIRECT, "from": 6, "to": 7});
+    let rest = items(&room.ask("bob", "pull", rest));
+    assert_eq!(rest, ["6", "void 7-7"], "what was done to it is hidden wherever a page begins");
     assert_eq!(items(&history(&mut room, "bob", DIRECT)), ["1", "2", "4", "6"]);
     assert_eq!(items(&pull(&mut room, "alice", DIRECT)).len(), 7);
     let synced = room.ask("bob", "sync", json!({"cursors": {DIRECT: 6}, "rev": first["rev"]}));

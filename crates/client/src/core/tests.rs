@@ -311,3 +311,27 @@ fn ones_own_message_is_told_with_all_that_was_sent() {
     assert!(!core.take_events().iter().any(|event| matches!(event, Event::Entry(_))));
     assert_eq!(kinds(&sent(&mut core, 4 + PATIENCE_MS)), ["pull"]);
 }
+
+#[test]
+fn what_this_device_hides_is_told_when_it_is_acked() {
+    let (mut core, id) = connected();
+    say(&mut core, 1, &ack(&json!(id), &synced("e", &json!([]), false)));
+    core.take_events();
+    let place = json!({ "conversation": "group:g", "seq": 3 });
+    let mut for_all = place.clone();
+    for_all["for"] = json!("all");
+    for (kind, payload) in [("delete", &place), ("clear", &place), ("delete", &for_all)] {
+        core.request(kind, payload.clone());
+    }
+    for frame in sent(&mut core, 2) {
+        say(&mut core, 3, &ack(&frame["id"], &json!({})));
+    }
+    let hidden = |event: &Event| matches!(event, Event::Hidden { .. });
+    let expect = |seqs: &[u64], through| Event::Hidden {
+        conversation: "group:g".into(),
+        seqs: seqs.to_vec(),
+        through,
+    };
+    let told: Vec<Event> = core.take_events().into_iter().filter(hidden).collect();
+    assert_eq!(told, [expect(&[3], 0), expect(&[], 3)]);
+}
