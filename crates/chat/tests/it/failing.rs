@@ -60,6 +60,34 @@ fn cursors_and_typing_of_a_known_conversation_touch_nothing() {
 }
 
 #[test]
+fn a_message_to_a_group_of_ten_thousand_costs_what_one_to_three_does() {
+    let calls = |size: usize| {
+        let store = MemoryStore::with_epoch(EPOCH);
+        let (writer, script) = Faulty::over(&store);
+        let mut room = Room::on(&store, Ok(Box::new(writer)), ChatConfig::default());
+        let members: Vec<String> = (1..size).map(|n| format!("u{n}")).collect();
+        let (first, rest) = members.split_at(members.len().min(1_000));
+        let first: Vec<&str> = first.iter().map(String::as_str).collect();
+        let group = room.group("alice", &first, "invite");
+        for more in rest.chunks(1_000) {
+            let invite = json!({"group": group, "members": more});
+            assert!(room.ask("alice", "group_invite", invite)["seq"].is_u64());
+        }
+        let page = room.ask("alice", "group_members", json!({"group": group, "limit": 1}));
+        assert_eq!(page["count"], size);
+        room.say("alice", &group, "first");
+        room.take_events();
+        script.lock().unwrap().calls.clear();
+        room.say("alice", &group, "second");
+        assert_eq!(room.take_events().len(), 1, "one publication");
+        std::mem::take(&mut script.lock().unwrap().calls)
+    };
+    let few = calls(3);
+    assert_eq!(few, ["begin", "append", "set_head", "commit"]);
+    assert_eq!(calls(10_000), few);
+}
+
+#[test]
 fn a_refused_row_costs_only_its_own_command() {
     let (mut room, script) = room();
     set(&script, Fault::Row("bad"));
