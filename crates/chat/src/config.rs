@@ -11,6 +11,9 @@ pub struct ChatConfig {
     /// How long a device may have been away and still be caught up entry by entry, in milliseconds
     /// (7 days). Older entries are left to `history`.
     pub offline_window_ms: u64,
+    /// Most entries that a `sync` answer offers a user, over all their conversations: those that it
+    /// holds and those that are left to `pull`. The rest is left to `history`.
+    pub offline_entries_max: u32,
     /// How long a client id is promised to be remembered, in milliseconds (30 days). Announced to
     /// clients, which give up older queued commands.
     pub dedupe_window_ms: u64,
@@ -164,6 +167,7 @@ impl Default for ChatConfig {
         const DAY_MS: u64 = 24 * 60 * 60 * 1000;
         Self {
             offline_window_ms: 7 * DAY_MS,
+            offline_entries_max: 10_000,
             dedupe_window_ms: 30 * DAY_MS,
             group_members_max: 10_000,
             groups_per_user_max: 1_000,
@@ -227,6 +231,7 @@ impl ChatConfig {
     pub fn check(&self) -> Result<(), InvalidConfig> {
         let rules = [
             ("offline_window_ms", self.offline_window_ms >= 1_000, "at least 1000"),
+            ("offline_entries_max", self.offline_entries_max >= 1, "at least 1"),
             ("dedupe_window_ms", self.dedupe_window_ms >= 1_000, "at least 1000"),
             ("group_members_max", self.group_members_max >= 1, "at least 1"),
             ("groups_per_user_max", self.groups_per_user_max >= 1, "at least 1"),

@@ -215,6 +215,9 @@ impl Entry {
         map.serialize_entry("from", &self.from)?;
         map.serialize_entry("to", &Address(self))?;
         map.serialize_entry("at", &self.at)?;
+        if let Some(end) = self.extra.as_ref().and_then(|extra| extra.head.expires_at) {
+            map.serialize_entry("expires_at", &end)?;
+        }
         map.serialize_entry("data", &*self.content)
     }
 }

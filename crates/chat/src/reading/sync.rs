@@ -16,8 +16,11 @@ use crate::ports::Result;
 use crate::stop::Outcome;
 use crate::visibility::Visibility;
 
-/// Most conversations of one answer.
-const CONVERSATIONS_MAX: usize = 200;
+/// Most conversations of one answer; the bytes of their summaries are bounded as those of entries
+/// are.
+const CONVERSATIONS_MAX: usize = 1_000;
+/// About what a summary occupies in an answer besides its names, in bytes.
+const SUMMARY_BYTES: usize = 320;
 
 /// What the device said, in a form to ask.
 struct Told<'a> {
@@ -70,27 +73,66 @@ impl Desk<'_> {
             first_free: false,
         };
         let mut included = HashSet::default();
+        let mut places = Vec::with_capacity(changed.len());
         let mut room = self.config.sync_bytes_max as usize;
         for (conversation, membership) in changed {
-            // Announcements and drafts have a budget of their own; the rest is for the next answer.
-            if room == 0 {
+            let bytes = SUMMARY_BYTES + 2 * conversation.id.as_str().len();
+            if bytes > room && !places.is_empty() {
                 page.more = true;
                 break;
             }
-            page.rev = page.rev.max(changed_at(&conversation, &membership).0);
+            room = room.saturating_sub(bytes);
+            let rev = changed_at(&conversation, &membership).0;
             included.insert(conversation.id.clone());
             let place = Place { conversation, membership };
             if place.shows_nothing() {
                 continue;
             }
-            let synced = self.synced(&place, &told, &mut budget)?;
+            places.push((place, rev));
+        }
+        // What changed last comes first where not everything that was missed is given.
+        let mut left = u64::from(self.config.offline_entries_max);
+        let mut starts = Vec::with_capacity(places.len());
+        for (place, _) in places.iter().rev() {
+            starts.push(self.start(place, &told, &mut left)?);
+        }
+        for ((place, rev), start) in places.iter().zip(starts.into_iter().rev()) {
+            // Announcements and drafts count too, once they are known; the rest is for the next
+            // answer.
+            if room == 0 && !page.conversations.is_empty() {
+                page.more = true;
+                break;
+            }
+            page.rev = page.rev.max(*rev);
+            let synced = self.synced(place, start, told.since, &mut budget)?;
             room = room.saturating_sub(texts(&synced.summary));
             page.conversations.push(synced);
         }
         if !page.more {
-            self.add_named(command, &told, included, &mut budget, &mut page)?;
+            self.add_named(command, &told, included, &mut left, &mut budget, &mut page)?;
         }
         Ok(page)
+    }
+
+    /// Where the device continues in one conversation; `left` is what the user may still get in all.
+    fn start(&mut self, place: &Place, told: &Told<'_>, left: &mut u64) -> Result<Start> {
+        let Place { conversation, membership } = place;
+        let view = Visibility::of(conversation, membership);
+        let at = self.now.minus_ms(self.config.offline_window_ms);
+        let window = self.reader.first_seq_at(conversation.key, at)?;
+        let start = window::start(
+            told.of(&conversation.id),
+            &window::Place {
+                head: view.head(),
+                floor: conversation.floor_seq,
+                first: view.first(),
+                window: window.unwrap_or(u64::MAX).min(view.head() + 1),
+                received: membership.received_seq,
+                left: *left,
+            },
+        );
+        *left = left.saturating_sub((view.head() + 1).saturating_sub(start.from));
+        Ok(start)
     }
 
     /// Conversations that did not change since, but of which the device does not have everything:
@@ -100,6 +142,7 @@ impl Desk<'_> {
         command: &Sync,
         told: &Told<'_>,
         mut included: HashSet<ConversationId>,
+        left: &mut u64,
         budget: &mut Budget,
         page: &mut SyncPage,
     ) -> Result<()> {
@@ -115,7 +158,8 @@ impl Desk<'_> {
                 page.more = true;
                 return Ok(());
             }
-            page.conversations.push(self.synced(&place, told, budget)?);
+            let start = self.start(&place, told, left)?;
+            page.conversations.push(self.synced(&place, start, told.since, budget)?);
         }
         Ok(())
     }
@@ -137,28 +181,16 @@ impl Desk<'_> {
     fn synced(
         &mut self,
         place: &Place,
-        told: &Told<'_>,
+        Start { from, reset }: Start,
+        since: u64,
         budget: &mut Budget,
     ) -> Result<SyncedConversation> {
         let Place { conversation, membership } = place;
         let view = Visibility::of(conversation, membership);
-        let known = told.of(&conversation.id);
-        let at = self.now.minus_ms(self.config.offline_window_ms);
-        let window = self.reader.first_seq_at(conversation.key, at)?;
-        let Start { from, reset } = window::start(
-            known,
-            &window::Place {
-                head: view.head(),
-                floor: conversation.floor_seq,
-                first: view.first(),
-                window: window.unwrap_or(u64::MAX).min(view.head() + 1),
-                received: membership.received_seq,
-            },
-        );
         let range = (from, view.head());
         let sight = self.sight(conversation, membership, range)?;
         let dense = dense(self.reader, conversation, &sight, range, budget)?;
-        let hidden = self.hidden_since(conversation, membership, told.since)?;
+        let hidden = self.hidden_since(conversation, membership, since)?;
         Ok(SyncedConversation {
             summary: self.summary(place)?,
             reset,

@@ -1,7 +1,7 @@
 //! Where a device continues in a conversation when it syncs. Pure.
 //!
 //! Invariant: where the answer is not a reset, a device that named its cursor continues right after
-//! it; in every case it gets at most [`BEHIND_MAX`] seqs.
+//! it; in every case it gets at most [`BEHIND_MAX`] seqs, and no more than are left for it.
 
 /// A device further behind than this is reset.
 pub const BEHIND_MAX: u64 = 1_000;
@@ -21,6 +21,8 @@ pub struct Place {
     pub window: u64,
     /// The furthest any device of the user has confirmed.
     pub received: u64,
+    /// How many seqs may still be given to this user in all.
+    pub left: u64,
 }
 
 /// What the device says.
@@ -46,8 +48,9 @@ pub struct Start {
 /// Decides where a device continues.
 #[must_use]
 pub fn start(known: Known, place: &Place) -> Start {
-    let recent = place.head.saturating_sub(RECENT - 1);
-    let earliest = place.first.max(place.window).max(1);
+    let recent = (place.head + 1).saturating_sub(RECENT);
+    let within = (place.head + 1).saturating_sub(place.left.min(BEHIND_MAX));
+    let earliest = place.first.max(place.window).max(within).max(1);
     match known {
         Known::Cursor(cursor) if continues(cursor, place) => {
             Start { from: cursor + 1, reset: false }
@@ -55,8 +58,7 @@ pub fn start(known: Known, place: &Place) -> Start {
         Known::Cursor(_) | Known::Foreign => Start { from: earliest.max(recent), reset: true },
         Known::Nothing => {
             let unconfirmed = (place.received + 1).min(recent);
-            let bounded = unconfirmed.max(place.head.saturating_sub(BEHIND_MAX - 1));
-            Start { from: earliest.max(bounded), reset: false }
+            Start { from: earliest.max(unconfirmed), reset: false }
         }
     }
 }
@@ -66,7 +68,7 @@ fn continues(cursor: u64, place: &Place) -> bool {
         return false;
     }
     let missed = place.head - cursor;
-    missed == 0 || (missed <= BEHIND_MAX && cursor + 1 >= place.window)
+    missed == 0 || (missed <= BEHIND_MAX.min(place.left) && cursor + 1 >= place.window)
 }
 
 #[cfg(test)]
@@ -75,7 +77,8 @@ mod tests {
 
     use super::*;
 
-    const PLACE: Place = Place { head: 5_000, floor: 0, first: 1, window: 1, received: 4_990 };
+    const PLACE: Place =
+        Place { head: 5_000, floor: 0, first: 1, window: 1, received: 4_990, left: 10_000 };
 
     #[test]
     fn windows_table() {
@@ -101,6 +104,13 @@ mod tests {
         check(Known::Cursor(4_500), Place { window: 5_001, ..PLACE }, 5_001, true);
         check(Known::Foreign, PLACE, 4_951, true);
         check(Known::Foreign, Place { first: 4_980, ..PLACE }, 4_980, true);
+        // Others have taken most of what is left for the user.
+        check(Known::Cursor(4_970), Place { left: 30, ..PLACE }, 4_971, false);
+        check(Known::Cursor(4_969), Place { left: 30, ..PLACE }, 4_971, true);
+        check(Known::Cursor(4_999), Place { left: 0, ..PLACE }, 5_001, true);
+        check(Known::Cursor(5_000), Place { left: 0, ..PLACE }, 5_001, false);
+        check(Known::Nothing, Place { left: 7, ..PLACE }, 4_994, false);
+        check(Known::Nothing, Place { left: 0, ..PLACE }, 5_001, false);
         // Not named: what no device has, and some context, but not without end.
         check(Known::Nothing, PLACE, 4_951, false);
         check(Known::Nothing, Place { received: 5_000, ..PLACE }, 4_951, false);
@@ -115,10 +125,10 @@ mod tests {
         #[test]
         fn nobody_gets_more_than_the_bound_or_misses_something_unsaid(
             head in 0u64..5_000, floor in 0u64..5_000, window in 1u64..5_002, join in 1u64..5_000,
-            received in 0u64..6_000, cursor in 0u64..6_000, named in 0u8..3,
+            received in 0u64..6_000, cursor in 0u64..6_000, named in 0u8..3, left in 0u64..2_000,
         ) {
             let floor = floor.min(head);
-            let place = Place { head, floor, first: join.max(floor + 1), window, received };
+            let place = Place { head, floor, first: join.max(floor + 1), window, received, left };
             let known = match named {
                 0 => Known::Nothing,
                 1 => Known::Foreign,
@@ -126,7 +136,7 @@ mod tests {
             };
             let start = start(known, &place);
             prop_assert!(start.from >= 1);
-            prop_assert!((head + 1).saturating_sub(start.from) <= BEHIND_MAX);
+            prop_assert!((head + 1).saturating_sub(start.from) <= BEHIND_MAX.min(left));
             if let (Known::Cursor(cursor), false) = (known, start.reset) {
                 prop_assert_eq!(start.from, cursor + 1);
             }

@@ -1,7 +1,9 @@
 //! `push`: an entry in each audience's log, or an event that nothing is kept of.
 
 use hubbub_proto::command::{Kind, Push, Role};
-use hubbub_proto::event::{ConversationKind, Delivered, Entry, PushEntry, Pushed, PushedTo};
+use hubbub_proto::event::{
+    ConversationKind, Delivered, Entry, Extra, Head, PushEntry, Pushed, PushedTo,
+};
 use hubbub_proto::route::{DeliveryClass, Publication};
 use hubbub_proto::{Ack, ClientId, ConversationId, Effect, Event, Identity, Reason};
 use smallvec::smallvec;
@@ -66,6 +68,7 @@ impl Transaction<'_> {
     ) -> Outcome<Ack> {
         let sender = self.caller_key(actor)?;
         let kind = Kind::push(&command.kind);
+        let head = plan.expires_at.map(|at| Head { expires_at: Some(at), ..Head::default() });
         let mut written = Vec::with_capacity(plan.targets.len());
         for target in &plan.targets {
             let conversation = target.conversation();
@@ -83,7 +86,7 @@ impl Transaction<'_> {
                 at: self.now.max(slot.last_at),
                 kind: &kind,
                 content: &command.data,
-                head: None,
+                head: head.as_ref(),
                 digest,
             };
             if let Err(recorded) = self.append(key, rev, &draft)? {
@@ -99,6 +102,7 @@ impl Transaction<'_> {
                 conversation,
             });
         }
+        self.expires(plan.expires_at);
         Ok(Ack::Pushed(PushedTo { written, timestamp: self.now, duplicate: false }))
     }
 
@@ -112,7 +116,9 @@ impl Transaction<'_> {
             content: draft.content.clone(),
             client_id: draft.client_id.clone(),
             at: draft.at,
-            extra: None,
+            extra: draft
+                .head
+                .map(|head| Box::new(Extra { head: head.clone(), ..Extra::default() })),
         };
         self.effects.push(Effect::Publish(Publication {
             topics: smallvec![target.topic()],

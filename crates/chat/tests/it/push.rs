@@ -167,6 +167,23 @@ fn who_was_seen_finds_what_was_pushed_meanwhile() {
 }
 
 #[test]
+fn what_has_expired_is_gone_for_those_who_come_later() {
+    let mut room = room();
+    sync(&mut room, "alice", &[]);
+    sync(&mut room, "bob", &[]);
+    push(&mut room, &json!("all"), &json!({"expires_in_ms": 5_000}));
+    push(&mut room, &json!("all"), &json!({"expires_in_ms": 500_000}));
+    let entry = sync(&mut room, "alice", &[])["conversations"][0]["entries"][0].clone();
+    assert_eq!(entry["expires_at"].as_u64().unwrap(), room.now.0 + 5_000);
+    room.wait(6_000);
+    let page = sync(&mut room, "bob", &[]);
+    let all = of(&page, "system:all");
+    assert_eq!((items(all), &all["unread"]), (vec!["void 1-1".into(), "2".into()], &json!(1)));
+    let page = room.ask("bob", "history", json!({"conversation": "system:all"}));
+    assert_eq!(items(&page), ["2"]);
+}
+
+#[test]
 fn signing_in_is_enough_to_be_seen() {
     let mut room = room();
     for (work, user) in [(Work::Opened, "alice"), (Work::Renewed, "bob")] {

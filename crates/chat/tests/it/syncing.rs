@@ -104,6 +104,26 @@ fn what_is_older_than_the_offline_window_is_left_to_history() {
 }
 
 #[test]
+fn a_user_is_caught_up_by_so_many_entries_in_all() {
+    let mut room = Room::with(ChatConfig { offline_entries_max: 25, ..ChatConfig::default() });
+    for peer in ["alice", "carol", "dave"] {
+        room.chatter(peer, "user:bob", 10);
+    }
+    let cursors = json!({"direct:alice:bob": 0, "direct:bob:carol": 0, "direct:bob:dave": 0});
+    let answer = room.ask("bob", "sync", json!({"cursors": cursors}));
+    let shape: Vec<_> = answer["conversations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| (items(c).len(), c["reset"] == true, c["from_seq"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(shape, [(5, true, 6), (10, false, 1), (10, false, 1)], "the newest first");
+    // What was not given is in the history, and nothing that follows is lost.
+    let page = room.ask("bob", "history", json!({"conversation": DIRECT}));
+    assert_eq!(items(&page).len(), 10);
+}
+
+#[test]
 fn an_answer_is_bounded_and_the_rest_is_pulled() {
     let mut room = Room::with(ChatConfig { sync_entries_max: 30, ..ChatConfig::default() });
     room.chatter("alice", "user:bob", 20);
@@ -120,7 +140,7 @@ fn an_answer_is_bounded_and_the_rest_is_pulled() {
 
 #[test]
 fn many_conversations_come_in_several_answers_oldest_change_first() {
-    let mut room = Room::new();
+    let mut room = Room::with(ChatConfig { sync_bytes_max: 40_000, ..ChatConfig::default() });
     for n in 0..250 {
         room.say(&format!("user-{n:03}"), "user:bob", "c");
     }

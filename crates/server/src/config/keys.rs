@@ -218,6 +218,9 @@ sections! {
         /// How long a device may have been away and still be caught up message by message, in
         /// milliseconds (7 days). Older messages are in the history.
         offline_window_ms: u64 = ChatConfig::default().offline_window_ms, Range(1000, i64::MAX);
+        /// Most messages by which a device that was away is caught up in all, those that changed last
+        /// first; a conversation of which there are more is begun anew. The others are in the history.
+        offline_entries_max: u32 = ChatConfig::default().offline_entries_max, Range(1, U32);
         /// How long a client id is remembered at least, in milliseconds (30 days). Clients are told
         /// and give up older queued commands.
         dedupe_window_ms: u64 = ChatConfig::default().dedupe_window_ms, Range(1000, i64::MAX);
@@ -347,7 +350,7 @@ mirrors!(LimitsSection => Limits {
 });
 
 mirrors!(Chat => ChatConfig, with what other sections say, {
-    offline_window_ms, dedupe_window_ms, group_members_max, groups_per_user_max, stays_max,
+    offline_window_ms, offline_entries_max, dedupe_window_ms, group_members_max, groups_per_user_max, stays_max,
     join_requests_max, join_requests_per_user_max, group_bans_max, group_links_max, draft_bytes_max,
     receipt_members_max,
     receipt_interval_ms, edit_window_ms, edits_max, recall_window_ms, reactions_max, pins_max, hidden_max, expired_max, sync_entries_max, sync_bytes_max, redelivery_entries, presence_grace_ms,

@@ -20,6 +20,7 @@ mod limits;
 mod message_ops;
 mod messages;
 mod node;
+mod offline;
 mod presence;
 mod process;
 mod push;

@@ -20,13 +20,12 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::schema::{int, number, optional};
 
 /// Every how many entries the index `signpost` has one; the number also stands in its definition.
-#[cfg(test)]
 pub(super) const STRIDE: u64 = 64;
 
 /// Most conversations whose newest entry is remembered.
 const TAILS_MAX: usize = 131_072;
 
-const SIGNPOST: &str = "SELECT rev FROM entry INDEXED BY signpost
+const SIGNPOST: &str = "SELECT rev, seq, at FROM entry INDEXED BY signpost
      WHERE conversation = ?1 AND seq >= ?2 AND seq % 64 = 0 ORDER BY seq LIMIT 1";
 const TAIL: &str = "SELECT tail FROM conversation WHERE key = ?1";
 const NEWEST: &str = "SELECT c.tail, e.seq FROM conversation c LEFT JOIN entry e ON e.rev = c.tail
@@ -80,6 +79,28 @@ pub(super) fn tail(
     Ok(tail.flatten())
 }
 
+/// An entry that the index has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Signpost {
+    pub(super) rev: i64,
+    pub(super) seq: u64,
+    /// When it was written.
+    pub(super) at: u64,
+}
+
+/// The lowest signpost that is not below `seq`.
+pub(super) fn signpost(
+    connection: &Connection,
+    conversation: ConversationKey,
+    seq: u64,
+) -> rusqlite::Result<Option<Signpost>> {
+    let mut statement = connection.prepare_cached(SIGNPOST)?;
+    let read = |row: &Row<'_>| {
+        Ok(Signpost { rev: row.get(0)?, seq: number(row, 1)?, at: number(row, 2)? })
+    };
+    statement.query_row([conversation.0, int(seq)], read).optional()
+}
+
 /// Where to begin walking down in order to pass `seq`: at a signpost that is not below it, or else
 /// at the tail.
 pub(super) fn begin(
@@ -88,9 +109,7 @@ pub(super) fn begin(
     tail: Option<i64>,
     seq: u64,
 ) -> rusqlite::Result<Option<i64>> {
-    let mut statement = connection.prepare_cached(SIGNPOST)?;
-    let signpost = statement.query_row([conversation.0, int(seq)], |row| row.get(0)).optional()?;
-    Ok(signpost.or(tail))
+    Ok(signpost(connection, conversation, seq)?.map(|post| post.rev).or(tail))
 }
 
 /// Walks down from the entry `begin`, to `from` or as long as `visit` goes on.

@@ -325,33 +325,35 @@ fn unread(log: &Log<'_>, by: Counting<'_>, from: u64, to: u64) -> rusqlite::Resu
     Ok(unread)
 }
 
-/// Times never go back along a log, so the place is found by halving.
+/// Times never go back along a log, so the stretch between two signposts is found by halving; within
+/// it the log is walked down.
 fn first_seq_at(log: &Log<'_>, at: Timestamp) -> rusqlite::Result<Option<u64>> {
-    // The entry of the lowest seq that is not below the one given.
-    let entry_from = |seq: u64| -> rusqlite::Result<Option<(u64, u64)>> {
-        let mut found = None;
-        log.walk_down_to(seq, seq, |passed| {
-            found = Some((passed.seq, passed.at()?));
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(found)
-    };
     let mut newest = None;
     chain::walk_down(log.connection, log.tail, 0, |passed| {
-        newest = Some(passed.seq);
+        newest = Some((passed.seq, passed.at()?));
         Ok(ControlFlow::Break(()))
     })?;
-    let Some(newest) = newest else { return Ok(None) };
-    // What stands before `low` is older than `at`; what stands from `high` on is not.
-    let (mut low, mut high) = (0, newest.saturating_add(1));
+    let Some((newest, _)) = newest.filter(|(_, written)| *written >= at.0) else { return Ok(None) };
+    // Signposts below `low` are older than `at`, and the entry at which to begin is not.
+    let (mut low, mut high, mut begin) = (0, newest / chain::STRIDE + 1, log.tail);
     while low < high {
         let middle = low + (high - low) / 2;
-        match entry_from(middle)? {
-            Some((_, written)) if written < at.0 => low = middle + 1,
-            _ => high = middle,
+        let from = middle.saturating_mul(chain::STRIDE);
+        match chain::signpost(log.connection, log.conversation, from)? {
+            Some(post) if post.at < at.0 => low = middle.max(post.seq / chain::STRIDE) + 1,
+            Some(post) => (high, begin) = (middle, Some(post.rev)),
+            None => high = middle,
         }
     }
-    Ok(entry_from(low)?.map(|(seq, _)| seq))
+    let mut first = None;
+    chain::walk_down(log.connection, begin, 0, |passed| {
+        if passed.at()? < at.0 {
+            return Ok(ControlFlow::Break(()));
+        }
+        first = Some(passed.seq);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(first)
 }
 
 /// A client id as the index keeps it: 16 bytes for a UUID in its canonical form, which every SDK
