@@ -39,7 +39,7 @@ impl Transaction<'_> {
         for device in &mut known {
             if device.not_before > Timestamp(0) && device.not_before <= since {
                 device.not_before = Timestamp(0);
-                self.put_device(key, device.clone())?;
+                self.put_device(key, device)?;
             }
         }
         let own = &caller.identity.device;
@@ -58,7 +58,7 @@ impl Transaction<'_> {
         }
         for device in found {
             let not_before = self.now;
-            self.put_device(key, Device { not_before, ..device.clone() })?;
+            self.put_device(key, &Device { not_before, ..device.clone() })?;
             self.gone.push((user.clone(), device.id, not_before));
         }
         self.effects.push(Effect::SignOut {
@@ -86,14 +86,14 @@ impl Transaction<'_> {
                 },
                 None => seen,
             };
-            self.put_device(key, device)?;
+            self.put_device(key, &device)?;
         }
         Ok(())
     }
 
-    fn put_device(&mut self, key: UserKey, device: Device) -> Result<()> {
+    fn put_device(&mut self, key: UserKey, device: &Device) -> Result<()> {
         let keep = self.config.devices_max;
-        self.writing()?.put_device(key, &device, keep)
+        self.writing()?.put_device(key, device, keep)
     }
 }
 
