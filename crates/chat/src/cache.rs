@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use hubbub_proto::command::Chosen;
 use hubbub_proto::{ConversationId, Timestamp, UserId};
@@ -22,12 +22,10 @@ const USERS_MAX: usize = 131_072;
 const SLOTS_MAX: usize = 131_072;
 /// Most memberships and stays remembered, taken together.
 const PLACES_MAX: usize = 262_144;
-/// Most groups of which it is remembered who joined when.
+/// Most messages of which it is remembered who joined after them.
 const LATECOMERS_MAX: usize = 16;
-
-/// Members who were not there from a group's beginning, with the first seq of their stay, ascending.
-type Latecomers = [(u64, UserId)];
-
+/// So few are asked for again: the store finds them in an index.
+const LATECOMERS_MIN: usize = 32;
 /// Most pairs of users of whom it is remembered what is between them.
 const PAIRS_MAX: usize = 262_144;
 /// Bytes of a draft that count as one of them.
@@ -63,8 +61,6 @@ pub(crate) struct Slot {
     member_count: Option<u64>,
     owner_count: Option<u64>,
     receipts_wanted: Option<u64>,
-    /// Kept in [`Cache::latecomers`].
-    latecomers: Weak<Latecomers>,
 }
 
 impl Slot {
@@ -76,7 +72,6 @@ impl Slot {
             member_count: None,
             owner_count: None,
             receipts_wanted: None,
-            latecomers: Weak::<[(u64, UserId); 0]>::new(),
         }
     }
 
@@ -111,13 +106,15 @@ impl Slot {
     pub(crate) const fn want_receipts(&mut self) {
         self.receipts_wanted = Some(self.row.head_seq);
     }
+}
 
-    /// Somebody came, went or got another role.
-    pub(crate) fn recount(&mut self) {
-        self.member_count = None;
-        self.owner_count = None;
-        self.latecomers = Weak::<[(u64, UserId); 0]>::new();
-    }
+/// Who joined after a message, of those messages that many joined after.
+#[derive(Debug)]
+struct Latecomers {
+    conversation: ConversationKey,
+    /// The message's.
+    seq: u64,
+    users: Arc<[UserId]>,
 }
 
 type Place = (ConversationKey, UserKey);
@@ -134,8 +131,8 @@ pub(crate) struct Cache {
     places: FxHashMap<Place, Known<Option<Membership>>>,
     /// One for each place, and one for each stay.
     places_weight: usize,
-    /// The newest ones asked for.
-    latecomers: VecDeque<Arc<Latecomers>>,
+    /// Of the messages that were last asked for.
+    latecomers: VecDeque<Latecomers>,
     /// What is between two users, as the one with the lower key sees it.
     pairs: FxHashMap<(UserKey, UserKey), Known<Pair>>,
 }
@@ -229,28 +226,35 @@ impl Cache {
         Ok(slot.map(|slot| (slot, place.and_then(|known| known.value.as_ref()))))
     }
 
-    /// The present members whose stay began after `seq`.
+    /// The present members whose stay began after `seq`. The store's answer costs what it has in
+    /// it: nothing for what is done to a new message. Old messages to which much is done are
+    /// remembered.
     pub(crate) fn joined_after(
         &mut self,
         store: &mut dyn Writer,
-        id: &ConversationId,
+        conversation: ConversationKey,
         seq: u64,
     ) -> Result<Arc<[UserId]>> {
-        let Some(slot) = self.slots.get_mut(id).map(|known| &mut known.value) else {
-            return Ok(Arc::default());
-        };
-        let latecomers = match slot.latecomers.upgrade() {
-            Some(latecomers) => latecomers,
-            None => {
-                let found: Arc<Latecomers> = store.joined_after(slot.row.key, 1)?.into();
-                slot.latecomers = Arc::downgrade(&found);
-                self.latecomers.truncate(LATECOMERS_MAX - 1);
-                self.latecomers.push_front(Arc::clone(&found));
-                found
-            }
-        };
-        let from = latecomers.partition_point(|(join_seq, _)| *join_seq <= seq);
-        Ok(latecomers[from..].iter().map(|(_, user)| user.clone()).collect())
+        let known = |known: &&Latecomers| (known.conversation, known.seq) == (conversation, seq);
+        if let Some(known) = self.latecomers.iter().find(known) {
+            return Ok(Arc::clone(&known.users));
+        }
+        let joined = store.joined_after(conversation, seq)?;
+        let users: Arc<[UserId]> = joined.into_iter().map(|(_, user)| user).collect();
+        if users.len() >= LATECOMERS_MIN {
+            self.latecomers.truncate(LATECOMERS_MAX - 1);
+            self.latecomers.push_front(Latecomers { conversation, seq, users: Arc::clone(&users) });
+        }
+        Ok(users)
+    }
+
+    /// Somebody came, went or got another role.
+    pub(crate) fn recount(&mut self, id: &ConversationId) {
+        let Some(slot) = self.slots.get_mut(id).map(|known| &mut known.value) else { return };
+        slot.member_count = None;
+        slot.owner_count = None;
+        let conversation = slot.row.key;
+        self.latecomers.retain(|known| known.conversation != conversation);
     }
 
     /// The place of `user` where it is remembered, to be changed along with the store.

@@ -274,7 +274,7 @@ impl Transaction<'_> {
         let publication = publication(caller, topics, rev, &draft);
         let unseen = match found.address.peer {
             Some(_) => Arc::default(),
-            None => self.cache.joined_after(self.store, id, target.seq)?,
+            None => self.cache.joined_after(self.store, target.conversation, target.seq)?,
         };
         self.effects.push(match unseen.is_empty() {
             true => Effect::Publish(publication),

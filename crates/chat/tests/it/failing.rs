@@ -59,6 +59,57 @@ fn cursors_and_typing_of_a_known_conversation_touch_nothing() {
     assert_eq!(script.lock().unwrap().calls, Vec::<&str>::new());
 }
 
+/// A group whose 40 members came after its first message, and after them a second one: seqs 2 and 43.
+fn grown_group(room: &mut Room) -> String {
+    let group = room.group("alice", &[], "open");
+    let id = group.strip_prefix("group:").unwrap().to_owned();
+    room.say("alice", &group, &format!("early-{id}"));
+    let join = |n| request(&format!("late-{n}"), "group_join", &json!({"group": id}));
+    room.batch((0..40).map(join).collect());
+    room.say("alice", &group, &format!("new-{id}"));
+    room.take_events();
+    group
+}
+
+fn react(room: &mut Room, group: &str, seq: u64, emoji: &str) -> String {
+    room.ask("alice", "react", json!({"conversation": group, "seq": seq, "emoji": emoji}));
+    room.take_events().remove(0)
+}
+
+#[test]
+fn what_is_done_to_a_new_message_loads_nobody_however_many_joined() {
+    let (mut room, script) = room();
+    let groups: Vec<_> = (0..20).map(|_| grown_group(&mut room)).collect();
+    for emoji in ["a", "b"] {
+        for group in &groups {
+            assert!(react(&mut room, group, 43, emoji).ends_with(&format!("-> {group}")));
+        }
+    }
+    assert_eq!(script.lock().unwrap().latecomers, 0);
+}
+
+#[test]
+fn who_joined_after_an_old_message_is_loaded_once_until_somebody_comes_or_goes() {
+    let (mut room, script) = room();
+    let (group, other) = (grown_group(&mut room), grown_group(&mut room));
+    let id = group.strip_prefix("group:").unwrap().to_owned();
+    let unseen = |told: String| told.split_once(" but ").unwrap().1.split(' ').count();
+    let loaded = || std::mem::take(&mut script.lock().unwrap().latecomers);
+    for (emoji, expect) in [("a", 40), ("b", 0)] {
+        assert_eq!((unseen(react(&mut room, &group, 2, emoji)), loaded()), (40, expect));
+    }
+    assert_eq!((unseen(react(&mut room, &other, 2, "a")), loaded()), (40, 40));
+    room.ask("late-7", "group_leave", json!({"group": id}));
+    room.take_events();
+    assert_eq!((unseen(react(&mut room, &group, 2, "c")), loaded()), (39, 39));
+    assert_eq!((unseen(react(&mut room, &other, 2, "b")), loaded()), (40, 0));
+
+    set(&script, Fault::FullAtCommit);
+    room.ask("late-8", "group_leave", json!({"group": id}));
+    set(&script, Fault::None);
+    assert_eq!((unseen(react(&mut room, &group, 2, "d")), loaded()), (39, 39), "nobody left");
+}
+
 #[test]
 fn a_message_to_a_group_of_ten_thousand_costs_what_one_to_three_does() {
     let calls = |size: usize| {

@@ -41,6 +41,8 @@ pub(crate) struct Script {
     pub(crate) fault: Fault,
     /// What the writer was asked for.
     pub(crate) calls: Vec<&'static str>,
+    /// How many rows it answered with about who joined after messages.
+    pub(crate) latecomers: usize,
 }
 
 pub(crate) struct Faulty {
@@ -244,7 +246,9 @@ impl Operations for Faulty {
         conversation: ConversationKey,
         seq: u64,
     ) -> Result<Vec<(u64, UserId)>> {
-        self.inner.joined_after(conversation, seq)
+        let joined = self.inner.joined_after(conversation, seq)?;
+        self.script.lock().unwrap().latecomers += joined.len();
+        Ok(joined)
     }
 }
 

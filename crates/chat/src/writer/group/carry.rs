@@ -148,7 +148,9 @@ impl Transaction<'_> {
             Change::Profile(profile) => slot.row.profile = profile.clone(),
             Change::SilenceAll(until) => slot.row.silenced = *until,
             Change::Dissolve => slot.row.dissolved = true,
-            Change::Enter(..) | Change::Exit(_) | Change::Role(..) => slot.recount(),
+            Change::Enter(..) | Change::Exit(_) | Change::Role(..) => {
+                self.cache.recount(conversation);
+            }
             Change::Silence(..) | Change::Ban(..) | Change::Unban(_) | Change::UseLink(_) => {}
         }
         Ok(())
