@@ -70,9 +70,8 @@ impl<S: Seat> Messages for Handle<S> {
                 && !reader.hidden.contains(&row.entry.seq)
         };
         for (seq, row) in newest.filter(|(_, row)| counts(row)).take(UNREAD_COUNTED_MAX as usize) {
-            let head = row.entry.head.as_ref();
-            let mentioned =
-                |head: &Box<Head>| head.mention_all || head.mentions.contains(reader.id);
+            let head = row.entry.head.as_deref();
+            let mentioned = |head: &Head| head.mention_all || head.mentions.contains(reader.id);
             unread.add(*seq, head.is_some_and(mentioned));
         }
         Ok(unread)
