@@ -65,6 +65,8 @@ enum Change {
         user: UserKey,
         stays_max: Option<u32>,
     },
+    /// A user asks to be let into a group.
+    Ask(ConversationKey, UserKey),
     /// The first does not want to hear of the second, or does so again.
     Block(UserKey, UserKey, bool),
 }
@@ -76,6 +78,8 @@ pub(crate) struct Journal {
     conversations: BTreeMap<ConversationKey, ConversationId>,
     pub(crate) logs: BTreeMap<ConversationId, Log>,
     pub(crate) cursors: BTreeMap<(ConversationId, UserId), Cursors>,
+    /// Who ever asked to be let in where.
+    asked: BTreeSet<(ConversationKey, UserId)>,
     /// Who blocks whom.
     blocks: BTreeSet<(UserId, UserId)>,
     /// Whoever ever did.
@@ -122,6 +126,10 @@ impl Journal {
         stays_max: Option<u32>,
     ) {
         self.pending.push(Change::Audience { conversation, user, stays_max });
+    }
+
+    pub(crate) fn note_request(&mut self, conversation: ConversationKey, user: UserKey) {
+        self.pending.push(Change::Ask(conversation, user));
     }
 
     pub(crate) fn note_block(&mut self, user: UserKey, other: UserKey, blocked: bool) {
@@ -201,6 +209,11 @@ impl Journal {
             Change::Cursors { conversation, user, to } => {
                 return self.apply_cursors(conversation, user, to);
             }
+            Change::Ask(conversation, user) => {
+                if let Some(user) = self.users.get(&user) {
+                    self.asked.insert((conversation, user.clone()));
+                }
+            }
             Change::Block(user, other, blocked) => {
                 if let (Some(user), Some(other)) = (self.users.get(&user), self.users.get(&other)) {
                     let pair = (user.clone(), other.clone());
@@ -242,7 +255,9 @@ impl Journal {
         let unwanted = match entry.kind {
             _ if entry.kind.is_message() => id.peer_of(sender).filter(|peer| apart(peer)),
             Kind::MemberJoined | Kind::GroupCreated => {
-                invited(&entry).into_iter().find(|user| apart(user))
+                // Whoever asked is let in by anybody who may.
+                let wanted = |user: &UserId| self.asked.contains(&(conversation, user.clone()));
+                invited(&entry).into_iter().find(|user| apart(user) && !wanted(user))
             }
             _ => None,
         };

@@ -85,6 +85,7 @@ impl WriteGroups for Spy<dyn Writer> {
         user: UserKey,
         request: &JoinRequest,
     ) -> Result<()> {
+        self.store.journal().note_request(conversation, user);
         self.inner.put_join_request(conversation, user, request)
     }
 

@@ -29,7 +29,7 @@ fn every_promise_holds_in_every_run() {
     let counts = run_all(seeds);
     println!("{seeds} seeds: {counts:#?}");
     if seeds >= 500 {
-        check_coverage(&counts, seeds / 100);
+        check_coverage(&counts, seeds / 200);
     }
 }
 
