@@ -329,6 +329,8 @@ pub struct Edit {
     pub content: Content,
     /// The edit before.
     pub before: Option<Rev>,
+    /// How many edits of the message there are up to this one.
+    pub number: u32,
 }
 
 /// An entry to be written.

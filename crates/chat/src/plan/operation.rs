@@ -78,6 +78,44 @@ impl<'a> State<'a> {
         }
     }
 
+    /// Whether the actor may give the message another content.
+    ///
+    /// # Errors
+    /// `not_a_member`, `not_found`, `removed`, `not_allowed`, `too_late`.
+    pub fn may_edit(&self, window_ms: u64) -> Result<(), Refusal> {
+        self.in_time(self.own_message()?, window_ms)
+    }
+
+    /// Whether the actor may delete messages for all here, if not necessarily this one.
+    ///
+    /// # Errors
+    /// `not_a_member`, `not_found`, `removed`, `not_allowed`.
+    pub fn may_delete(&self) -> Result<(&'a Entry, Role), Refusal> {
+        let target = self.message()?;
+        let role = self.role.filter(|role| self.group && *role >= Role::Admin);
+        Ok((target, role.ok_or(Reason::NotAllowed)?))
+    }
+
+    /// Whether the actor may pin the message, or take that back.
+    ///
+    /// # Errors
+    /// `not_a_member`, `not_found`, `removed`, `not_allowed`.
+    pub fn may_pin(&self) -> Result<(), Refusal> {
+        self.message()?;
+        match self.group && self.role.is_none_or(|role| role < Role::Admin) {
+            true => Err(Reason::NotAllowed.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the actor may react to the message.
+    ///
+    /// # Errors
+    /// `not_a_member`, `not_found`, `removed`.
+    pub fn may_react(&self) -> Result<(), Refusal> {
+        self.message().map(|_| ())
+    }
+
     fn in_time(&self, target: &Entry, window_ms: u64) -> Result<(), Refusal> {
         match self.now.since(target.at) < window_ms {
             true => Ok(()),
@@ -96,7 +134,7 @@ pub fn edit(
     edits: u32,
     (window_ms, edits_max): (u64, u32),
 ) -> Result<Plan, Refusal> {
-    state.in_time(state.own_message()?, window_ms)?;
+    state.may_edit(window_ms)?;
     if edits >= edits_max {
         return Err(Reason::TooManyEdits.into());
     }
@@ -122,9 +160,7 @@ pub fn recall(state: &State<'_>, window_ms: u64) -> Result<Plan, Refusal> {
 /// # Errors
 /// `not_a_member`, `not_found`, `removed`, `not_allowed`.
 pub fn delete(state: &State<'_>, author: Option<Role>) -> Result<Plan, Refusal> {
-    let target = state.message()?;
-    let role = state.role.filter(|role| state.group && *role >= Role::Admin);
-    let role = role.ok_or(Reason::NotAllowed)?;
+    let (target, role) = state.may_delete()?;
     if target.sender != *state.actor && author.is_some_and(|author| author >= role) {
         return Err(Reason::NotAllowed.into());
     }
@@ -146,10 +182,7 @@ pub fn pin(
     pinned: bool,
     (pins, pins_max): (usize, u32),
 ) -> Result<Option<Plan>, Refusal> {
-    state.message()?;
-    if state.group && state.role.is_none_or(|role| role < Role::Admin) {
-        return Err(Reason::NotAllowed.into());
-    }
+    state.may_pin()?;
     if active == pinned {
         return Ok(None);
     }
@@ -186,7 +219,7 @@ pub fn react(
     active: bool,
     reactions: Reactions,
 ) -> Result<Option<Plan>, Refusal> {
-    state.message()?;
+    state.may_react()?;
     if active == reactions.mine {
         return Ok(None);
     }

@@ -63,7 +63,8 @@ pub trait Operations {
 
 /// Writes what is done.
 pub trait OperationWrites {
-    /// `edit`, written before in this transaction, is the newest edit of `target` from here on.
+    /// `edit`, written before in this transaction, is the newest edit of `target` from here on; its
+    /// number is the next one.
     fn chain_edit(&mut self, target: EntryKey, edit: EntryKey) -> Result<()>;
     /// The content of an entry and of all its edits, and what was sent along with it, is gone, and
     /// so are the reactions to it and its pin.

@@ -71,13 +71,14 @@ impl Transaction<'_> {
 
     fn plan_edit(&mut self, caller: Caller<'_>, command: &Edit) -> Outcome<(Found, Plan)> {
         let found = self.message_meant(caller, &command.conversation, command.seq)?;
+        self.state(caller, &found).may_edit(self.config.edit_window_ms)?;
+        self.check_voice(caller, &found)?;
         let edits = self.count_edits(&found)?;
         let limits = (self.config.edit_window_ms, self.config.edits_max);
         let plan = operation::edit(&self.state(caller, &found), &command.content, edits, limits)?;
         if let Some(target) = &found.target {
             size::check(&self.config.content_bytes, &target.kind, &command.content)?;
         }
-        self.check_voice(caller, &found)?;
         Ok((found, plan))
     }
 
@@ -108,6 +109,7 @@ impl Transaction<'_> {
 
     fn plan_delete(&mut self, caller: Caller<'_>, command: &Delete) -> Outcome<(Found, Plan)> {
         let found = self.message_meant(caller, &command.conversation, command.seq)?;
+        self.state(caller, &found).may_delete()?;
         let author = found.target.as_ref().map(|target| target.sender.clone());
         let author = match author {
             Some(author) => self.role_of(&command.conversation, &author)?,
@@ -119,11 +121,12 @@ impl Transaction<'_> {
 
     fn plan_pin(&mut self, caller: Caller<'_>, command: &Pin) -> Outcome<Option<(Found, Plan)>> {
         let found = self.message_meant(caller, &command.conversation, command.seq)?;
+        self.state(caller, &found).may_pin()?;
+        self.check_voice(caller, &found)?;
         let pins = self.store.pins(found.key.conversation)?;
         let pinned = pins.iter().any(|pin| pin.seq == command.seq);
         let bounds = (pins.len(), self.config.pins_max);
         let plan = operation::pin(&self.state(caller, &found), command.active, pinned, bounds)?;
-        self.check_voice(caller, &found)?;
         Ok(plan.map(|plan| (found, plan)))
     }
 
@@ -133,6 +136,8 @@ impl Transaction<'_> {
         command: &React,
     ) -> Outcome<Option<(Found, Plan)>> {
         let found = self.message_meant(caller, &command.conversation, command.seq)?;
+        self.state(caller, &found).may_react()?;
+        self.check_voice(caller, &found)?;
         let emoji = &command.emoji;
         let mine = match self.cache.key(self.store, &caller.identity.user)? {
             Some(user) => self.store.has_reaction(found.key, emoji, user)?,
@@ -147,7 +152,6 @@ impl Transaction<'_> {
         };
         let state = self.state(caller, &found);
         let plan = operation::react(&state, emoji, command.active, reactions)?;
-        self.check_voice(caller, &found)?;
         Ok(plan.map(|plan| (found, plan)))
     }
 
@@ -162,7 +166,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Looks for the entry `seq` and for the caller's place beside it.
+    /// Looks for the caller's place and, where they are a member, for the entry `seq`.
     pub(super) fn message_meant(
         &mut self,
         caller: Caller<'_>,
@@ -186,7 +190,10 @@ impl Transaction<'_> {
         });
         let silenced = silenced(&slot.row, membership, self.now).err();
         let conversation = slot.row.key;
-        let target = self.entry_at(conversation, seq)?;
+        let target = match role {
+            Some(_) => self.entry_at(conversation, seq)?,
+            None => None,
+        };
         let rev = target.as_ref().map_or(Rev(0), |target| target.rev);
         Ok(Found {
             address,
@@ -215,18 +222,14 @@ impl Transaction<'_> {
         Ok(self.store.entries(conversation, one)?.into_iter().next())
     }
 
-    /// How many edits the message has, as far as that matters.
+    /// How many edits the message has: the newest one knows.
     fn count_edits(&mut self, found: &Found) -> Result<u32> {
-        let mut next = found.target.as_ref().and_then(|target| target.fate.edited);
-        let mut edits = 0;
-        while let Some(rev) = next
-            && edits < self.config.edits_max
-        {
-            edits += 1;
-            let edit = self.store.edit(found.key.conversation, rev)?;
-            next = edit.and_then(|edit| edit.before);
-        }
-        Ok(edits)
+        let newest = found.target.as_ref().and_then(|target| target.fate.edited);
+        let newest = match newest {
+            Some(rev) => self.store.edit(found.key.conversation, rev)?,
+            None => None,
+        };
+        Ok(newest.map_or(0, |edit| edit.number))
     }
 
     fn write_operation(

@@ -139,6 +139,35 @@ fn a_message_to_a_group_of_ten_thousand_costs_what_one_to_three_does() {
 }
 
 #[test]
+fn what_may_not_be_done_costs_no_look_at_what_was_done_and_an_edit_only_at_the_newest() {
+    let (mut room, script) = room();
+    let group = room.group("alice", &["bob"], "open");
+    room.say("alice", &group, "m-1");
+    let on = |more: Value| {
+        let mut payload = json!({"conversation": group, "seq": 2});
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        payload
+    };
+    for n in 0..20 {
+        room.ask("alice", "edit", on(json!({"content": n})));
+    }
+    let mut looks = |room: &mut Room, user: &str, kind: &str, more: Value| {
+        script.lock().unwrap().calls.clear();
+        let refused = room.ask(user, kind, on(more)).get("reason").is_some();
+        let calls = std::mem::take(&mut script.lock().unwrap().calls);
+        let looks = calls.into_iter().filter(|call| ["edit", "emojis", "pins"].contains(call));
+        (refused, looks.collect::<Vec<_>>())
+    };
+    let edited = looks(&mut room, "alice", "edit", json!({"content": "x"}));
+    assert_eq!(edited, (false, vec!["edit"]));
+    assert_eq!(looks(&mut room, "bob", "edit", json!({"content": "x"})), (true, vec![]));
+    assert_eq!(looks(&mut room, "bob", "pin", json!({})), (true, vec![]));
+    assert_eq!(looks(&mut room, "carol", "react", json!({"emoji": "x"})), (true, vec![]));
+    room.ask("alice", "recall", on(json!({})));
+    assert_eq!(looks(&mut room, "bob", "react", json!({"emoji": "x"})), (true, vec![]));
+}
+
+#[test]
 fn a_refused_row_costs_only_its_own_command() {
     let (mut room, script) = room();
     set(&script, Fault::Row("bad"));

@@ -187,10 +187,12 @@ impl Messages for Faulty {
 
 impl Operations for Faulty {
     fn edit(&mut self, conversation: ConversationKey, rev: Rev) -> Result<Option<Edit>> {
+        self.note("edit");
         self.inner.edit(conversation, rev)
     }
 
     fn emojis(&mut self, target: EntryKey) -> Result<Vec<Emoji>> {
+        self.note("emojis");
         self.inner.emojis(target)
     }
 
@@ -219,6 +221,7 @@ impl Operations for Faulty {
     }
 
     fn pins(&mut self, conversation: ConversationKey) -> Result<Vec<Pin>> {
+        self.note("pins");
         self.inner.pins(conversation)
     }
 

@@ -76,11 +76,11 @@ fn edits(fixture: &mut dyn Fixture) {
     let mut next = Some(revs[2]);
     while let Some(rev) = next {
         let edit = desk.writer.edit(group, rev).unwrap().unwrap();
-        found.push((edit.seq, edit.content.get().to_owned()));
+        found.push((edit.seq, edit.content.get().to_owned(), edit.number));
         next = edit.before;
     }
-    let expect = [5, 4, 3].map(|seq: u64| (seq, format!("\"{seq}\"")));
-    assert_eq!(found, expect);
+    let expect = [(5, 3), (4, 2), (3, 1)];
+    assert_eq!(found, expect.map(|(seq, number): (u64, u32)| (seq, format!("\"{seq}\""), number)));
     for none in [said, other, Rev(99)] {
         assert!(desk.writer.edit(group, none).unwrap().is_none());
     }

@@ -18,6 +18,8 @@ pub(super) struct Row {
     pub(super) entry: Entry,
     sender: UserKey,
     digest: u64,
+    /// Of an edit how many of its message there are up to it.
+    pub(super) edit_number: u32,
 }
 
 impl Row {
@@ -139,7 +141,7 @@ pub(super) fn append(state: &mut State, new: &NewEntry<'_>) -> Result<Appended> 
     if log.entries.last_key_value().is_some_and(|(newest, _)| new.seq <= *newest) {
         return refused("an entry with this or a later seq exists");
     }
-    let row = Row { entry, sender: new.sender, digest: new.digest };
+    let row = Row { entry, sender: new.sender, digest: new.digest, edit_number: 0 };
     log.entries.insert(new.seq, Arc::new(row));
     if let Some(person) = users::person(state, new.sender) {
         person.sent.insert(new.client_id.clone(), (new.conversation, new.seq));

@@ -51,13 +51,14 @@ impl<S: Seat> Operations for Handle<S> {
     fn edit(&mut self, conversation: ConversationKey, rev: Rev) -> Result<Option<Edit>> {
         let state = self.seat.state();
         let Some(log) = state.logs.get(&conversation) else { return Ok(None) };
-        let mut edits = log.entries.values().map(|row| &row.entry);
-        let edit = edits.find(|entry| entry.rev == rev && entry.kind == Kind::MessageEdited);
-        Ok(edit.map(|entry| Edit {
-            seq: entry.seq,
-            at: entry.at,
-            content: entry.content.clone(),
-            before: entry.fate.edited,
+        let edit = log.entries.values().find(|row| row.entry.rev == rev);
+        let edit = edit.filter(|row| row.entry.kind == Kind::MessageEdited);
+        Ok(edit.map(|row| Edit {
+            seq: row.entry.seq,
+            at: row.entry.at,
+            content: row.entry.content.clone(),
+            before: row.entry.fate.edited,
+            number: row.edit_number,
         }))
     }
 
@@ -192,8 +193,12 @@ impl OperationWrites for Handle<Writing> {
         let log = conversations::log(self.seat.working()?, target.conversation)?;
         let Some(message) = log.entry_mut(target.seq) else { return Ok(()) };
         let before = message.entry.fate.edited.replace(edit.rev);
+        let before_seq = before.and_then(|rev| log.seq_of(rev));
+        let before_row = before_seq.and_then(|seq| log.entries.get(&seq));
+        let number = before_row.map_or(0, |row| row.edit_number) + 1;
         if let Some(edit) = log.entry_mut(edit.seq) {
             edit.entry.fate.edited = before;
+            edit.edit_number = number;
         }
         Ok(())
     }

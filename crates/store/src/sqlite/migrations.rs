@@ -22,6 +22,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     (5, schema::VERSION_5),
     (6, schema::VERSION_6),
     (7, schema::VERSION_7),
+    (8, schema::VERSION_8),
 ];
 
 /// Brings the database to the last version of `migrations`.

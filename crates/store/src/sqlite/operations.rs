@@ -14,8 +14,12 @@ use super::{Handle, Seat, Writing, users};
 use crate::{REACTION_USERS_MAX, REACTIONS_COUNTED_MAX};
 
 const EDIT: &str =
-    "SELECT seq, at, content, edited FROM entry WHERE rev = ?1 AND kind = 'message_edited'";
-const CHAIN_EDIT: &str = "UPDATE entry SET edited = (SELECT edited FROM entry WHERE rev = ?2)
+    "SELECT seq, at, content, edited, coalesce(edit_number, 0) FROM entry
+     WHERE rev = ?1 AND kind = 'message_edited'";
+const CHAIN_EDIT: &str = "UPDATE entry SET
+         edited = (SELECT edited FROM entry WHERE rev = ?2),
+         edit_number = 1 + coalesce((SELECT before.edit_number FROM entry target
+             JOIN entry before ON before.rev = target.edited WHERE target.rev = ?2), 0)
      WHERE rev = ?1";
 const SET_EDITED: &str = "UPDATE entry SET edited = ?2 WHERE rev = ?1";
 const WIPE: &str =
@@ -55,6 +59,7 @@ impl<S: Seat> Operations for Handle<S> {
                 at: Timestamp(number(row, 1)?),
                 content: content(row, 2)?,
                 before: optional(row, 3)?.map(Rev),
+                number: row.get(4)?,
             })
         };
         one(self.seat.connection(), EDIT, [int(rev.0)], read).map_err(failed)

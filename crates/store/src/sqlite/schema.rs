@@ -291,6 +291,11 @@ pub(super) const VERSION_7: &str = "
     ) STRICT;
 ";
 
+/// Version 8: `entry.edit_number` is of an edit how many of its message there are up to it.
+pub(super) const VERSION_8: &str = "
+    ALTER TABLE entry ADD COLUMN edit_number INTEGER;
+";
+
 /// Opens the connection of the writer, or one that prepares the database for it.
 ///
 /// `synchronous = FULL` in WAL mode syncs the log before `COMMIT` returns (P1). Foreign keys are off
