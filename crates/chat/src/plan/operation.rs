@@ -55,6 +55,18 @@ pub enum Change {
     Unpin,
 }
 
+impl Plan {
+    /// When the entry about `target` expires: together with it. A removed message expires no more, so
+    /// that what says so lasts.
+    #[must_use]
+    pub fn expires_at(&self, target: &Entry) -> Option<Timestamp> {
+        match self.change {
+            Change::Remove(_) => None,
+            _ => target.head.as_ref().and_then(|head| head.expires_at),
+        }
+    }
+}
+
 impl<'a> State<'a> {
     /// The message that is meant.
     fn message(&self) -> Result<&'a Entry, Refusal> {

@@ -247,7 +247,11 @@ impl Transaction<'_> {
         };
         let (seq, at) = (slot.row.head_seq + 1, self.now.max(slot.last_at));
         let rev = self.next_rev();
-        let head = Head { about: Some(found.key.seq), ..Head::default() };
+        let head = Head {
+            about: Some(found.key.seq),
+            expires_at: found.target.as_ref().and_then(|target| plan.expires_at(target)),
+            ..Head::default()
+        };
         let draft = Draft {
             conversation: id,
             sender,

@@ -405,6 +405,51 @@ fn what_expires_is_shown_no_more_and_then_removed() {
 }
 
 #[test]
+fn what_was_done_to_an_expiring_message_expires_with_it() {
+    let config = ChatConfig { expired_max: 1, ..ChatConfig::default() };
+    let mut room = Room::with(config);
+    let brief = json!({
+        "to": "user:bob", "content": "brief", "client_id": "b-1", "expires_in_ms": 1_000,
+    });
+    room.ask("alice", "send", brief);
+    room.say("alice", "user:bob", "lasting");
+    let first = room.ask("bob", "sync", json!({}));
+    room.ask("alice", "edit", on(1, json!({"content": "secret"})));
+    room.ask("bob", "react", on(1, json!({"emoji": "👍"})));
+    room.ask("alice", "pin", on(1, json!({})));
+    room.ask("alice", "react", on(2, json!({"emoji": "👍"})));
+    assert_eq!(entry(&pull(&mut room, "bob", DIRECT), 3)["content"], "secret");
+    room.now = room.now.plus_ms(1_000);
+    // Not removed yet, and shown to nobody all the same.
+    for swept in 0..5 {
+        if swept > 0 {
+            room.wait(0);
+        }
+        let raw = pull(&mut room, "bob", DIRECT);
+        assert_eq!(items(&raw), ["void 1-1", "2", "void 3-5", "6"], "{swept}");
+        let cursors = json!({"cursors": {DIRECT: 2}, "rev": first["rev"]});
+        let synced = room.ask("bob", "sync", cursors);
+        assert_eq!(items(&synced["conversations"][0]), ["void 3-5", "6"], "{swept}");
+        assert!(!format!("{raw}{synced}").contains("secret"));
+    }
+    assert_eq!(room.scribe.next_deadline(), None, "one was removed in each step");
+}
+
+#[test]
+fn what_was_taken_back_before_it_expired_stays_taken_back() {
+    let mut room = Room::new();
+    let brief = json!({
+        "to": "user:bob", "content": "brief", "client_id": "b-1", "expires_in_ms": 1_000,
+    });
+    room.ask("alice", "send", brief);
+    room.ask("alice", "recall", on(1, json!({})));
+    room.wait(1_000);
+    let raw = pull(&mut room, "bob", DIRECT);
+    assert_eq!(items(&raw), ["1", "2"]);
+    assert_eq!(entry(&raw, 1)["removed"], "recalled");
+}
+
+#[test]
 fn what_one_hides_is_gone_for_oneself_alone() {
     let config = ChatConfig { hidden_max: 2, ..ChatConfig::default() };
     let mut room = Room::with(config);

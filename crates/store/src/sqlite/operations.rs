@@ -13,8 +13,7 @@ use super::schema::{int, number, optional};
 use super::{Handle, Seat, Writing, users};
 use crate::{REACTION_USERS_MAX, REACTIONS_COUNTED_MAX};
 
-const EDIT: &str =
-    "SELECT seq, at, content, edited, coalesce(edit_number, 0) FROM entry
+const EDIT: &str = "SELECT seq, at, content, edited, coalesce(edit_number, 0) FROM entry
      WHERE rev = ?1 AND kind = 'message_edited'";
 const CHAIN_EDIT: &str = "UPDATE entry SET
          edited = (SELECT edited FROM entry WHERE rev = ?2),
