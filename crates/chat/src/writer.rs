@@ -292,7 +292,7 @@ impl Scribe {
             stats: &self.stats,
             open: &mut self.open,
             now: self.now,
-            expiring: &mut self.expiring,
+            expiring: self.expiring,
             rev: self.committed,
             wrote: false,
             effects: Vec::with_capacity(batch.len() * 2),
@@ -337,6 +337,7 @@ impl Scribe {
 
     fn publish(&mut self, done: Done) -> Vec<Effect> {
         self.soft.keep();
+        self.expiring = done.expiring;
         self.soft.settle(done.flushed.cursors);
         self.last_seen.settle(done.flushed.last_seen);
         self.visits.settle(done.flushed.visits, self.now);

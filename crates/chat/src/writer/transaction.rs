@@ -46,7 +46,7 @@ pub(super) struct Transaction<'a> {
     pub(super) open: &'a mut bool,
     pub(super) now: Timestamp,
     /// When the next message expires, as far as it is known; perhaps too early.
-    pub(super) expiring: &'a mut Option<Timestamp>,
+    pub(super) expiring: Option<Timestamp>,
     /// The newest change so far.
     pub(super) rev: Rev,
     pub(super) wrote: bool,
@@ -74,6 +74,8 @@ pub(super) struct Done {
     pub(super) gone: Vec<(UserId, DeviceId, Timestamp)>,
     pub(super) rev: Rev,
     pub(super) wrote: bool,
+    /// When the next message expires then.
+    pub(super) expiring: Option<Timestamp>,
     /// What it wrote of what waited.
     pub(super) flushed: Waiting,
 }
@@ -235,8 +237,8 @@ impl Transaction<'_> {
                 slot.dirty = false;
             }
         }
-        let Self { effects, moved, asked, visitors, gone, rev, wrote, .. } = self;
-        Ok(Done { effects, moved, asked, visitors, gone, rev, wrote, flushed })
+        let Self { effects, moved, asked, visitors, gone, rev, wrote, expiring, .. } = self;
+        Ok(Done { effects, moved, asked, visitors, gone, rev, wrote, expiring, flushed })
     }
 
     /// A device came or went: only one that has a name of its own is kept.
@@ -249,7 +251,7 @@ impl Transaction<'_> {
     /// Something is to be expired then.
     pub(super) fn expires(&mut self, at: Option<Timestamp>) {
         if let Some(at) = at {
-            *self.expiring = Some(self.expiring.map_or(at, |next| next.min(at)));
+            self.expiring = Some(self.expiring.map_or(at, |next| next.min(at)));
         }
     }
 
@@ -261,7 +263,7 @@ impl Transaction<'_> {
         for entry in self.store.expired(self.now, self.config.expired_max)? {
             self.writing()?.remove(entry, Removed::Expired)?;
         }
-        *self.expiring = self.store.next_expiry()?;
+        self.expiring = self.store.next_expiry()?;
         Ok(())
     }
 

@@ -242,6 +242,23 @@ fn soft_cursors_outlive_a_full_disk_and_are_given_up_only_for_their_own_row() {
 }
 
 #[test]
+fn what_expires_is_removed_after_all_when_the_disk_was_full() {
+    let (mut room, script) = room();
+    let brief = json!({
+        "to": "user:bob", "content": "brief", "client_id": "b-1", "expires_in_ms": 1_000,
+    });
+    room.ask("alice", "send", brief);
+    set(&script, Fault::FullAtCommit);
+    room.wait(1_000);
+    set(&script, Fault::None);
+    assert_eq!(room.reader.next_expiry().unwrap(), Some(room.now), "it is still there");
+    assert_eq!(room.scribe.next_deadline(), Some(room.now.plus_ms(1_000)));
+    room.wait(1_000);
+    assert_eq!(room.reader.next_expiry().unwrap(), None);
+    assert_eq!(room.scribe.next_deadline(), None);
+}
+
+#[test]
 fn a_receipt_survives_the_rollback_of_another_command_s_row() {
     let (mut room, script) = room();
     set(&script, Fault::Row("bad"));
