@@ -5,7 +5,7 @@ use hubbub_proto::event::{Forwarded, Head};
 use hubbub_proto::{Reason, Refusal, Timestamp, UserId};
 
 use super::group::distinct;
-use crate::model::Entry;
+use crate::model::{Entry, Until};
 
 /// A message that is forwarded, as its forwarder sees it now.
 #[derive(Clone, Debug)]
@@ -72,13 +72,17 @@ pub fn plan(command: &Send, state: &State<'_>) -> Result<Along, Refusal> {
         let before = entry.head.as_ref().and_then(|head| head.forwarded.clone());
         before.unwrap_or_else(|| Forwarded { from: entry.sender.clone(), at: entry.at })
     });
+    // A copy does not outlast what it was made of.
+    let own_end = command.expires_in_ms.and_then(|ms| Until::new(Some(state.at.plus_ms(ms))).end());
+    let source_end =
+        source.and_then(|source| source.entry.head.as_ref().and_then(|head| head.expires_at));
     let mentions: Vec<UserId> = distinct(&command.mentions, None);
     let head = Head {
         about: command.reply_to,
         mentions,
         mention_all: command.mention_all,
         forwarded: origin,
-        expires_at: command.expires_in_ms.map(|ms| state.at.plus_ms(ms)),
+        expires_at: own_end.into_iter().chain(source_end).min(),
         receipt: command.receipt,
     };
     let forwarded = source.map(|source| (source.entry.kind.clone(), source.content.clone()));

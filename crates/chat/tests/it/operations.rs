@@ -436,6 +436,36 @@ fn what_was_done_to_an_expiring_message_expires_with_it() {
 }
 
 #[test]
+fn a_forwarded_copy_does_not_outlast_its_source_nor_the_time_it_is_given() {
+    let check = |source_ms: Option<u64>, own_ms: Option<u64>, expect_ms: Option<u64>| {
+        let mut room = Room::new();
+        let with = |mut payload: Value, expires_in_ms: Option<u64>| {
+            if let Some(ms) = expires_in_ms {
+                payload["expires_in_ms"] = json!(ms);
+            }
+            payload
+        };
+        let said = json!({"to": "user:bob", "content": "x", "client_id": "m-1"});
+        room.ask("alice", "send", with(said, source_ms));
+        let end = expect_ms.map(|ms| json!(room.now.0.saturating_add(ms).min(i64::MAX as u64)));
+        room.now = room.now.plus_ms(100);
+        let source = json!({"conversation": DIRECT, "seq": 1});
+        let copy = json!({"to": "user:carol", "client_id": "f-1", "forward": source});
+        room.ask("bob", "send", with(copy, own_ms));
+        let found = entry(&pull(&mut room, "carol", "direct:bob:carol"), 1);
+        assert_eq!(found.get("expires_at"), end.as_ref(), "{source_ms:?} {own_ms:?}");
+    };
+    check(None, None, None);
+    check(Some(1_000), None, Some(1_000));
+    check(Some(1_000), Some(500), Some(600));
+    check(Some(1_000), Some(2_000), Some(1_000));
+    check(None, Some(500), Some(600));
+    // What is beyond all time is never.
+    check(None, Some(u64::MAX), None);
+    check(Some(u64::MAX), Some(u64::MAX - 1), None);
+}
+
+#[test]
 fn what_was_taken_back_before_it_expired_stays_taken_back() {
     let mut room = Room::new();
     let brief = json!({
