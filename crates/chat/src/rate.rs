@@ -110,38 +110,50 @@ impl Rates {
         command: &Command,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        match load_of(command) {
-            Some(load) => self.charge(&request.identity.user, load, now),
-            None => Ok(()),
-        }
+        let Some(load) = load_of(command) else { return Ok(()) };
+        let user = &request.identity.user;
+        self.check(user, load, 0, now)?;
+        self.charge(user, load, now);
+        Ok(())
     }
 
-    /// Counts one of this load.
+    /// Whether there is room for one more of this load, besides `pending` ones that are not charged
+    /// yet.
     ///
     /// # Errors
     /// As for [`Rates::admit`].
-    pub(crate) fn charge(
-        &mut self,
+    pub(crate) fn check(
+        &self,
         user: &UserId,
         load: Load,
+        pending: usize,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let Price { cost_us, depth_us } = self.prices[load as usize];
-        if cost_us == 0 {
-            return Ok(());
-        }
         let now_us = now.0.saturating_mul(1_000);
+        let full_at_us = self.users.get(user).map_or(0, |buckets| buckets[load as usize]);
+        let more_us = cost_us.saturating_mul(pending as u64 + 1);
+        let full_at_us = full_at_us.max(now_us).saturating_add(more_us);
+        let missing_us = full_at_us.saturating_sub(now_us.saturating_add(depth_us));
+        match missing_us {
+            _ if cost_us == 0 => Ok(()),
+            0 => Ok(()),
+            _ => Err(Refusal::later(Reason::RateLimited, missing_us.div_ceil(1_000))),
+        }
+    }
+
+    /// Counts one of this load, for which there was room.
+    pub(crate) fn charge(&mut self, user: &UserId, load: Load, now: Timestamp) {
+        let Price { cost_us, .. } = self.prices[load as usize];
+        if cost_us == 0 {
+            return;
+        }
         let buckets = match self.users.get_mut(user) {
             Some(buckets) => buckets,
             None => self.users.entry(user.clone()).or_default(),
         };
-        let full_at_us = buckets[load as usize].max(now_us).saturating_add(cost_us);
-        let missing_us = full_at_us.saturating_sub(now_us.saturating_add(depth_us));
-        if missing_us > 0 {
-            return Err(Refusal::later(Reason::RateLimited, missing_us.div_ceil(1_000)));
-        }
-        buckets[load as usize] = full_at_us;
-        Ok(())
+        let full_at_us = &mut buckets[load as usize];
+        *full_at_us = (*full_at_us).max(now.0.saturating_mul(1_000)).saturating_add(cost_us);
     }
 
     /// Keeps within the bound.
@@ -166,6 +178,17 @@ mod tests {
 
     use super::*;
 
+    fn take(
+        rates: &mut Rates,
+        user: &UserId,
+        load: Load,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        rates.check(user, load, 0, now)?;
+        rates.charge(user, load, now);
+        Ok(())
+    }
+
     fn user(n: u32) -> UserId {
         UserId::new(&format!("u{n}")).unwrap()
     }
@@ -175,12 +198,12 @@ mod tests {
         let rates = UserRates { messages_per_second: 1, burst_ms: 1_000, ..UserRates::default() };
         let mut rates = Rates::new(&rates);
         let now = Timestamp(5_000);
-        assert!(rates.charge(&user(1), Load::Messages, now).is_ok());
-        let refusal = rates.charge(&user(1), Load::Messages, now.plus_ms(400)).unwrap_err();
+        assert!(take(&mut rates, &user(1), Load::Messages, now).is_ok());
+        let refusal = take(&mut rates, &user(1), Load::Messages, now.plus_ms(400)).unwrap_err();
         assert_eq!(refusal.retry_after_ms, Some(600));
-        assert!(rates.charge(&user(2), Load::Messages, now).is_ok());
+        assert!(take(&mut rates, &user(2), Load::Messages, now).is_ok());
         for _ in 0..1_000 {
-            assert!(rates.charge(&user(1), Load::Reads, now).is_ok(), "not limited");
+            assert!(take(&mut rates, &user(1), Load::Reads, now).is_ok(), "not limited");
         }
     }
 
@@ -190,7 +213,7 @@ mod tests {
         let mut rates = Rates::new(&rates);
         for n in 0..20 {
             let now = Timestamp(u64::from(n) * 100);
-            assert!(rates.charge(&user(n), Load::Messages, now).is_ok());
+            assert!(take(&mut rates, &user(n), Load::Messages, now).is_ok());
         }
         let mut kept = |now, users_max| {
             rates.shrink(Timestamp(now), users_max);
@@ -212,15 +235,15 @@ mod tests {
             let mut passed = Vec::new();
             for gap in gaps {
                 now = now.plus_ms(gap);
-                let Err(refusal) = rates.charge(&user(1), Load::Changes, now) else {
+                let Err(refusal) = take(&mut rates, &user(1), Load::Changes, now) else {
                     passed.push(now);
                     continue;
                 };
                 let wait_ms = refusal.retry_after_ms.unwrap();
-                let early = rates.charge(&user(1), Load::Changes, now.plus_ms(wait_ms - 1));
+                let early = take(&mut rates, &user(1), Load::Changes, now.plus_ms(wait_ms - 1));
                 prop_assert!(early.is_err(), "{wait_ms} is no more than needed");
                 now = now.plus_ms(wait_ms);
-                prop_assert!(rates.charge(&user(1), Load::Changes, now).is_ok());
+                prop_assert!(take(&mut rates, &user(1), Load::Changes, now).is_ok());
                 passed.push(now);
             }
             for (n, from) in passed.iter().enumerate() {

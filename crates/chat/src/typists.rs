@@ -3,6 +3,7 @@
 //! Invariant: of a user in a conversation the others are told that they began at most once in
 //! [`INTERVAL_MS`], and that they ended only where they think that the user types. Bounded: above
 //! [`TYPISTS_MAX`] users at once nothing is told of one more; each is forgotten after [`EXPIRES_MS`].
+//! What a transaction would have told is taken back with it.
 
 use std::collections::VecDeque;
 
@@ -20,7 +21,7 @@ const TYPISTS_MAX: usize = 65_536;
 
 type Key = (ConversationKey, UserKey);
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Told {
     /// When they last were told of as beginning.
     at: Timestamp,
@@ -33,6 +34,8 @@ pub(crate) struct Typists {
     told: FxHashMap<Key, Told>,
     /// When each was told of; one for each beginning.
     order: VecDeque<(Timestamp, Key)>,
+    /// What the transaction that runs would tell, and what was told before.
+    pending: Vec<(Key, Option<Told>)>,
 }
 
 impl Typists {
@@ -40,14 +43,36 @@ impl Typists {
     pub(crate) fn is_news(&mut self, key: Key, active: bool, now: Timestamp) -> bool {
         self.forget(now);
         let is_full = self.told.len() >= TYPISTS_MAX;
-        match self.told.get_mut(&key) {
-            Some(told) if !active => std::mem::take(&mut told.active),
-            Some(told) if now.since(told.at) < INTERVAL_MS => false,
-            None if !active || is_full => false,
-            _ => {
-                self.told.insert(key, Told { at: now, active });
-                self.order.push_back((now, key));
-                true
+        let before = self.told.get(&key).copied();
+        let told = match before {
+            Some(told) if !active && told.active => Told { active, ..told },
+            Some(_) if !active => return false,
+            Some(told) if now.since(told.at) < INTERVAL_MS => return false,
+            None if !active || is_full => return false,
+            _ => Told { at: now, active },
+        };
+        self.told.insert(key, told);
+        if active {
+            self.order.push_back((now, key));
+        }
+        self.pending.push((key, before));
+        true
+    }
+
+    /// The transaction was committed.
+    pub(crate) fn keep(&mut self) {
+        self.pending.clear();
+    }
+
+    /// The transaction was rolled back: nobody was told.
+    pub(crate) fn take_back(&mut self) {
+        for (key, before) in std::mem::take(&mut self.pending).into_iter().rev() {
+            let undone = match before {
+                Some(told) => self.told.insert(key, told),
+                None => self.told.remove(&key),
+            };
+            if undone.is_some_and(|undone| undone.active) {
+                self.order.pop_back();
             }
         }
     }
@@ -91,6 +116,23 @@ mod tests {
         check(10_000, true, true);
         check(16_000, false, false);
         assert_eq!((typists.told.len(), typists.order.len()), (0, 0), "all is forgotten");
+    }
+
+    #[test]
+    fn what_is_taken_back_was_not_told() {
+        let mut typists = Typists::default();
+        assert!(typists.is_news(key(1), true, Timestamp(0)));
+        typists.keep();
+        for _ in 0..2 {
+            assert!(typists.is_news(key(1), false, Timestamp(2_500)));
+            assert!(typists.is_news(key(1), true, Timestamp(2_500)));
+            assert!(typists.is_news(key(2), true, Timestamp(2_500)));
+            assert!(typists.is_news(key(2), false, Timestamp(2_500)));
+            typists.take_back();
+            assert_eq!((typists.told.len(), typists.order.len()), (1, 1));
+        }
+        typists.take_back();
+        assert!(!typists.is_news(key(1), true, Timestamp(1_999)), "what was kept stays");
     }
 
     #[test]

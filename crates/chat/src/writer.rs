@@ -39,7 +39,7 @@ use crate::model::Rev;
 use crate::ports::{Names, Result, StoreError, Writer};
 use crate::presence::desk::concerns;
 use crate::quota::Quota;
-use crate::rate::Rates;
+use crate::rate::{Load, Rates};
 use crate::reading::reply;
 use crate::receipts::Receipts;
 use crate::seen::LastSeen;
@@ -287,7 +287,7 @@ impl Scribe {
             typists: &mut self.typists,
             names: &mut *self.names,
             requests: &self.requests,
-            rates: &mut self.rates,
+            rates: &self.rates,
             config: &self.config,
             stats: &self.stats,
             open: &mut self.open,
@@ -299,6 +299,7 @@ impl Scribe {
             moved: Vec::new(),
             dirty: Vec::new(),
             asked: Vec::new(),
+            founded: Vec::new(),
             signed_out: &self.signed_out,
             visits: &self.visits,
             visitors: Vec::new(),
@@ -347,6 +348,10 @@ impl Scribe {
         for (user, device, at) in done.gone {
             self.signed_out.add(user, device, at);
         }
+        self.typists.keep();
+        for user in &done.founded {
+            self.rates.charge(user, Load::Groups, self.now);
+        }
         for user in done.asked {
             self.requests.charge(user, self.now);
         }
@@ -362,6 +367,7 @@ impl Scribe {
     fn roll_back(&mut self, error: StoreError) -> StoreError {
         self.stats.rollback();
         self.soft.take_back();
+        self.typists.take_back();
         self.cache.clear();
         if !std::mem::take(&mut self.open) {
             return error;

@@ -115,7 +115,8 @@ impl Transaction<'_> {
         let (profile, plan) = group::create(creator, command, members_max)?;
         self.ask_invitees(creator, command.members.iter())?;
         self.check_room(None, &plan)?;
-        self.rates.charge(creator, Load::Groups, self.now)?;
+        let pending = self.founded.iter().filter(|founder| *founder == creator).count();
+        self.rates.check(creator, Load::Groups, pending, self.now)?;
         let name = self.names.unique(self.now);
         let group = GroupId::new(&name).map_err(|_| Reason::Internal)?;
         let conversation = ConversationId::group(&group);
@@ -127,6 +128,7 @@ impl Transaction<'_> {
             now,
         )?;
         self.cache.made(row);
+        self.founded.push(creator.clone());
         self.carry_out(call, &conversation, &plan)
     }
 

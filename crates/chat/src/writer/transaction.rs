@@ -39,7 +39,7 @@ pub(super) struct Transaction<'a> {
     pub(super) typists: &'a mut Typists,
     pub(super) names: &'a mut dyn Names,
     pub(super) requests: &'a Quota,
-    pub(super) rates: &'a mut Rates,
+    pub(super) rates: &'a Rates,
     pub(super) config: &'a ChatConfig,
     pub(super) stats: &'a Stats,
     /// Whether the store's transaction has begun.
@@ -57,6 +57,8 @@ pub(super) struct Transaction<'a> {
     pub(super) dirty: Vec<ConversationId>,
     /// Who made a friend request, once for each.
     pub(super) asked: Vec<UserKey>,
+    /// Who made a group, once for each.
+    pub(super) founded: Vec<UserId>,
     pub(super) signed_out: &'a SignedOut,
     pub(super) visits: &'a Visits,
     /// Devices that come or go with this transaction.
@@ -70,6 +72,7 @@ pub(super) struct Done {
     pub(super) effects: Vec<Effect>,
     pub(super) moved: Vec<Moved>,
     pub(super) asked: Vec<UserKey>,
+    pub(super) founded: Vec<UserId>,
     pub(super) visitors: Vec<Arc<Identity>>,
     pub(super) gone: Vec<(UserId, DeviceId, Timestamp)>,
     pub(super) rev: Rev,
@@ -237,8 +240,8 @@ impl Transaction<'_> {
                 slot.dirty = false;
             }
         }
-        let Self { effects, moved, asked, visitors, gone, rev, wrote, expiring, .. } = self;
-        Ok(Done { effects, moved, asked, visitors, gone, rev, wrote, expiring, flushed })
+        let Self { effects, moved, asked, founded, visitors, gone, rev, wrote, expiring, .. } = self;
+        Ok(Done { effects, moved, asked, founded, visitors, gone, rev, wrote, expiring, flushed })
     }
 
     /// A device came or went: only one that has a name of its own is kept.

@@ -259,6 +259,30 @@ fn what_expires_is_removed_after_all_when_the_disk_was_full() {
 }
 
 #[test]
+fn what_a_rolled_back_batch_counted_or_told_is_not_counted_or_told() {
+    let store = MemoryStore::with_epoch(EPOCH);
+    let (writer, script) = Faulty::over(&store);
+    let mut config = ChatConfig::default();
+    config.user_rates.group_creates_per_day = 2;
+    let mut room = Room::on(&store, Ok(Box::new(writer)), config);
+    room.say("alice", "user:bob", "c0");
+    room.take_events();
+    set(&script, Fault::Row("bad"));
+    let found = request("alice", "group_create", &json!({"name": "g"}));
+    let typing = request("alice", "typing", &json!({"conversation": DIRECT, "active": true}));
+    let batch = vec![typing, found.clone(), send("bad"), found.clone(), found];
+    let replies = room.batch(batch);
+    assert_eq!(
+        [&replies[2], &replies[4]],
+        [&reason("internal"), &reason("rate_limited")],
+        "{replies:?}"
+    );
+    assert_eq!([1, 3].map(|n: usize| replies[n]["seq"].clone()), [1, 1], "{replies:?}");
+    let told = room.take_events();
+    assert!(told[0].starts_with("typing direct:alice:bob alice true"), "{told:?}");
+}
+
+#[test]
 fn a_receipt_survives_the_rollback_of_another_command_s_row() {
     let (mut room, script) = room();
     set(&script, Fault::Row("bad"));
