@@ -97,15 +97,16 @@ impl Desk<'_> {
             starts.push(self.start(place, &told, &mut left)?);
         }
         for ((place, rev), start) in places.iter().zip(starts.into_iter().rev()) {
-            // Announcements and drafts count too, once they are known; the rest is for the next
-            // answer.
+            // Announcements, drafts and hidden seqs count too, once they are known; the rest is for
+            // the next answer.
             if room == 0 && !page.conversations.is_empty() {
                 page.more = true;
                 break;
             }
             page.rev = page.rev.max(*rev);
             let synced = self.synced(place, start, told.since, &mut budget)?;
-            room = room.saturating_sub(texts(&synced.summary));
+            let hidden: usize = synced.hidden.iter().map(|seq| digits(*seq) + 1).sum();
+            room = room.saturating_sub(texts(&synced.summary) + hidden);
             page.conversations.push(synced);
         }
         if !page.more {
@@ -200,4 +201,9 @@ impl Desk<'_> {
             more: dense.cut,
         })
     }
+}
+
+/// Of a number as it is written.
+fn digits(n: u64) -> usize {
+    n.checked_ilog10().map_or(1, |log| log as usize + 1)
 }

@@ -139,6 +139,35 @@ fn an_answer_is_bounded_and_the_rest_is_pulled() {
 }
 
 #[test]
+fn what_one_hid_counts_in_the_answer_and_all_of_it_comes_in_the_end() {
+    let mut room = Room::with(ChatConfig { sync_bytes_max: 1_200, ..ChatConfig::default() });
+    let peers = ["user-a", "user-b", "user-c"];
+    for peer in peers {
+        room.chatter(peer, "user:bob", 150);
+    }
+    let known = room.ask("bob", "conversations", json!({}))["conversations"].clone();
+    let rev = known.as_array().unwrap().iter().map(|c| c["rev"].as_u64().unwrap()).max();
+    let mut cursors = json!({});
+    for peer in peers {
+        let conversation = format!("direct:bob:{peer}");
+        cursors[&conversation] = json!(150);
+        for seq in 1..=150 {
+            room.ask("bob", "delete", json!({"conversation": conversation, "seq": seq}));
+        }
+    }
+    let (mut rev, mut hidden) = (json!(rev), Vec::new());
+    for n in 1..=3 {
+        let answer = room.ask("bob", "sync", json!({"rev": rev, "cursors": cursors}));
+        for conversation in answer["conversations"].as_array().unwrap() {
+            hidden.push(conversation["hidden"].as_array().map_or(0, Vec::len));
+        }
+        assert_eq!((hidden.len(), &answer["more"]), (n, &json!(n < 3)));
+        rev = answer["rev"].clone();
+    }
+    assert_eq!(hidden, [150, 150, 150]);
+}
+
+#[test]
 fn many_conversations_come_in_several_answers_oldest_change_first() {
     let mut room = Room::with(ChatConfig { sync_bytes_max: 40_000, ..ChatConfig::default() });
     for n in 0..250 {
