@@ -245,7 +245,7 @@ impl ChatConfig {
             ("blocks_max", self.blocks_max >= 1, "at least 1"),
             ("devices_max", self.devices_max >= 1, "at least 1"),
             ("sign_out_window_ms", self.sign_out_window_ms >= 1_000, "at least 1000"),
-            ("ended_relations_max", self.ended_relations_max >= 1, "at least 1"),
+            ("ended_relations_max", self.ended_relations_max >= 2, "at least 2"),
             ("pins_max", (1..=200).contains(&self.pins_max), "1 to 200"),
             ("hidden_max", (1..=1_000).contains(&self.hidden_max), "1 to 1000"),
             ("expired_max", (1..=10_000).contains(&self.expired_max), "1 to 10000"),

@@ -178,12 +178,7 @@ mod tests {
 
     use super::*;
 
-    fn take(
-        rates: &mut Rates,
-        user: &UserId,
-        load: Load,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
+    fn take(rates: &mut Rates, user: &UserId, load: Load, now: Timestamp) -> Result<(), Refusal> {
         rates.check(user, load, 0, now)?;
         rates.charge(user, load, now);
         Ok(())

@@ -240,7 +240,8 @@ impl Transaction<'_> {
                 slot.dirty = false;
             }
         }
-        let Self { effects, moved, asked, founded, visitors, gone, rev, wrote, expiring, .. } = self;
+        let Self { effects, moved, asked, founded, visitors, gone, rev, wrote, expiring, .. } =
+            self;
         Ok(Done { effects, moved, asked, founded, visitors, gone, rev, wrote, expiring, flushed })
     }
 

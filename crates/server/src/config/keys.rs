@@ -268,7 +268,7 @@ sections! {
         blocks_max: u32 = ChatConfig::default().blocks_max, Range(1, 1 << 20);
         /// Most ended friendships, requests and blocks of a user that are remembered for devices that
         /// were away; beyond that they read the whole list again.
-        ended_relations_max: u32 = ChatConfig::default().ended_relations_max, Range(1, 1 << 20);
+        ended_relations_max: u32 = ChatConfig::default().ended_relations_max, Range(2, 1 << 20);
         /// Most devices of a user that are kept for `devices`, and most of them that are signed out.
         devices_max: u32 = ChatConfig::default().devices_max, Range(1, 10_000);
         /// How long older tokens are refused on a device that was signed out, in milliseconds (90
