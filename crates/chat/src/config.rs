@@ -274,5 +274,8 @@ mod tests {
         assert_eq!(ChatConfig::default().check(), Ok(()));
         let broken = ChatConfig { readers: 0, ..ChatConfig::default() };
         assert_eq!(broken.check().unwrap_err().to_string(), "chat.readers must be 1 to 64");
+        // Half of them stay, and of one that would be none.
+        let broken = ChatConfig { ended_relations_max: 1, ..ChatConfig::default() };
+        assert_eq!(broken.check().unwrap_err().key, "ended_relations_max");
     }
 }

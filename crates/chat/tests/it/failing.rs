@@ -151,7 +151,7 @@ fn what_may_not_be_done_costs_no_look_at_what_was_done_and_an_edit_only_at_the_n
     for n in 0..20 {
         room.ask("alice", "edit", on(json!({"content": n})));
     }
-    let mut looks = |room: &mut Room, user: &str, kind: &str, more: Value| {
+    let looks = |room: &mut Room, user: &str, kind: &str, more: Value| {
         script.lock().unwrap().calls.clear();
         let refused = room.ask(user, kind, on(more)).get("reason").is_some();
         let calls = std::mem::take(&mut script.lock().unwrap().calls);

@@ -112,6 +112,65 @@ fn who_may_edit_and_take_back_what() {
     assert_eq!(page["head_seq"], 3, "what is refused writes nothing");
 }
 
+/// Everything that says something about the message `seq`, each as it would be allowed otherwise.
+fn sayings(conversation: &str, seq: u64) -> [(&'static str, Value); 4] {
+    let on = |more: Value| {
+        let mut payload = json!({"conversation": conversation, "seq": seq});
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        payload
+    };
+    [
+        ("edit", on(json!({"content": "x"}))),
+        ("react", on(json!({"emoji": "x"}))),
+        ("react", on(json!({"emoji": "👍", "active": false}))),
+        ("pin", on(json!({}))),
+    ]
+}
+
+#[test]
+fn who_is_muted_does_nothing_to_messages_but_take_them_back() {
+    for all in [false, true] {
+        let mut room = Room::new();
+        let group = room.group("alice", &["bob"], "open");
+        let id = group.strip_prefix("group:").unwrap().to_owned();
+        // An admin may pin, and is not meant where all are muted.
+        let role = if all { "member" } else { "admin" };
+        room.ask("alice", "group_role", json!({"group": id, "user": "bob", "role": role}));
+        let seq = room.say("bob", &group, "m-1")["seq"].as_u64().unwrap();
+        let like = json!({"conversation": group, "seq": seq, "emoji": "👍"});
+        room.ask("bob", "react", like);
+        let mut mute = json!({"group": id, "muted": true});
+        if !all {
+            mute["user"] = json!("bob");
+        }
+        let head = room.ask("alice", "group_mute", mute)["seq"].as_u64().unwrap();
+        for (kind, payload) in sayings(&group, seq) {
+            let expect = if all && kind == "pin" { "not_allowed" } else { "muted" };
+            assert_eq!(room.ask("bob", kind, payload.clone()), reason(expect), "{kind} {payload}");
+        }
+        let recall = json!({"conversation": group, "seq": seq});
+        assert_eq!(room.ask("bob", "recall", recall)["seq"], head + 1);
+    }
+}
+
+#[test]
+fn who_is_blocked_does_nothing_to_messages_but_take_them_back() {
+    let mut room = Room::new();
+    for user in ["alice", "bob"] {
+        let peer = if user == "alice" { "user:bob" } else { "user:alice" };
+        let seq = room.say(user, peer, "m")["seq"].as_u64().unwrap();
+        room.ask(user, "react", on(seq, json!({"emoji": "👍"})));
+    }
+    room.ask("bob", "friend_block", json!({"user": "alice"}));
+    for (user, seq, expect) in [("alice", 1, "refused"), ("bob", 3, "blocked")] {
+        for (kind, payload) in sayings(DIRECT, seq) {
+            assert_eq!(room.ask(user, kind, payload.clone()), reason(expect), "{kind} {payload}");
+        }
+    }
+    assert_eq!(room.ask("alice", "recall", on(1, json!({})))["seq"], 5);
+    assert_eq!(room.ask("bob", "recall", on(3, json!({})))["seq"], 6);
+}
+
 #[test]
 fn what_is_taken_back_is_gone_everywhere_and_known_when_it_comes_again() {
     let mut room = Room::new();

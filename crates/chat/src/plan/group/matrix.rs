@@ -167,7 +167,7 @@ fn at_the_door(out: &mut String) {
 
 fn to_speak(out: &mut String) {
     let cases = ["free", "muted", "once muted", "all muted", "both"].map(str::to_owned);
-    table(out, "send, edit, react, type", &cases, |actor, index| {
+    table(out, "may not only read", &cases, |actor, index| {
         let Some(role) = actor else { return "- not_a_member".to_owned() };
         let ever = Some(Until::new(None));
         let (own, all) = [
