@@ -1,6 +1,6 @@
 /**
  * What people keep and find again on the chat page, in Chromium against the real server: answers,
- * mentions, forwards and pins.
+ * mentions, forwards and pins; drafts, mutes and hidden conversations on two devices; links to groups.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -63,5 +63,52 @@ test('an answer with a mention: the badge, the way there, and what is answered',
   await act(alice, 'Hello Carol', 'delete');
   await message(alice, 'Hello Carol').waitFor({ state: 'detached' });
   await shot(alice, 'forwarded');
+  assert.deepEqual(here.complaints, []);
+});
+
+test('drafts, mutes and hidden conversations are the same on two devices', async () => {
+  const alice = await here.signIn('alice');
+  const phone = await here.signIn('alice', { viewport: PHONE });
+  const bob = await here.nodeClient('bob');
+  await bob.send('user:alice', 'hi').acked;
+  const id = 'direct:alice:bob';
+  const row = phone.locator(`[data-conversation="${id}"]`);
+  await row.waitFor();
+  await open(alice, id);
+  await alice.getByTestId('draft').fill('half a sen');
+  await row.filter({ hasText: 'Draft: half a sen' }).waitFor();
+  await alice.getByTestId('thread-menu').click();
+  await alice.getByTestId('menu').getByTestId('mute-conversation').click();
+  await row.getByTestId('is-mute').waitFor();
+  await alice.getByTestId('thread-menu').click();
+  await alice.getByTestId('menu').getByTestId('pin-conversation').click();
+  await row.getByTestId('is-pin').waitFor();
+  await shot(phone, 'phone-settings');
+  await alice.getByTestId('thread-menu').click();
+  await alice.getByTestId('menu').getByTestId('hide-conversation').click();
+  await row.waitFor({ state: 'detached' });
+  await bob.send('user:alice', 'are you there?').acked;
+  await row.click();
+  await phone.getByTestId('draft').waitFor();
+  assert.equal(await phone.getByTestId('draft').inputValue(), 'half a sen');
+  assert.deepEqual(here.complaints, []);
+});
+
+test('a link leads into a group', async () => {
+  const alice = await here.signIn('alice');
+  const bob = await here.signIn('bob', { viewport: PHONE });
+  await alice.getByTestId('new-group').click();
+  await alice.getByTestId('group-name').fill('Lunch');
+  await alice.getByTestId('group-create').click();
+  await alice.getByTestId('system').waitFor();
+  await alice.getByTestId('group-info').click();
+  await alice.getByTestId('info-link').click();
+  await alice.getByTestId('info-address').waitFor();
+  const address = await alice.getByTestId('info-address').inputValue();
+  await bob.goto(address);
+  await bob.getByTestId('join-submit').click();
+  await bob.getByTestId('thread-title').filter({ hasText: 'Lunch' }).waitFor();
+  await alice.getByTestId('member').nth(1).waitFor();
+  await shot(alice, 'group-link');
   assert.deepEqual(here.complaints, []);
 });
