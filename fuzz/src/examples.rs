@@ -95,7 +95,19 @@ pub(crate) fn json_commands() -> Vec<Vec<u8>> {
         (
             "send",
             format!(
-                r#"{{"to":"group:g1","content":{{"a":[1,2.5e3,null,true]}},"client_id":"{id}","mentions":["bob",7]}}"#
+                r#"{{"to":"group:g1","content":{{"text":"a","a":[1,2.5e3,null,true]}},"client_id":"{id}","mentions":["bob",7]}}"#
+            ),
+        ),
+        (
+            "send",
+            format!(
+                r#"{{"to":"user:bob","kind":"image","content":{{"url":"https://a/b.png","name":"b","size":7,"width":1.5,"height":0,"thumbnail":"t"}},"client_id":"{id}"}}"#
+            ),
+        ),
+        (
+            "send",
+            format!(
+                r#"{{"to":"user:bob","kind":"location","content":{{"latitude":-90,"longitude":180.0,"name":null}},"client_id":"{id}"}}"#
             ),
         ),
         ("received", r#"{"conversation":"direct:alice:bob","seq":5}"#.into()),

@@ -16,6 +16,7 @@ mod push;
 mod reading;
 mod session;
 mod settings;
+mod shape;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, IgnoredAny, MapAccess};
@@ -33,6 +34,7 @@ pub use push::*;
 pub use reading::*;
 pub use session::*;
 pub use settings::*;
+pub use shape::URL_BYTES_MAX;
 
 /// How a command travels behind the session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

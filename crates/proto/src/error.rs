@@ -69,6 +69,7 @@ reasons! {
     Removed = 409, "removed", false, "The message was taken back or deleted.";
     Blocked = 409, "blocked", false, "You have blocked this user.";
     TooBig = 413, "too_big", false, "The message or its content is over the limit.";
+    BadContent = 422, "bad_content", false, "The content is not what its kind asks for.";
     BadRange = 422, "bad_range", false, "The range is empty or outside the conversation.";
     TooManyGroups = 422, "too_many_groups", false, "A user would be in too many groups.";
     TooManyJoinRequests = 422, "too_many_join_requests", false, "Too many requests to join are waiting.";

@@ -78,6 +78,7 @@ impl Transaction<'_> {
         let plan = operation::edit(&self.state(caller, &found), &command.content, edits, limits)?;
         if let Some(target) = &found.target {
             size::check(&self.config.content_bytes, &target.kind, &command.content)?;
+            target.kind.check(&command.content)?;
         }
         Ok((found, plan))
     }

@@ -28,10 +28,10 @@ fn step() -> impl Strategy<Value = Step> {
         |(user, other, log, kind, n, cut)| {
             let group = if n % 3 == 0 { "made-2" } else { "made-1" };
             let (kind, payload) = match kind {
-                0..=2 => ("send", json!({"to": log, "content": n % 5, "client_id": format!("c{n}")})),
+                0..=2 => ("send", json!({"to": log, "content": format!("t{}", n % 5), "client_id": format!("c{n}")})),
                 3 => {
                     let after = format!("c{}", n / 2);
-                    ("send", json!({"to": log, "content": 0, "client_id": format!("d{n}"), "after": after}))
+                    ("send", json!({"to": log, "content": "t0", "client_id": format!("d{n}"), "after": after}))
                 }
                 4 => ("received", json!({"conversation": log, "seq": n})),
                 5 => ("read", json!({"conversation": log, "seq": n})),

@@ -149,7 +149,7 @@ fn what_may_not_be_done_costs_no_look_at_what_was_done_and_an_edit_only_at_the_n
         payload
     };
     for n in 0..20 {
-        room.ask("alice", "edit", on(json!({"content": n})));
+        room.ask("alice", "edit", on(json!({"content": n.to_string()})));
     }
     let looks = |room: &mut Room, user: &str, kind: &str, more: Value| {
         script.lock().unwrap().calls.clear();

@@ -52,7 +52,8 @@ fn users_are_held_to_their_rates() {
     };
     let mut room = Room::with(ChatConfig { user_rates, ..ChatConfig::default() });
     let group = room.group("owner", &["alice"], "invite");
-    let send = |n: u64| json!({"to": "user:bob", "content": n, "client_id": format!("m{n}")});
+    let send =
+        |n: u64| json!({"to": "user:bob", "content": n.to_string(), "client_id": format!("m{n}")});
     let there = |seq: u64| json!({"conversation": group, "seq": seq});
     assert_eq!(meet(&mut room, "alice", "send", send), 20);
     let rename = |n: u64| json!({"group": group, "name": format!("g{n}")});
@@ -75,7 +76,7 @@ fn in_a_batch_the_rest_is_carried_out_in_order() {
         request(
             user,
             "send",
-            &json!({"to": "user:zoe", "content": n, "client_id": format!("m{n}")}),
+            &json!({"to": "user:zoe", "content": n.to_string(), "client_id": format!("m{n}")}),
         )
     };
     let batch = (0..5).map(|n| send("alice", n)).chain([send("bob", 9)]).collect();

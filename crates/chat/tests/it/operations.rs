@@ -310,6 +310,34 @@ fn a_later_member_gets_voids_for_what_is_done_to_what_they_may_not_see() {
 }
 
 #[test]
+fn an_edit_is_of_the_kind_that_the_message_has() {
+    let mut room = Room::new();
+    let table = [
+        ("text", json!("hi"), json!({"text": "ho"}), Some(json!(""))),
+        ("image", json!({"url": "/a.png"}), json!({"url": "b.png"}), Some(json!("b.png"))),
+        (
+            "location",
+            json!({"latitude": 1, "longitude": 2}),
+            json!({"latitude": 3, "longitude": 4}),
+            Some(json!({"latitude": 3})),
+        ),
+        ("card", json!({"title": "a"}), json!({"title": "b"}), Some(json!({"text": "b"}))),
+        ("custom:any", json!({"text": ""}), json!(null), None),
+    ];
+    for (n, (kind, content, good, bad)) in table.into_iter().enumerate() {
+        let payload = json!({"to": "user:bob", "kind": kind, "content": content,
+            "client_id": format!("m-{n}")});
+        let seq = room.ask("alice", "send", payload)["seq"].as_u64().unwrap();
+        let mut edit =
+            |content: &Value| room.ask("alice", "edit", on(seq, json!({"content": content})));
+        if let Some(bad) = bad {
+            assert_eq!(edit(&bad), reason("bad_content"), "{kind} {bad}");
+        }
+        assert_eq!(edit(&good)["seq"], seq + 1, "{kind} {good}: the refusal wrote nothing");
+    }
+}
+
+#[test]
 fn an_offline_device_sees_each_operation_after_sync() {
     let mut room = Room::new();
     for n in 1..=3 {

@@ -122,7 +122,7 @@ fn a_repeated_push_is_the_first_one_for_all_its_targets() {
         more["client_id"] = json!("p1");
         assert_eq!(push(&mut room, &to, &more), reason("conflict"), "{to} {other}");
     }
-    let sent = json!({"to": "user:x", "content": 1, "client_id": "p1"});
+    let sent = json!({"to": "user:x", "content": "x", "client_id": "p1"});
     assert_eq!(room.ask("svc", "send", sent), reason("conflict"));
 }
 

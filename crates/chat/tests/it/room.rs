@@ -151,7 +151,7 @@ impl Room {
         let said = self.said;
         self.said += count;
         let batch = (said..self.said)
-            .map(|n| json!({"to": to, "content": n, "client_id": format!("said-{n}")}))
+            .map(|n| json!({"to": to, "content": n.to_string(), "client_id": format!("said-{n}")}))
             .map(|payload| request(user, "send", &payload))
             .collect();
         let replies = self.batch(batch);

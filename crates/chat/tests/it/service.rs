@@ -69,7 +69,7 @@ fn replies(effects: &Receiver<Came>, count: usize) -> Vec<Value> {
 }
 
 fn send(n: usize) -> Request {
-    let payload = json!({"to": "user:bob", "content": n, "client_id": format!("c{n}")});
+    let payload = json!({"to": "user:bob", "content": n.to_string(), "client_id": format!("c{n}")});
     request("alice", "send", &payload)
 }
 

@@ -105,7 +105,9 @@ fn content_is_kept_as_it_came() {
         "\"<é😀>\"",
         r#"{"type":"send","payload":{"to":"user:eve"}}"#,
     ] {
-        let payload = format!(r#"{{"client_id":"m-1","content":{content} ,"to":"user:bob"}}"#);
+        let payload = format!(
+            r#"{{"client_id":"m-1","content":{content} ,"kind":"custom:any","to":"user:bob"}}"#
+        );
         for message in
             [message("send", &payload), format!(r#"{{"payload":{payload},"type":"send"}}"#)]
         {
@@ -129,7 +131,9 @@ fn content_that_some_receivers_cannot_read_is_refused() {
 fn content_may_be_as_deep_as_the_limit() {
     let most = Limits::default().content_depth_max as usize;
     let content = format!("{}\"]]]\"{}", "[".repeat(most), "]".repeat(most));
-    let payload = format!(r#"{{"to":"user:bob","content":{content},"client_id":"m-1"}}"#);
+    let payload = format!(
+        r#"{{"to":"user:bob","kind":"custom:deep","content":{content},"client_id":"m-1"}}"#
+    );
     decoded(&message("send", &payload));
 }
 
@@ -137,7 +141,9 @@ fn content_may_be_as_deep_as_the_limit() {
 fn recipients_kinds_and_defaults() {
     #[track_caller]
     fn send(fields: &str) -> hubbub_proto::command::Send {
-        let payload = format!(r#"{{"content":1,"client_id":"m-1",{fields}}}"#);
+        let payload = format!(
+            r#"{{"content":{{"text":"hi","url":"a","title":"b","latitude":1,"longitude":2}},"client_id":"m-1",{fields}}}"#
+        );
         match decoded(&message("send", &payload)).command {
             Command::Send(send) => send,
             other => panic!("{other:?}"),

@@ -76,7 +76,7 @@ fn members(least: usize) -> impl Strategy<Value = Vec<String>> {
 /// Any command, as its type and payload.
 fn command() -> impl Strategy<Value = (&'static str, Value)> {
     let send = ((prop_oneof![conversation(), NAME.prop_map(|user| format!("user:{user}"))], content()),
-        kind(), TOKEN, maybe(TOKEN))
+        "custom:[a-z]{1,9}", TOKEN, maybe(TOKEN))
         .prop_map(|((to, content), kind, client_id, after)| {
             ("send", json!({"to": to, "content": content, "kind": kind, "client_id": client_id, "after": after}))
         });

@@ -458,6 +458,50 @@ fn long_arrays() {
 }
 
 #[test]
+fn content_that_is_not_of_its_kind() {
+    let text = "`content` of kind text must be a string that is not empty, or an object with such a \
+                `text`.";
+    let url = "`content.url` must be an http, https or relative URL of at most 2048 bytes, without \
+               spaces and control characters.";
+    for (kind, content, sentence) in [
+        ("text", r#""""#, text),
+        ("text", "7", text),
+        ("text", "null", text),
+        ("text", r#"["hi"]"#, text),
+        ("text", r#"{"text":""}"#, "`content.text` must be a string that is not empty."),
+        ("image", r#""https://a""#, "`content` of kind image must be an object."),
+        ("file", "{}", "`content.url` is missing."),
+        ("audio", r#"{"url":"data:audio/ogg;base64,AA"}"#, url),
+        ("video", r#"{"url":"java\u0009script:alert(1)"}"#, url),
+        ("image", r#"{"url":"a","size":-1}"#, "`content.size` must be a number, 0 or more."),
+        (
+            "location",
+            r#"{"latitude":91,"longitude":0}"#,
+            "`content.latitude` must be a number from -90 to 90.",
+        ),
+        ("card", r#"{"title":7}"#, "`content.title` must be a string."),
+    ] {
+        let payload =
+            format!(r#"{{"to":"user:bob","kind":"{kind}","content":{content},"client_id":"m"}}"#);
+        check(&message("send", &payload), Reason::BadContent, sentence);
+        let payload = payload.replace(kind, "custom:any");
+        let taken = Codec::Json.decode(message("send", &payload).as_bytes(), &Limits::default());
+        assert!(taken.is_ok(), "{payload}");
+    }
+    // Without a kind it is text.
+    let payload = r#"{"to":"user:bob","content":7,"client_id":"m"}"#;
+    check(&message("send", payload), Reason::BadContent, text);
+    // Nothing is read out of a field beyond the table, however large.
+    let many = r#"{"text":7},"#.repeat(4_000);
+    let payload = format!(
+        r#"{{"to":"user:bob","content":{{"more":[{}],"text":"hi"}},"client_id":"m"}}"#,
+        &many[..many.len() - 1]
+    );
+    let taken = Codec::Json.decode(message("send", &payload).as_bytes(), &Limits::default());
+    assert!(taken.is_ok());
+}
+
+#[test]
 fn deep_nesting() {
     let most = Limits::default().content_depth_max as usize;
     let send = |content: &str| {

@@ -48,35 +48,43 @@ const REFUSED: &[Refused] = &[
     (r#"{"type":"sync","id":"1","payload":"x"}"#, "bad_field", Some("1")),
     // Fields that are missing, of another type, or out of their range.
     (r#"{"type":"send","id":"1"}"#, "bad_field", Some("1")),
-    (r#"{"type":"send","id":"1","payload":{"content":1,"client_id":"m"}}"#, "bad_field", Some("1")),
+    (
+        r#"{"type":"send","id":"1","payload":{"content":"x","client_id":"m"}}"#,
+        "bad_field",
+        Some("1"),
+    ),
     (
         r#"{"type":"send","id":"1","payload":{"to":"user:bob","client_id":"m"}}"#,
         "bad_field",
         Some("1"),
     ),
-    (r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":1}}"#, "bad_field", Some("1")),
     (
-        r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":1,"client_id":""}}"#,
+        r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":"x"}}"#,
         "bad_field",
         Some("1"),
     ),
     (
-        r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":1,"client_id":"a b"}}"#,
+        r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":"x","client_id":""}}"#,
         "bad_field",
         Some("1"),
     ),
     (
-        r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":1,"client_id":{}}}"#,
+        r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":"x","client_id":"a b"}}"#,
         "bad_field",
         Some("1"),
     ),
     (
-        r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":1,"client_id":"m","kind":"member_joined"}}"#,
+        r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":"x","client_id":{}}}"#,
         "bad_field",
         Some("1"),
     ),
     (
-        r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":1,"client_id":"m","kind":"custom:"}}"#,
+        r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":"x","client_id":"m","kind":"member_joined"}}"#,
+        "bad_field",
+        Some("1"),
+    ),
+    (
+        r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":"x","client_id":"m","kind":"custom:"}}"#,
         "bad_field",
         Some("1"),
     ),
@@ -151,39 +159,50 @@ const REFUSED: &[Refused] = &[
     ),
     (r#"{"type":"auth","id":"1","payload":{"token":5}}"#, "bad_field", Some("1")),
     (r#"{"type":"refresh","id":"1","payload":{"token":"junk"}}"#, "bad_token", Some("1")),
+    // Content that is not of its kind.
+    (
+        r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":"","client_id":"m"}}"#,
+        "bad_content",
+        Some("1"),
+    ),
+    (
+        r#"{"type":"send","id":"1","payload":{"to":"user:bob","content":{"url":"data:,x"},"kind":"image","client_id":"m"}}"#,
+        "bad_content",
+        Some("1"),
+    ),
     // Recipients and conversations that cannot be.
     (
-        r#"{"type":"send","id":"1","payload":{"to":"bob","content":1,"client_id":"m"}}"#,
+        r#"{"type":"send","id":"1","payload":{"to":"bob","content":"x","client_id":"m"}}"#,
         "bad_field",
         Some("1"),
     ),
     (
-        r#"{"type":"send","id":"1","payload":{"to":"user:","content":1,"client_id":"m"}}"#,
+        r#"{"type":"send","id":"1","payload":{"to":"user:","content":"x","client_id":"m"}}"#,
         "bad_field",
         Some("1"),
     ),
     (
-        r#"{"type":"send","id":"1","payload":{"to":"user:b b","content":1,"client_id":"m"}}"#,
+        r#"{"type":"send","id":"1","payload":{"to":"user:b b","content":"x","client_id":"m"}}"#,
         "bad_field",
         Some("1"),
     ),
     (
-        r#"{"type":"send","id":"1","payload":{"to":"user:böb","content":1,"client_id":"m"}}"#,
+        r#"{"type":"send","id":"1","payload":{"to":"user:böb","content":"x","client_id":"m"}}"#,
         "bad_field",
         Some("1"),
     ),
     (
-        r#"{"type":"send","id":"1","payload":{"to":"direct:bob:alice","content":1,"client_id":"m"}}"#,
+        r#"{"type":"send","id":"1","payload":{"to":"direct:bob:alice","content":"x","client_id":"m"}}"#,
         "bad_field",
         Some("1"),
     ),
     (
-        r#"{"type":"send","id":"1","payload":{"to":"direct:bob:carol","content":1,"client_id":"m"}}"#,
+        r#"{"type":"send","id":"1","payload":{"to":"direct:bob:carol","content":"x","client_id":"m"}}"#,
         "not_a_member",
         Some("1"),
     ),
     (
-        r#"{"type":"send","id":"1","payload":{"to":"group:nowhere","content":1,"client_id":"m"}}"#,
+        r#"{"type":"send","id":"1","payload":{"to":"group:nowhere","content":"x","client_id":"m"}}"#,
         "not_found",
         Some("1"),
     ),
@@ -289,7 +308,7 @@ fn bad_input_harms_only_itself() {
 /// Messages that are too long to be written down.
 fn grown() -> Vec<(&'static str, String, &'static str)> {
     let send = |to: &str, client_id: &str| {
-        let payload = json!({ "to": to, "content": 1, "client_id": client_id });
+        let payload = json!({ "to": to, "content": "x", "client_id": client_id });
         json!({ "type": "send", "payload": payload }).to_string()
     };
     let cursors: serde_json::Map<String, Value> =

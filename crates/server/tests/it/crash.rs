@@ -238,7 +238,8 @@ async fn run(rounds: usize, seed: u64) {
         for (device, queued) in devices.iter().zip(&mut queued) {
             for n in 0..MESSAGES {
                 let to = recipient(&mut choices, device.user, &groups);
-                let content = json!({ "by": device.name, "round": round, "n": n });
+                let content =
+                    json!({ "text": "so far", "by": device.name, "round": round, "n": n });
                 let client_id = device.client.send(&to, content.clone()).await.unwrap();
                 queued.insert(client_id, content);
             }

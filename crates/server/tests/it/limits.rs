@@ -41,7 +41,7 @@ fn content_may_be_nested_so_deep_and_no_deeper() {
         let id = format!("d{depth}");
         let content = nested(depth);
         alice.say(&format!(
-            r#"{{"type":"send","id":"{id}","payload":{{"to":"user:bob","content":{content},"client_id":"{id}"}}}}"#
+            r#"{{"type":"send","id":"{id}","payload":{{"to":"user:bob","kind":"custom:nest","content":{content},"client_id":"{id}"}}}}"#
         ));
         alice.reply(&id)
     };
@@ -62,7 +62,7 @@ fn a_full_window_parks_and_loses_nothing() {
     let frames: Vec<u8> = (1..=MESSAGES)
         .flat_map(|n| {
             let text = json!({ "type": "send", "id": n, "payload":
-                { "to": "user:bob", "content": n, "client_id": format!("{n:064}") } });
+                { "to": "user:bob", "content": n.to_string(), "client_id": format!("{n:064}") } });
             let text = text.to_string();
             let mut frame = vec![0x81, 0xfe];
             frame.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
@@ -91,7 +91,7 @@ fn too_fast_is_refused_with_a_time_and_then_closed() {
     ]);
     let mut alice = Talk::open(&node, "alice");
     let mut bob = Talk::open(&node, "bob");
-    let message = |n: u64| json!({ "to": "user:bob", "content": n, "client_id": format!("m{n}") });
+    let message = |n: u64| json!({ "to": "user:bob", "content": n.to_string(), "client_id": format!("m{n}") });
     for n in 1..=5 {
         assert_eq!(alice.ok("send", message(n))["seq"], n, "the burst");
     }

@@ -66,6 +66,57 @@ fn each_operation_is_told_live_and_to_a_device_that_was_away() {
 }
 
 #[test]
+fn content_of_each_kind_is_checked_and_passed_on_as_it_came() {
+    let node = Node::start(&[]);
+    let mut alice = Talk::open(&node, "alice");
+    let mut bob = Talk::open(&node, "bob");
+    let table = [
+        ("text", json!({ "text": "hi", "mood": [1, null] }), json!({ "text": "" }), "content.text"),
+        (
+            "image",
+            json!({ "url": "https://cdn.example/a.png", "width": 640, "blurhash": "L6" }),
+            json!({ "url": "javascript:alert(1)" }),
+            "content.url",
+        ),
+        ("file", json!({ "url": "/files/7", "size": 0 }), json!({ "name": "a" }), "content.url"),
+        (
+            "audio",
+            json!({ "url": "a.ogg", "duration_ms": 1.5 }),
+            json!({ "url": "a.ogg", "duration_ms": "1" }),
+            "content.duration_ms",
+        ),
+        (
+            "video",
+            json!({ "url": "a.webm", "thumbnail": "a.png" }),
+            json!({ "url": "a.webm", "thumbnail": "data:image/png;base64,AA" }),
+            "content.thumbnail",
+        ),
+        (
+            "location",
+            json!({ "latitude": -90, "longitude": 180, "zoom": 7 }),
+            json!({ "latitude": -90, "longitude": 181 }),
+            "content.longitude",
+        ),
+        ("card", json!({ "title": "Order 7", "buttons": [] }), json!({}), "content.title"),
+    ];
+    for (n, (kind, good, bad, field)) in (1..).zip(table) {
+        let send = |content: &Value| {
+            json!({ "to": "user:bob", "kind": kind, "content": content,
+                "client_id": format!("m{n}") })
+        };
+        let refusal = alice.call("send", &send(&bad)).unwrap_err();
+        assert_eq!((&refusal["code"], &refusal["reason"]), (&json!(422), &json!("bad_content")));
+        assert!(refusal["message"].as_str().unwrap().contains(field), "{kind}: {refusal}");
+        // The refusal wrote nothing: its client id is free, and its seq.
+        assert_eq!(alice.ok("send", send(&good))["seq"], n, "{kind}");
+        let told = bob.event("message");
+        assert_eq!((&told["kind"], &told["content"]), (&json!(kind), &good));
+        let edit = on(n, &json!({ "content": bad }));
+        assert_eq!(alice.refused("edit", edit), "bad_content", "{kind}");
+    }
+}
+
+#[test]
 fn what_one_deletes_for_oneself_is_gone_on_the_own_devices() {
     let node = Node::start(&[]);
     let mut alice = Talk::open(&node, "alice");

@@ -20,7 +20,8 @@ fn the_list_comes_at_once_and_the_rest_as_it_is_pulled() {
         posted.push(peer.post("send", &body));
     }
     for n in 0..150 {
-        let body = json!({"to": "user:u0", "content": n, "client_id": format!("more-{n}")});
+        let body =
+            json!({"to": "user:u0", "content": n.to_string(), "client_id": format!("more-{n}")});
         posted.push(peer.post("send", &body));
     }
     for id in &posted {

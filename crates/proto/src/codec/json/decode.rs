@@ -44,7 +44,9 @@ fn check(command: &Command, limits: &Limits) -> Result<(), Refusal> {
     match command {
         Command::Send(send) => {
             send.check()?;
-            send.content.as_ref().map_or(Ok(()), |json| passed_on("content", json.get(), limits))
+            let Some(content) = &send.content else { return Ok(()) };
+            passed_on("content", content.get(), limits)?;
+            send.kind.check(content)
         }
         Command::Edit(edit) => passed_on("content", edit.content.get(), limits),
         Command::Publish(publish) => passed_on("data", publish.data.get(), limits),
