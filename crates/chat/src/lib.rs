@@ -38,6 +38,7 @@ pub mod visibility;
 pub mod writer;
 
 pub use config::{ChatConfig, ContentBytes, PushRules, UserRates};
+pub use presence::{Heard, Shift};
 pub use reading::answer;
 pub use service::{Chat, Health, StartError};
 pub use stored_head::StoredHead;

@@ -10,10 +10,32 @@
 //! (P8): what is lost on the way to a slow reader is not repeated. Deliberately absent: rooms and
 //! channels.
 
+use hubbub_proto::Request;
+
+use crate::model::{Pair, PrivacyChoice};
+
 mod agenda;
 mod circle;
 pub(crate) mod desk;
 mod roster;
+
+/// What a command changed of who may know what of whom; nothing comes of one that changed nothing.
+#[derive(Clone, Copy, Debug)]
+pub enum Shift {
+    /// What was between the one who asked and this other user.
+    Pair(Pair),
+    /// What the one who asked had chosen.
+    Privacy(PrivacyChoice),
+}
+
+/// What the thread of presence hears of.
+#[derive(Debug)]
+pub struct Heard {
+    /// What came.
+    pub request: Request,
+    /// What it changed, as it was before.
+    pub shift: Option<Shift>,
+}
 
 /// How much of a user somebody may see.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -12,6 +12,8 @@ use std::time::Duration;
 use hubbub_proto::route::Work;
 use hubbub_proto::{Command, Request, Timestamp, UserId};
 
+use crate::presence::Heard;
+
 /// Most users who left that the writer has not taken.
 const LEFT_MAX: usize = 8_192;
 
@@ -48,7 +50,7 @@ struct State {
     /// For the readers.
     reads: VecDeque<Request>,
     /// For the thread of presence.
-    presence: Vec<Request>,
+    presence: Vec<Heard>,
     /// From there to the writer: who left, and when.
     left: Vec<(UserId, Timestamp)>,
     bytes: usize,
@@ -99,7 +101,7 @@ pub(crate) struct Taken {
 #[derive(Debug)]
 pub(crate) struct Handed {
     /// In the order they came.
-    pub(crate) batch: Vec<Request>,
+    pub(crate) batch: Vec<Heard>,
     /// There is room again for those who were left with something.
     pub(crate) resume: bool,
     /// Nothing will ever come any more.
@@ -192,12 +194,13 @@ impl Queue {
 
     /// Hands reads on to the readers, and what concerns presence to its thread. Both count against
     /// the bounds from here on.
-    pub(crate) fn hand_on(&self, reads: Vec<Request>, presence: Vec<Request>) {
+    pub(crate) fn hand_on(&self, reads: Vec<Request>, presence: Vec<Heard>) {
         if reads.is_empty() && presence.is_empty() {
             return;
         }
         let mut state = self.lock();
-        state.bytes += reads.iter().chain(&presence).map(weight).sum::<usize>();
+        let heard = presence.iter().map(|heard| &heard.request);
+        state.bytes += reads.iter().chain(heard).map(weight).sum::<usize>();
         let wakes_readers = !reads.is_empty();
         let wakes_presence = !presence.is_empty() && mem::take(&mut state.presence_sleeps);
         state.reads.extend(reads);
@@ -226,7 +229,7 @@ impl Queue {
             state.presence_sleeps = false;
         }
         let batch = mem::take(&mut state.presence);
-        state.bytes -= batch.iter().map(weight).sum::<usize>();
+        state.bytes -= batch.iter().map(|heard| weight(&heard.request)).sum::<usize>();
         let resume = self.room(&mut state);
         let ended = state.reads_closed && batch.is_empty();
         Handed { batch, resume, ended }

@@ -38,6 +38,7 @@ use crate::devices::{SIGNED_OUT_MAX, SignedOut, Visits};
 use crate::model::Rev;
 use crate::ports::{Names, Result, StoreError, Writer};
 use crate::presence::desk::concerns;
+use crate::presence::{Heard, Shift};
 use crate::quota::Quota;
 use crate::rate::{Load, Rates};
 use crate::reading::reply;
@@ -60,8 +61,9 @@ pub struct Executed {
     /// To be answered by readers, in this order, after the effects were posted.
     pub reads: Vec<Request>,
     /// What concerns presence, in this order, after the effects were posted: sessions that come and
-    /// go, and what was carried out of what users ask.
-    pub presence: Vec<Request>,
+    /// go, and what was carried out of what users ask. What was refused, or changed nothing of who
+    /// may know what of whom, is not among it.
+    pub presence: Vec<Heard>,
 }
 
 /// Executes commands, batch by batch.
@@ -105,6 +107,15 @@ enum Flush {
 struct Outcome {
     effects: Vec<Effect>,
     refused: Vec<usize>,
+    /// What was changed of who may know what of whom, by places in the batch, in their order.
+    shifts: Vec<(usize, Shift)>,
+}
+
+/// What was committed.
+#[derive(Default)]
+struct Settled {
+    effects: Vec<Effect>,
+    shifts: Vec<(usize, Shift)>,
 }
 
 /// Whether a command is answered elsewhere, after the writer's step.
@@ -186,7 +197,9 @@ impl Scribe {
             self.refuse(&batch, 0, Reason::StoreFailed, &mut outcome);
         } else {
             match self.transact(&batch, Flush::Due) {
-                Ok(effects) => outcome.effects = effects,
+                Ok(settled) => {
+                    (outcome.effects, outcome.shifts) = (settled.effects, settled.shifts);
+                }
                 Err(StoreError::Row(row)) => {
                     tracing::warn!(row, requests = batch.len(), "a row was refused, going singly");
                     self.singly(&batch, &mut outcome);
@@ -199,7 +212,13 @@ impl Scribe {
         self.rates.sweep(self.now);
         outcome.effects.extend(refused);
         let (mut reads, mut presence) = (Vec::new(), Vec::new());
+        let mut shifts = outcome.shifts.into_iter().peekable();
         for (index, request) in batch.into_iter().enumerate() {
+            let shift = shifts.next_if(|(place, _)| *place == index).map(|(_, shift)| shift);
+            if shift.is_some() {
+                presence.push(Heard { request, shift });
+                continue;
+            }
             let gone = !matches!(request.work, Work::Closed)
                 && self.signed_out.refuses(&request.identity, self.now);
             if gone {
@@ -209,8 +228,13 @@ impl Scribe {
                 continue;
             }
             let (is_read, concerns) = (is_read(&request), concerns(&request));
-            if (is_read || concerns) && outcome.refused.binary_search(&index).is_err() {
-                if concerns { &mut presence } else { &mut reads }.push(request);
+            if !(is_read || concerns) || outcome.refused.binary_search(&index).is_ok() {
+                continue;
+            }
+            if concerns {
+                presence.push(Heard { request, shift });
+            } else {
+                reads.push(request);
             }
         }
         Executed { effects: outcome.effects, reads, presence }
@@ -247,7 +271,7 @@ impl Scribe {
         let mut outcome = Outcome::default();
         if self.failed.is_none() {
             match self.transact(&[], Flush::Everything) {
-                Ok(effects) => outcome.effects = effects,
+                Ok(settled) => outcome.effects = settled.effects,
                 Err(error) => self.give_up(&error, &[], 0, &mut outcome),
             }
         }
@@ -268,7 +292,7 @@ impl Scribe {
 
     /// One transaction: everything is applied, then committed, and only then do the effects exist
     /// for anyone else.
-    fn transact(&mut self, batch: &[Request], flush: Flush) -> Result<Vec<Effect>> {
+    fn transact(&mut self, batch: &[Request], flush: Flush) -> Result<Settled> {
         let applied = self.apply(batch, flush);
         let committed = applied.and_then(|done| self.commit(&done).map(|()| done));
         match committed {
@@ -300,12 +324,15 @@ impl Scribe {
             dirty: Vec::new(),
             asked: Vec::new(),
             founded: Vec::new(),
+            place: 0,
+            shifts: Vec::new(),
             signed_out: &self.signed_out,
             visits: &self.visits,
             visitors: Vec::new(),
             gone: Vec::new(),
         };
-        for request in batch {
+        for (place, request) in batch.iter().enumerate() {
+            transaction.place = place;
             transaction.request(request)?;
         }
         transaction.finish(flushed)
@@ -336,7 +363,7 @@ impl Scribe {
         Ok(())
     }
 
-    fn publish(&mut self, done: Done) -> Vec<Effect> {
+    fn publish(&mut self, done: Done) -> Settled {
         self.soft.keep();
         self.expiring = done.expiring;
         self.soft.settle(done.flushed.cursors);
@@ -359,7 +386,7 @@ impl Scribe {
         for moved in done.moved {
             effects.extend(self.receipts.note(moved, self.now));
         }
-        effects
+        Settled { effects, shifts: done.shifts }
     }
 
     /// Forgets the transaction and all that was remembered of the store with it. The answer is why:
@@ -388,7 +415,10 @@ impl Scribe {
                 continue;
             }
             match self.transact(alone, Flush::Nothing) {
-                Ok(effects) => outcome.effects.extend(effects),
+                Ok(settled) => {
+                    outcome.effects.extend(settled.effects);
+                    outcome.shifts.extend(settled.shifts.into_iter().map(|(_, s)| (index, s)));
+                }
                 Err(StoreError::Row(row)) => {
                     tracing::error!(row, "a command could not be written");
                     self.refuse(alone, index, Reason::Internal, outcome);
@@ -401,7 +431,7 @@ impl Scribe {
             return;
         }
         match self.transact(&[], Flush::Due) {
-            Ok(effects) => outcome.effects.extend(effects),
+            Ok(settled) => outcome.effects.extend(settled.effects),
             Err(StoreError::Row(row)) => {
                 tracing::error!(row, ?flushed, "what waited could not be written");
                 self.soft.settle(flushed.cursors);

@@ -5,11 +5,11 @@
 
 use hubbub_proto::UserId;
 use hubbub_proto::command::Circle;
-use hubbub_proto::event::RelationState;
+use hubbub_proto::event::{Privacy, RelationState};
 
 use super::View;
 use crate::ChatConfig;
-use crate::model::{Pair, User};
+use crate::model::{Pair, PrivacyChoice, User};
 use crate::plan::consent::{Act, consent};
 use crate::ports::{Reader, Result};
 
@@ -25,8 +25,8 @@ pub(super) fn friends_of(reader: &mut dyn Reader, user: &UserId) -> Result<Vec<U
 }
 
 /// What a user lets their friends see.
-pub(super) fn among_friends(owner: &User, config: &ChatConfig) -> View {
-    let privacy = owner.privacy.effective(config);
+pub(super) fn among_friends(choice: PrivacyChoice, config: &ChatConfig) -> View {
+    let privacy = choice.effective(config);
     View {
         status: privacy.presence != Circle::Nobody,
         last_seen: privacy.last_seen != Circle::Nobody,
@@ -34,33 +34,56 @@ pub(super) fn among_friends(owner: &User, config: &ChatConfig) -> View {
     }
 }
 
-/// What `viewer` may see of `owner`, and whether they are friends.
+/// What one may see of another, by name and as a friend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Sight {
+    /// Where they watch them by name.
+    pub(super) by_name: View,
+    /// Where they watch all friends; nothing of one who is none.
+    pub(super) as_friend: View,
+}
+
+impl Sight {
+    /// `pair` is seen from the viewer, `privacy` is the owner's.
+    pub(super) fn new(pair: Pair, privacy: &Privacy) -> Self {
+        let by_name = View {
+            status: consent(Act::Presence, pair, privacy).is_given(),
+            last_seen: consent(Act::LastSeen, pair, privacy).is_given(),
+            own: false,
+        };
+        let friends = pair.mine.state == RelationState::Friend
+            && pair.theirs.state == RelationState::Friend
+            && !pair.mine.blocked
+            && !pair.theirs.blocked;
+        Self { by_name, as_friend: if friends { by_name } else { View::default() } }
+    }
+}
+
+/// What `viewer` may see of `owner`, who is another.
+pub(super) fn sight(
+    reader: &mut dyn Reader,
+    config: &ChatConfig,
+    viewer: &UserId,
+    owner: &UserId,
+) -> Result<(Sight, Pair, PrivacyChoice)> {
+    let (viewer, owner) = (reader.user(viewer)?, reader.user(owner)?);
+    let pair = match (viewer, &owner) {
+        (Some(viewer), Some(owner)) => reader.pair(viewer.key, owner.key)?,
+        _ => Pair::default(),
+    };
+    let privacy = owner.map(|owner| owner.privacy).unwrap_or_default();
+    Ok((Sight::new(pair, &privacy.effective(config)), pair, privacy))
+}
+
+/// What `viewer` may see of `owner` by name.
 pub(super) fn between(
     reader: &mut dyn Reader,
     config: &ChatConfig,
     viewer: &UserId,
     owner: &UserId,
-) -> Result<(View, bool)> {
+) -> Result<View> {
     if viewer == owner {
-        return Ok((View::OWN, false));
+        return Ok(View::OWN);
     }
-    // Of one whom the store does not know nothing is kept from anybody.
-    let Some(owner) = reader.user(owner)? else {
-        return Ok((View { status: true, last_seen: true, own: false }, false));
-    };
-    let pair = match reader.user(viewer)? {
-        Some(viewer) => reader.pair(viewer.key, owner.key)?,
-        None => Pair::default(),
-    };
-    let privacy = owner.privacy.effective(config);
-    let view = View {
-        status: consent(Act::Presence, pair, &privacy).is_given(),
-        last_seen: consent(Act::LastSeen, pair, &privacy).is_given(),
-        own: false,
-    };
-    let friends = pair.mine.state == RelationState::Friend
-        && pair.theirs.state == RelationState::Friend
-        && !pair.mine.blocked
-        && !pair.theirs.blocked;
-    Ok((view, friends))
+    Ok(sight(reader, config, viewer, owner)?.0.by_name)
 }

@@ -2,7 +2,8 @@
 //! ask, and tells those who watch.
 //!
 //! Invariant: a request is taken at once, and what costs a look into the store is done afterwards in
-//! short stretches, answers first, so that sessions coming and going never wait behind it. Bounded:
+//! short stretches, so that sessions coming and going never wait behind it: first what was changed
+//! between users, which who asks later need not be told of, then answers, then events. Bounded:
 //! questions that wait by [`GETS_MAX`], everything else by the roster.
 
 use std::collections::{HashSet, VecDeque};
@@ -12,10 +13,11 @@ use hubbub_proto::event::{Presence, Presences, Status};
 use hubbub_proto::route::Work;
 use hubbub_proto::{Ack, Command, Effect, Event, Reason, Refusal, Request, Timestamp, UserId};
 
-use super::View;
-use super::circle;
-use super::roster::{Change, Roster, Rules, Step};
+use super::circle::{self, Sight};
+use super::roster::{Change, Look, Roster, Rules, Step};
+use super::{Heard, Shift, View};
 use crate::ChatConfig;
+use crate::model::{KeptPresence, Pair, PrivacyChoice};
 use crate::ports::{Reader, Result};
 use crate::reading::reply;
 use crate::stop::{Outcome, Stop};
@@ -29,15 +31,13 @@ const STRETCH: usize = 32;
 /// When a read that the store failed makes sense again, in milliseconds.
 const STORE_RETRY_MS: u64 = 1_000;
 
-/// Whether a request concerns presence: handed on by the writer after its commit.
+/// Whether a request concerns presence: handed on by the writer after its commit. So is every other one
+/// that changed who may know what of whom ([`Shift`]).
 pub(crate) fn concerns(request: &Request) -> bool {
     match &request.work {
         Work::Opened | Work::Closed => true,
         Work::Command { command, .. } => {
-            matches!(
-                command,
-                Command::PresenceSet(_) | Command::PresenceGet(_) | Command::PrivacyUpdate(_)
-            ) || other_side(command).is_some()
+            matches!(command, Command::PresenceSet(_) | Command::PresenceGet(_))
         }
         Work::Renewed | Work::Redeliver { .. } => false,
     }
@@ -48,6 +48,8 @@ fn other_side(command: &Command) -> Option<&UserId> {
     match command {
         Command::FriendRequest(request) => Some(&request.user),
         Command::FriendAccept(target)
+        | Command::FriendReject(target)
+        | Command::FriendCancel(target)
         | Command::FriendRemove(target)
         | Command::FriendBlock(target)
         | Command::FriendUnblock(target) => Some(&target.user),
@@ -60,8 +62,8 @@ pub(crate) struct Desk {
     config: ChatConfig,
     roster: Roster,
     gets: VecDeque<Request>,
-    /// Users between whom something has changed.
-    pairs: VecDeque<(UserId, UserId)>,
+    /// Users between whom something has changed, and what it was before.
+    pairs: VecDeque<(UserId, UserId, Pair)>,
     /// Events that went out.
     pub(crate) told: u64,
 }
@@ -83,7 +85,8 @@ impl Desk {
     }
 
     /// Takes a request; the answer is what cannot be kept.
-    pub(crate) fn take(&mut self, request: Request, now: Timestamp) -> Vec<Effect> {
+    pub(crate) fn take(&mut self, heard: Heard, now: Timestamp) -> Vec<Effect> {
+        let Heard { request, shift } = heard;
         let conn = request.conn;
         match &request.work {
             Work::Opened => self.roster.opened(
@@ -103,16 +106,20 @@ impl Desk {
                 }
                 self.gets.push_back(request);
             }
-            Work::Command { command: Command::PrivacyUpdate(_), .. } => {
-                self.roster.reconsider(&request.identity.user, now);
-            }
-            Work::Command { command, .. } => {
-                if let Some(other) = other_side(command)
-                    && self.pairs.len() < PAIRS_MAX
-                {
-                    self.pairs.push_back((request.identity.user.clone(), other.clone()));
+            Work::Command { command, .. } => match shift {
+                Some(Shift::Privacy(before)) => {
+                    self.roster.reconsider(&request.identity.user, before, now);
                 }
-            }
+                Some(Shift::Pair(before)) => {
+                    if let Some(other) = other_side(command)
+                        && self.pairs.len() < PAIRS_MAX
+                    {
+                        let user = request.identity.user.clone();
+                        self.pairs.push_back((user, other.clone(), before));
+                    }
+                }
+                None => {}
+            },
             Work::Renewed | Work::Redeliver { .. } => {}
         }
         Vec::new()
@@ -151,17 +158,17 @@ impl Desk {
         reader.begin_read()?;
         let mut effects = Vec::new();
         for _ in 0..STRETCH {
-            let Some(request) = self.gets.pop_front() else { break };
-            effects.extend(self.answer(reader, &request, now));
-        }
-        for _ in 0..STRETCH {
-            let Some((one, other)) = self.pairs.pop_front() else { break };
+            let Some((one, other, before)) = self.pairs.pop_front() else { break };
             let met = self
-                .meet(reader, &one, &other, now)
-                .and_then(|()| self.meet(reader, &other, &one, now));
+                .meet(reader, (&one, &other), before, now)
+                .and_then(|()| self.meet(reader, (&other, &one), before.turned(), now));
             if let Err(error) = met {
                 tracing::error!(%error, "two users were not told of each other");
             }
+        }
+        for _ in 0..STRETCH {
+            let Some(request) = self.gets.pop_front() else { break };
+            effects.extend(self.answer(reader, &request, now));
         }
         for _ in 0..STRETCH {
             let Some(step) = self.roster.next(now) else { break };
@@ -205,12 +212,14 @@ impl Desk {
     /// Notes a change for all who watch and may know.
     fn tell(&mut self, reader: &mut dyn Reader, change: &Change, now: Timestamp) -> Result<()> {
         let user = &change.user;
-        if change.public
+        let concerns_others = change.public || change.reconsider.is_some();
+        if concerns_others
             && self.roster.friends_are_watched()
             && let Some(owner) = reader.user(user)?
         {
-            let view = circle::among_friends(&owner, &self.config);
-            if view.status || change.reconsider {
+            let view = circle::among_friends(owner.privacy, &self.config);
+            let was = change.reconsider.map(|was| circle::among_friends(was, &self.config));
+            if is_to_tell(change, was, view) {
                 for friend in reader.friends_of(owner.key, circle::FRIENDS_MAX)? {
                     for conn in self.roster.friend_watchers(&friend.id) {
                         self.roster.note(conn, user, view, now);
@@ -221,9 +230,13 @@ impl Desk {
         for (conn, viewer) in self.roster.named_watchers(user) {
             if viewer == *user {
                 self.roster.note(conn, user, View::OWN, now);
-            } else if change.public {
-                let (view, _) = circle::between(reader, &self.config, &viewer, user)?;
-                if view.status || change.reconsider {
+            } else if concerns_others {
+                let (sight, pair, _) = circle::sight(reader, &self.config, &viewer, user)?;
+                let before = |choice: PrivacyChoice| {
+                    Sight::new(pair, &choice.effective(&self.config)).by_name
+                };
+                let view = sight.by_name;
+                if is_to_tell(change, change.reconsider.map(before), view) {
                     self.roster.note(conn, user, view, now);
                 }
             }
@@ -231,27 +244,32 @@ impl Desk {
         Ok(())
     }
 
-    /// What is between two users has changed: `viewer` is told how `owner` is for them now.
+    /// What is between two users has changed: `viewer` is told how `owner` is for them now, if that
+    /// is not what they saw before. So one who may see nothing before and after hears nothing,
+    /// whether `owner` is there or not, and neither does one who sees the same.
     fn meet(
         &mut self,
         reader: &mut dyn Reader,
-        viewer: &UserId,
-        owner: &UserId,
+        (viewer, owner): (&UserId, &UserId),
+        before: Pair,
         now: Timestamp,
     ) -> Result<()> {
-        let by_name = self.roster.named_watchers(owner).into_iter();
-        let by_name: Vec<_> =
-            by_name.filter(|(_, who)| who == viewer).map(|(conn, _)| conn).collect();
-        let as_friend = self.roster.friend_watchers(viewer);
-        if by_name.is_empty() && (as_friend.is_empty() || !self.roster.may_be_here(owner)) {
+        let [by_name, as_friend] = self.roster.watching(viewer, owner);
+        if by_name.is_empty() && as_friend.is_empty() {
             return Ok(());
         }
-        let (view, friends) = circle::between(reader, &self.config, viewer, owner)?;
-        for conn in as_friend.into_iter().filter(|conn| !by_name.contains(conn)) {
-            self.roster.note(conn, owner, if friends { view } else { View::default() }, now);
-        }
-        for conn in by_name {
-            self.roster.note(conn, owner, view, now);
+        let Some((told, choice)) = self.roster.told(owner, now) else { return Ok(()) };
+        let (sight, _, privacy) = circle::sight(reader, &self.config, viewer, owner)?;
+        let was = Sight::new(before, &choice.unwrap_or(privacy).effective(&self.config));
+        let shown = self.look(reader, owner, now)?.map_or(Status::Offline, |(look, _)| look.shown);
+        let ways =
+            [(by_name, was.by_name, sight.by_name), (as_friend, was.as_friend, sight.as_friend)];
+        for (conns, was, view) in ways {
+            if was.status != view.status && visible(was, told) != visible(view, shown) {
+                for conn in conns {
+                    self.roster.note(conn, owner, view, now);
+                }
+            }
         }
         Ok(())
     }
@@ -295,7 +313,7 @@ impl Desk {
         let mut presences = Vec::new();
         let mut named = HashSet::new();
         for user in get.users.iter().filter(|user| named.insert(*user)) {
-            let (view, _) = circle::between(reader, &self.config, viewer, user)?;
+            let view = circle::between(reader, &self.config, viewer, user)?;
             presences.push(self.presence(reader, user, view, now)?);
         }
         if get.friends {
@@ -303,7 +321,7 @@ impl Desk {
                 if named.contains(&friend.id) || !self.roster.may_be_here(&friend.id) {
                     continue;
                 }
-                let view = circle::among_friends(&friend, &self.config);
+                let view = circle::among_friends(friend.privacy, &self.config);
                 let presence = self.presence(reader, &friend.id, view, now)?;
                 if presence.status != Status::Offline {
                     presences.push(presence);
@@ -321,15 +339,7 @@ impl Desk {
         view: View,
         now: Timestamp,
     ) -> Result<Presence> {
-        let known = match self.roster.appearance(user, now) {
-            Ok(known) => known,
-            Err(_) => {
-                let kept = reader.presence(user)?;
-                self.roster.recall(user, kept);
-                self.roster.appearance(user, now).unwrap_or_default()
-            }
-        };
-        let (look, kept) = match known {
+        let (look, kept) = match self.look(reader, user, now)? {
             Some((look, kept)) => (look, Some(kept)),
             None => Default::default(),
         };
@@ -350,4 +360,31 @@ impl Desk {
         let devices = if is_here { self.roster.kind_names(look, view.own) } else { Vec::new() };
         Ok(Presence { user: user.clone(), status, last_seen, devices })
     }
+
+    /// How a user is who is here, or was until lately.
+    fn look(
+        &mut self,
+        reader: &mut dyn Reader,
+        user: &UserId,
+        now: Timestamp,
+    ) -> Result<Option<(Look, KeptPresence)>> {
+        if let Ok(known) = self.roster.appearance(user, now) {
+            return Ok(known);
+        }
+        let kept = reader.presence(user)?;
+        self.roster.recall(user, kept);
+        Ok(self.roster.appearance(user, now).unwrap_or_default())
+    }
+}
+
+/// What one with this view sees of a user who is shown so.
+const fn visible(view: View, shown: Status) -> Status {
+    if view.status { shown } else { Status::Offline }
+}
+
+/// Whether somebody who has this view, and had another until the user chose anew, is told of a
+/// change.
+fn is_to_tell(change: &Change, was: Option<View>, view: View) -> bool {
+    (change.public && view.status)
+        || was.is_some_and(|was| visible(was, change.before) != visible(view, change.shown))
 }

@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 
 use super::View;
 use super::agenda::Agenda;
-use crate::model::KeptPresence;
+use crate::model::{KeptPresence, PrivacyChoice};
 
 /// Most users without a connection who are remembered for their grace period; one more is gone at once.
 pub(super) const ABSENT_MAX: usize = 131_072;
@@ -109,8 +109,8 @@ struct Person {
     look_at: Timestamp,
     /// They left and it was taken note of.
     gone: bool,
-    /// Whom they let know has changed: everybody is told anew.
-    reconsider: bool,
+    /// Whom they let know has changed since they were told of: what they had chosen then.
+    reconsider: Option<PrivacyChoice>,
 }
 
 /// What is to be done next.
@@ -130,8 +130,12 @@ pub(super) struct Change {
     pub(super) user: UserId,
     /// Others see something of it, too.
     pub(super) public: bool,
-    /// Also those are told who may see nothing any more.
-    pub(super) reconsider: bool,
+    /// What those saw until now who might.
+    pub(super) before: Status,
+    /// What they see who may.
+    pub(super) shown: Status,
+    /// Who might see it was decided by this until now.
+    pub(super) reconsider: Option<PrivacyChoice>,
 }
 
 /// Too much is watched by name.
@@ -260,11 +264,11 @@ impl Roster {
         self.file_look(index, now);
     }
 
-    /// What is told of a user has to be weighed anew: they changed whom they let know.
-    pub(super) fn reconsider(&mut self, user: &UserId, now: Timestamp) {
+    /// What is told of a user has to be weighed anew: they changed whom they let know, from this.
+    pub(super) fn reconsider(&mut self, user: &UserId, from: PrivacyChoice, now: Timestamp) {
         if let Some(index) = self.by_id.get(user).copied() {
             if let Some(person) = self.person_mut(index) {
-                person.reconsider = true;
+                person.reconsider.get_or_insert(from);
             }
             self.file_look(index, now);
         }
@@ -392,22 +396,22 @@ impl Roster {
         let person = self.person_mut(index)?;
         if !listened {
             person.told = None;
-            person.reconsider = false;
+            person.reconsider = None;
             return None;
         }
-        let reconsider = std::mem::take(&mut person.reconsider);
+        let reconsider = person.reconsider.take();
         let before = person.told.replace(look);
-        if before == Some(look) && !reconsider {
+        if before == Some(look) && reconsider.is_none() {
             return None;
         }
         person.told_at = now;
         let public = match before {
-            _ if reconsider => true,
             Some(before) => before.public() != look.public(),
             // Nobody must learn that an invisible user came or went.
             None => person.kept.is_some_and(|kept| kept.chosen != Chosen::Invisible),
         };
-        Some(Change { user: person.id.clone(), public, reconsider })
+        let before = before.unwrap_or(look).shown;
+        Some(Change { user: person.id.clone(), public, before, shown: look.shown, reconsider })
     }
 
     fn next_delivery(&mut self, now: Timestamp) -> Option<Step> {
@@ -508,6 +512,35 @@ impl Roster {
             Some((*conn, self.person(seat.person)?.id.clone()))
         };
         watchers.iter().filter_map(viewer).collect()
+    }
+
+    /// The connections of `viewer` that watch `user` by name, and those that do as one of all
+    /// friends and not by name.
+    pub(super) fn watching(&self, viewer: &UserId, user: &UserId) -> [SmallVec<[ConnId; 2]>; 2] {
+        let mut found = <[SmallVec<[ConnId; 2]>; 2]>::default();
+        for conn in self.find(viewer).map_or(&[][..], |person| &person.seats) {
+            let watch = self.seats.get(conn).and_then(|seat| seat.watch.as_ref());
+            let Some(watch) = watch else { continue };
+            if watch.users.binary_search(user).is_ok() {
+                found[0].push(*conn);
+            } else if watch.friends {
+                found[1].push(*conn);
+            }
+        }
+        found
+    }
+
+    /// What those who may see it were told of a user last, and by what it was decided who may if it
+    /// is another choice than the one that holds; `None` of one who is not here.
+    pub(super) fn told(
+        &self,
+        user: &UserId,
+        now: Timestamp,
+    ) -> Option<(Status, Option<PrivacyChoice>)> {
+        let index = *self.by_id.get(user)?;
+        let person = self.person(index)?;
+        let told = person.told.unwrap_or_else(|| self.current_look(index, now));
+        Some((told.shown, person.reconsider))
     }
 
     /// Whether the connection is still there.
@@ -632,7 +665,7 @@ impl Roster {
             veil: (Status::Offline, 0),
             look_at: NEVER,
             gone: false,
-            reconsider: false,
+            reconsider: None,
         };
         let index = self.free.pop().unwrap_or_else(|| {
             self.people.push(None);

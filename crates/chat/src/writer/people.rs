@@ -10,6 +10,7 @@ use super::transaction::{Caller, Transaction};
 use crate::model::Showing;
 use crate::people;
 use crate::ports::Result;
+use crate::presence::Shift;
 use crate::stop::Outcome;
 
 impl Transaction<'_> {
@@ -55,6 +56,7 @@ impl Transaction<'_> {
         let key = self.caller_key(caller.identity)?;
         let rev = self.next_rev();
         self.writing()?.put_privacy(key, after, rev)?;
+        self.shifts.push((self.place, Shift::Privacy(before)));
         if let Some(user) = self.cache.user(self.store, &caller.identity.user)?.cloned() {
             self.cache.remember(crate::model::User { privacy: after, ..user });
         }

@@ -10,6 +10,7 @@ use super::transaction::{Caller, Transaction};
 use crate::model::{Counted, Pair, Relation, Rev, Side, User, UserKey};
 use crate::plan::relation::{Step, step};
 use crate::ports::Result;
+use crate::presence::Shift;
 use crate::stop::Outcome;
 
 impl Transaction<'_> {
@@ -48,6 +49,7 @@ impl Transaction<'_> {
         if taken == Step::Request && before.mine.state == RelationState::None {
             self.asked.push(mine);
         }
+        self.shifts.push((self.place, Shift::Pair(before)));
         let rev = self.next_rev();
         self.cache.set_pair(mine, theirs, after);
         if after.theirs != before.theirs {

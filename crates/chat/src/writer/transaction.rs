@@ -21,6 +21,7 @@ use crate::devices::{SignedOut, Visits};
 use crate::model::{ConversationKey, NewEntry, Recorded, Rev, User, UserKey};
 use crate::plan::relation::Step;
 use crate::ports::{Appended, Names, Result, Writer};
+use crate::presence::Shift;
 use crate::quota::Quota;
 use crate::rate::Rates;
 use crate::receipts::Moved;
@@ -59,6 +60,10 @@ pub(super) struct Transaction<'a> {
     pub(super) asked: Vec<UserKey>,
     /// Who made a group, once for each.
     pub(super) founded: Vec<UserId>,
+    /// The place of the request in its batch.
+    pub(super) place: usize,
+    /// What was changed of who may know what of whom, with the places of the requests.
+    pub(super) shifts: Vec<(usize, Shift)>,
     pub(super) signed_out: &'a SignedOut,
     pub(super) visits: &'a Visits,
     /// Devices that come or go with this transaction.
@@ -73,6 +78,7 @@ pub(super) struct Done {
     pub(super) moved: Vec<Moved>,
     pub(super) asked: Vec<UserKey>,
     pub(super) founded: Vec<UserId>,
+    pub(super) shifts: Vec<(usize, Shift)>,
     pub(super) visitors: Vec<Arc<Identity>>,
     pub(super) gone: Vec<(UserId, DeviceId, Timestamp)>,
     pub(super) rev: Rev,
@@ -240,9 +246,32 @@ impl Transaction<'_> {
                 slot.dirty = false;
             }
         }
-        let Self { effects, moved, asked, founded, visitors, gone, rev, wrote, expiring, .. } =
-            self;
-        Ok(Done { effects, moved, asked, founded, visitors, gone, rev, wrote, expiring, flushed })
+        let Self {
+            effects,
+            moved,
+            asked,
+            shifts,
+            founded,
+            visitors,
+            gone,
+            rev,
+            wrote,
+            expiring,
+            ..
+        } = self;
+        Ok(Done {
+            effects,
+            moved,
+            asked,
+            shifts,
+            founded,
+            visitors,
+            gone,
+            rev,
+            wrote,
+            expiring,
+            flushed,
+        })
     }
 
     /// A device came or went: only one that has a name of its own is kept.

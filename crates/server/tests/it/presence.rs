@@ -273,3 +273,100 @@ fn blocks_and_privacy_hold_for_answers_and_events() {
     let told = eve.kept();
     assert!(told.iter().all(|frame| frame["type"] != "online_status"), "{told:?}");
 }
+
+/// Four who cannot be told apart: one is not there, one is invisible, one lets nobody see them, and
+/// one blocks whoever asks.
+const SAME: [&str; 4] = ["away", "hidden", "private", "blocking"];
+
+/// What was told of users other than `mark` up to the moment at which that one is there.
+fn told_until(talk: &mut Talk, mark: &str) -> Vec<String> {
+    let mut told = Vec::new();
+    loop {
+        told.extend(statuses(&talk.event("online_status")));
+        if let Some(place) = told.iter().position(|one| *one == format!("{mark} online")) {
+            told.remove(place);
+            return told;
+        }
+    }
+}
+
+#[test]
+fn friend_commands_tell_nothing_of_who_is_there() {
+    let node = Node::start(SLOW);
+    for friends_before in [false, true] {
+        let suffix = if friends_before { "friend" } else { "stranger" };
+        let name = |who: &str| format!("{who}-{suffix}");
+        let [watcher, mark] = ["watcher", "mark"].map(name);
+        let mut alice = Talk::open(&node, &watcher);
+        let mut there: Vec<Talk> = Vec::new();
+        for who in SAME.map(name) {
+            let mut other = Talk::open(&node, &who);
+            if friends_before {
+                befriend(&mut alice, &mut other);
+            }
+            match who.split('-').next().unwrap() {
+                "hidden" => set(&mut other, "invisible"),
+                "private" => {
+                    // Known to be through once they are told of themself again.
+                    watch(&mut other, &[&who]);
+                    set(&mut other, "busy");
+                    until(&mut other, &who, "busy");
+                    other.ok("privacy_update", json!({ "presence": "nobody" }));
+                    until(&mut other, &who, "busy");
+                }
+                "blocking" => {
+                    other.ok("friend_block", json!({ "user": watcher }));
+                }
+                // This one is gone, and was never seen.
+                _ => {
+                    set(&mut other, "invisible");
+                    continue;
+                }
+            }
+            other.ok("presence_get", json!({ "friends": true, "users": [mark], "watch": true }));
+            there.push(other);
+        }
+        let by_name = [&mark, &name("private"), &name("blocking")];
+        let watch = json!({ "friends": true, "users": by_name, "watch": true });
+        alice.ok("presence_get", watch);
+        for who in SAME.map(name) {
+            let user = json!({ "user": who });
+            for command in ["friend_block", "friend_unblock", "friend_remove", "friend_request"] {
+                alice.ok(command, user.clone());
+            }
+            assert_eq!(alice.refused("friend_accept", user.clone()), "not_found");
+            for command in ["friend_cancel", "friend_request", "friend_block", "friend_unblock"] {
+                alice.ok(command, user.clone());
+            }
+        }
+        let _mark = Talk::open(&node, &mark);
+        let told = told_until(&mut alice, &mark);
+        assert_eq!(told, [""; 0], "friends before: {friends_before}");
+        // Nor does one who blocks her hear of what she asks, or one to whom she is a stranger.
+        for other in &mut there {
+            let told = told_until(other, &mark);
+            if !friends_before || other.connected["user"] == name("blocking") {
+                assert_eq!(told, [""; 0], "friends before: {friends_before}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_kinds_of_devices_are_shown_as_they_come_and_go() {
+    let node = Node::start(SOON);
+    let mut alice = Talk::open(&node, "alice");
+    watch(&mut alice, &["bob"]);
+    let open = |kind: &str| {
+        let mut talk = Talk::dial(node.address(), "", None).unwrap();
+        let device = json!({ "id": format!("d-{kind}"), "kind": kind });
+        talk.ok("auth", json!({ "token": node.token("bob"), "device": device }));
+        // The thread of presence has heard of it.
+        ask(&mut talk, "bob");
+        talk
+    };
+    let [_phone, desk] = ["mobile", "desktop"].map(open);
+    assert_eq!(ask(&mut alice, "bob")["devices"], json!(["desktop", "mobile"]));
+    drop(desk);
+    while until(&mut alice, "bob", "online")["devices"] != json!(["mobile"]) {}
+}
