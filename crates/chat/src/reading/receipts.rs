@@ -8,6 +8,7 @@ use hubbub_proto::event::{MemberCursors, ReceiptPage};
 use super::{Desk, Place};
 use crate::model::{Conversation, Pair, User};
 use crate::plan::consent::{Act, consent};
+use crate::plan::standing;
 use crate::ports::{Order, Range, Reached, Result};
 use crate::stop::Outcome;
 use crate::visibility::Visibility;
@@ -17,6 +18,8 @@ impl Desk<'_> {
         let Some(Place { conversation, membership }) = self.place(&command.conversation)? else {
             return Err(Reason::NotFound.into());
         };
+        // What is shown is how far they are now, which is not for those who were there once.
+        standing(&conversation, Some(&membership)).ok_or(Reason::NotAMember)?;
         let seq = command.seq;
         let view = Visibility::of(&conversation, &membership);
         if !view.segments(seq, seq).iter().any(|segment| segment.visible) {

@@ -102,7 +102,14 @@ fn who_got_and_read_is_listed_in_small_groups_and_counted_in_others() {
     let later = room.say("alice", &group, "c2")["seq"].clone();
     let page = room.ask("alice", "receipts", json!({"conversation": group, "seq": later}));
     assert_eq!(page, json!({"received": 0, "read": 0, "total": 3}));
-    assert_eq!(room.ask("eve", "receipts", asked), reason("not_a_member"));
+    assert_eq!(room.ask("eve", "receipts", asked.clone()), reason("not_a_member"));
+    // Those who are not in it any more see what was said, but not who reads it now.
+    room.ask("bob", "group_leave", json!({"group": group.strip_prefix("group:").unwrap()}));
+    let kick = json!({"group": group.strip_prefix("group:").unwrap(), "user": "carol"});
+    assert!(room.ask("alice", "group_kick", kick)["seq"].is_u64());
+    for user in ["bob", "carol"] {
+        assert_eq!(room.ask(user, "receipts", asked.clone()), reason("not_a_member"), "{user}");
+    }
     let beyond = json!({"conversation": group, "seq": 99});
     assert_eq!(room.ask("alice", "receipts", beyond), reason("not_found"));
     let nothing = json!({"conversation": "direct:alice:zoe", "seq": 1});
