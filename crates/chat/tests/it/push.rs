@@ -276,3 +276,30 @@ fn nothing_else_is_written_among_pushes() {
     }
     assert_eq!(room.take_events(), [""; 0]);
 }
+
+#[test]
+fn what_means_nothing_any_more_is_not_delivered_and_then_removed() {
+    let mut room = room();
+    push(&mut room, &json!("user:bob"), &json!({"data": "brief", "expires_in_ms": 1_000}));
+    push(&mut room, &json!("user:bob"), &json!({"data": "lasting"}));
+    let end = room.now.plus_ms(1_000);
+    let log = "system:user:bob";
+    let pull = json!({"conversation": log, "from": 1, "to": 2});
+    let first = |page: &Value| page["entries"][0].clone();
+    let page = sync(&mut room, "bob", &[]);
+    assert_eq!(of(&page, log)["unread"], 2, "{page}");
+    let before = first(&room.ask("bob", "pull", pull.clone()));
+    assert_eq!((&before["content"], &before["expires_at"]), (&json!("brief"), &json!(end)));
+    assert_eq!(room.scribe.next_deadline(), Some(end));
+    room.now = end;
+    for swept in [false, true] {
+        if swept {
+            room.wait(0);
+            assert_eq!(room.scribe.next_deadline(), None);
+        }
+        let page = sync(&mut room, "bob", &[]);
+        assert_eq!(of(&page, log)["unread"], 1, "{page}");
+        assert!(!page.to_string().contains("brief"), "{page}");
+        assert_eq!(items(&room.ask("bob", "pull", pull.clone())), ["void 1-1", "2"]);
+    }
+}
