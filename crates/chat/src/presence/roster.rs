@@ -81,7 +81,10 @@ struct Seat {
 #[derive(Debug, Default)]
 struct Watch {
     friends: bool,
+    /// In order.
     users: Box<[UserId]>,
+    /// Where the connection stands among those who watch each of them.
+    places: Box<[u32]>,
     /// What is to be told.
     pending: Vec<(UserId, View)>,
     told_at: Timestamp,
@@ -295,13 +298,17 @@ impl Roster {
         let told_at = seat.watch.as_ref().map_or(NEVER, |watch| watch.told_at);
         let filed = seat.watch.as_ref().is_some_and(|watch| watch.filed);
         self.unwatch(conn);
-        for user in &users {
-            self.watchers.entry(user.clone()).or_default().push(conn);
-        }
+        let places = users.iter().map(|user| {
+            let watchers = self.watchers.entry(user.clone()).or_default();
+            watchers.push(conn);
+            u32::try_from(watchers.len() - 1).unwrap_or(u32::MAX)
+        });
+        let places = places.collect();
         self.watches += users.len();
         self.friend_watchers += usize::from(friends);
         let is_nothing = users.is_empty() && !friends;
-        let watch = Watch { friends, users: users.into(), pending: Vec::new(), told_at, filed };
+        let users = users.into();
+        let watch = Watch { friends, users, places, pending: Vec::new(), told_at, filed };
         if let Some(seat) = self.seats.get_mut(&conn) {
             seat.watch = (!is_nothing || filed).then(|| Box::new(watch));
         }
@@ -315,12 +322,19 @@ impl Roster {
         self.pending -= watch.pending.len();
         self.watches -= watch.users.len();
         self.friend_watchers -= usize::from(watch.friends);
-        for user in &watch.users {
-            if let Some(watchers) = self.watchers.get_mut(user) {
-                watchers.retain(|watcher| *watcher != conn);
-                if watchers.is_empty() {
-                    self.watchers.remove(user);
-                }
+        for (user, place) in watch.users.iter().zip(&watch.places) {
+            let Some(watchers) = self.watchers.get_mut(user) else { continue };
+            // The last one takes the place, so that a crowd that drops costs each of them the same.
+            watchers.swap_remove(*place as usize);
+            let moved = watchers.get(*place as usize).copied();
+            if watchers.is_empty() {
+                self.watchers.remove(user);
+            }
+            let moved = moved.and_then(|moved| self.seats.get_mut(&moved)?.watch.as_mut());
+            if let Some(moved) = moved
+                && let Ok(at) = moved.users.binary_search(user)
+            {
+                moved.places[at] = *place;
             }
         }
     }

@@ -336,3 +336,26 @@ fn a_crowd_that_leaves_at_once_is_not_kept_for_its_grace() {
     roster.next(Timestamp(16_000));
     assert_eq!(roster.take_left().len(), ABSENT_MAX);
 }
+
+#[test]
+fn who_watches_no_more_leaves_the_others_in_their_places() {
+    let mut roster = Roster::new(Rules { watches_max: 100, ..RULES });
+    let users = ["x", "y", "z"].map(user);
+    for slot in 0..12 {
+        roster.opened(conn(slot), &identity("w"), None, Timestamp(1));
+        roster.watch(conn(slot), false, &users[..1 + slot as usize % 3]).unwrap();
+    }
+    let mut left: Vec<u32> = (0..12).collect();
+    for slot in [0, 11, 5, 4, 10, 1, 2, 9, 3, 6, 8, 7] {
+        roster.closed(conn(slot), Timestamp(2));
+        left.retain(|other| *other != slot);
+        for (index, user) in users.iter().enumerate() {
+            let mut watching: Vec<u32> =
+                roster.named_watchers(user).iter().map(|(conn, _)| conn.slot).collect();
+            watching.sort_unstable();
+            let expect = left.iter().copied().filter(|slot| *slot as usize % 3 >= index);
+            assert_eq!(watching, expect.collect::<Vec<_>>(), "{user} after {slot}");
+        }
+    }
+    assert_eq!((roster.watches, roster.watchers.len()), (0, 0));
+}
