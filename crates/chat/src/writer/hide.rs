@@ -92,7 +92,7 @@ impl Transaction<'_> {
             topics: smallvec![Topic::User(caller.identity.user.clone())],
             event: Event::MessageHidden(MessageHidden { conversation, seqs, through }),
             except: Some(caller.conn),
-            class: DeliveryClass::Volatile,
+            class: DeliveryClass::Durable,
         }));
     }
 }

@@ -81,7 +81,7 @@ impl Transaction<'_> {
                 rev: rev.0,
             })),
             except: Some(caller.conn),
-            class: DeliveryClass::Volatile,
+            class: DeliveryClass::Durable,
         }));
         Ok(())
     }

@@ -298,3 +298,19 @@ fn links_let_in_as_long_and_as_often_as_was_said() {
     room.ask("alice", "group_dissolve", of(json!({})));
     assert_eq!(enter(&mut room, "henry", &last), reason("not_found"));
 }
+
+#[test]
+fn who_asks_again_is_told_of_only_with_another_note() {
+    let mut room = Room::new();
+    let group = room.group("alice", &["carol"], "approval");
+    let group = group.strip_prefix("group:").unwrap();
+    let mut told = |note: &str| {
+        let ack = room.ask("bob", "group_join", json!({"group": group, "note": note}));
+        assert_eq!(ack, json!({"requested": true}));
+        room.take_events().len()
+    };
+    assert_eq!(
+        ["please", "please", "it is me", "it is me", "please"].map(&mut told),
+        [1, 0, 1, 0, 1]
+    );
+}

@@ -25,7 +25,7 @@ impl Transaction<'_> {
         let found = self.find(&command.group, actor)?.ok_or(Reason::NotFound)?;
         let key = self.cache.key(self.store, actor)?;
         let ban = self.ban_of(&found, actor)?;
-        let asked = self.request_of(&found, key)?.is_some();
+        let before = self.request_of(&found, key)?;
         let own = match key {
             Some(key) => self.store.own_join_request_count(key)?,
             None => 0,
@@ -37,7 +37,7 @@ impl Transaction<'_> {
         let door = Door {
             ban: ban.as_ref(),
             link: link.as_ref().map(Option::as_ref),
-            asked,
+            asked: before.is_some(),
             requests: (
                 self.store.join_request_count(found.key)?,
                 u64::from(self.config.join_requests_max),
@@ -48,6 +48,10 @@ impl Transaction<'_> {
             Entrance::In(plan) => {
                 self.check_room(Some(&found.conversation), &plan)?;
                 self.carry_out(call, &found.conversation, &plan)
+            }
+            // Who asks again in the same words has been heard.
+            Entrance::Ask if before.is_some_and(|before| before.note == command.note) => {
+                Ok(Ack::Requested(Requested { requested: true }))
             }
             Entrance::Ask => {
                 let user = self.caller_key(call.caller.identity)?;
@@ -159,7 +163,7 @@ impl Transaction<'_> {
                 state,
             })),
             except: Some(caller.conn),
-            class: DeliveryClass::Volatile,
+            class: DeliveryClass::Durable,
         }));
         Ok(())
     }
