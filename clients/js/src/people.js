@@ -54,6 +54,15 @@ export class People {
     return (await this.#calls.ask('users', { users })).users;
   }
 
+  /**
+   * Gives a user these roles besides those of their tokens, in place of what they were given before; for
+   * those whom the server permits.
+   * @param {string} user @param {string[]} roles @returns {Promise<void>}
+   */
+  async setRoles(user, roles) {
+    await this.#calls.ask('user_roles', { user, roles });
+  }
+
   /** Where the user is signed in. @returns {Promise<Device[]>} */
   async devices() {
     return (await this.#calls.ask('devices', {})).devices;

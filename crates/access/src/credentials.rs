@@ -174,6 +174,7 @@ mod tests {
                 issued_at: None,
                 device_kind: None,
                 device_name: None,
+                granted: std::sync::Arc::default(),
             }),
         }
     }

@@ -40,6 +40,7 @@ fn verify(token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal> {
             issued_at: None,
             device_kind: None,
             device_name: None,
+            granted: std::sync::Arc::default(),
         }),
     }
 }

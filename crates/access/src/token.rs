@@ -6,7 +6,7 @@
 //! than [`TOKEN_BYTES_MAX`] is looked at. Absent: keys fetched over the network, and any state, so
 //! a token cannot be revoked here.
 
-use hubbub_proto::command::is_device_kind;
+use hubbub_proto::command::{ROLES_MAX, is_device_kind, is_role};
 use hubbub_proto::{DeviceId, Identity, Reason, Refusal, Timestamp, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
@@ -17,10 +17,6 @@ use crate::secret::Secret;
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// Longest display name, in bytes.
 pub const DISPLAY_NAME_BYTES_MAX: usize = 256;
-/// Roles of one user, and the bytes of each.
-pub const ROLES_MAX: usize = 64;
-/// Longest role, in bytes.
-pub const ROLE_BYTES_MAX: usize = 128;
 
 /// The algorithms that can be allowed.
 pub const ALGORITHMS: [&str; 3] = ["HS256", "HS384", "HS512"];
@@ -233,6 +229,7 @@ fn admit(
         issued_at: claims.iat.map(Seconds::at),
         device_kind: device_kind(claims.device_kind.as_deref())?,
         device_name: None,
+        granted: std::sync::Arc::default(),
     })
 }
 
@@ -256,7 +253,7 @@ fn display_name(name: Option<&str>) -> Result<Option<Box<str>>, Refusal> {
 fn roles(roles: &OneOrMany, role: &OneOrMany) -> Result<Vec<Box<str>>, Refusal> {
     let mut all: Vec<Box<str>> = Vec::new();
     for role in roles.as_slice().iter().chain(role.as_slice()) {
-        if role.is_empty() || role.len() > ROLE_BYTES_MAX || role.chars().any(char::is_control) {
+        if !is_role(role) {
             return Err(bad("a role of the token is empty, has control characters or is too long"));
         }
         if !all.iter().any(|known| **known == **role) {

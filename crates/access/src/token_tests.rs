@@ -1,4 +1,5 @@
 use super::*;
+use hubbub_proto::command::ROLE_BYTES_MAX;
 use serde_json::{Value, json};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";

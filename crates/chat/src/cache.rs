@@ -127,6 +127,8 @@ pub(crate) struct Cache {
     slots: HashMap<ConversationId, Known<Slot>>,
     /// What users chose to show.
     chosen: HashMap<UserId, Known<Chosen>>,
+    /// What a back end gave users.
+    roles: FxHashMap<UserKey, Known<Arc<[Box<str>]>>>,
     /// `None` where the user never was.
     places: FxHashMap<Place, Known<Option<Membership>>>,
     /// One for each place, and one for each stay.
@@ -157,6 +159,25 @@ impl Cache {
     /// The store has this of a user now.
     pub(crate) fn remember(&mut self, user: User) {
         self.users.insert(user.id.clone(), Known::new(user));
+    }
+
+    /// What a back end gave a user, besides the roles of their tokens.
+    pub(crate) fn roles(
+        &mut self,
+        store: &mut dyn Writer,
+        user: UserKey,
+    ) -> Result<Arc<[Box<str>]>> {
+        if let Some(known) = self.roles.get_mut(&user) {
+            return Ok(Arc::clone(known.touch()));
+        }
+        let roles = store.roles(user)?;
+        self.roles.insert(user, Known::new(Arc::clone(&roles)));
+        Ok(roles)
+    }
+
+    /// The store has these now.
+    pub(crate) fn set_roles(&mut self, user: UserKey, roles: Arc<[Box<str>]>) {
+        self.roles.insert(user, Known::new(roles));
     }
 
     /// What the user chose to show.
@@ -305,6 +326,7 @@ impl Cache {
         shrink(&mut self.users, USERS_MAX);
         shrink(&mut self.slots, SLOTS_MAX);
         shrink(&mut self.chosen, USERS_MAX);
+        shrink(&mut self.roles, USERS_MAX);
         shrink(&mut self.pairs, PAIRS_MAX);
         if self.places_weight > PLACES_MAX {
             let count_max = self.places.len().saturating_sub(1);

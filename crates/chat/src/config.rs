@@ -97,6 +97,9 @@ pub struct ChatConfig {
     /// The section `[push]`.
     #[serde(skip)]
     pub push: PushRules,
+    /// Who may give users roles: the section `[admin]`.
+    #[serde(skip)]
+    pub admin: Who,
     /// The keys `user_…` of the section `[limits]`.
     #[serde(skip)]
     pub user_rates: UserRates,
@@ -207,6 +210,7 @@ impl Default for ChatConfig {
             readers: 2,
             push_roles_max: 32,
             push: PushRules::default(),
+            admin: Who::Nobody,
             user_rates: UserRates::default(),
             content_bytes: ContentBytes::default(),
         }

@@ -132,6 +132,7 @@ mod tests {
             issued_at: issued.map(Timestamp),
             device_kind: None,
             device_name: None,
+            granted: Arc::default(),
         }
     }
 

@@ -1,11 +1,22 @@
 //! What goes over the wire of a user, out of what the store and the token say.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use hubbub_proto::event::{Me, UserProfile};
 use hubbub_proto::{Identity, UserId};
 use serde_json::value::RawValue;
 
 use crate::ChatConfig;
 use crate::model::{PrivacyChoice, Showing, User};
+
+/// The identity with what was given according to the store, whatever the data plane has heard.
+pub(crate) fn standing<'i>(identity: &'i Identity, granted: Arc<[Box<str>]>) -> Cow<'i, Identity> {
+    if identity.granted == granted {
+        return Cow::Borrowed(identity);
+    }
+    Cow::Owned(Identity { granted, ..identity.clone() })
+}
 
 /// A user as others see them.
 pub(crate) fn profile(id: UserId, name: Option<Box<str>>, showing: &Showing) -> UserProfile {
@@ -19,7 +30,7 @@ pub(crate) fn profile(id: UserId, name: Option<Box<str>>, showing: &Showing) -> 
     }
 }
 
-/// A user as they see themselves; `user` is `None` for one whom the store has not seen.
+/// A user as they see themselves, under an identity that has its [`standing`]; `user` is `None` for one whom the store has not seen.
 pub(crate) fn me(
     identity: &Identity,
     user: Option<&User>,
@@ -31,7 +42,7 @@ pub(crate) fn me(
     Me {
         user: profile(identity.user.clone(), name, showing),
         privacy: choice.effective(config),
-        roles: identity.roles.clone(),
+        roles: identity.all_roles(),
         rev: showing.rev.0,
     }
 }

@@ -327,6 +327,7 @@ mod tests {
             issued_at: None,
             device_kind: None,
             device_name: None,
+            granted: Arc::default(),
         });
         let request = |slot: u32| Request {
             conn: ConnId { shard: 0, slot, generation: 0 },

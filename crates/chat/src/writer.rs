@@ -18,6 +18,7 @@ mod people;
 mod presence;
 mod push;
 mod relation;
+mod roles;
 mod send;
 mod settings;
 mod transaction;

@@ -23,7 +23,7 @@ impl Shard {
             let Some(identity) = session.identity() else { continue };
             let hears = |topic: &&Topic| match topic {
                 Topic::All => true,
-                Topic::Role(role) => identity.roles.iter().any(|held| **held == *role.as_str()),
+                Topic::Role(role) => identity.holds(role.as_str()),
                 Topic::User(_) | Topic::Conversation(_) => false,
             };
             if audiences.iter().any(hears) {

@@ -95,6 +95,7 @@ fn somebody() -> Arc<Identity> {
         issued_at: None,
         device_kind: None,
         device_name: None,
+        granted: Arc::default(),
     })
 }
 

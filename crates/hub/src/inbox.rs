@@ -62,7 +62,7 @@ pub(crate) enum Post {
         conn: ConnId,
         code: CloseCode,
     },
-    /// The connections of this user have these roles from here on.
+    /// The connections of this user were given these roles, from here on.
     Identity {
         user: UserId,
         roles: Arc<[Box<str>]>,

@@ -276,7 +276,7 @@ impl Shard {
             Post::Close { conn, code } => {
                 self.with(at(conn), |desk, at, connection| desk.close(at, connection, code));
             }
-            Post::Identity { user, roles } => self.set_roles(&user, &roles),
+            Post::Identity { user, roles } => self.set_granted(&user, &roles),
             Post::SignOut { user, device, others } => self.sign_out(&user, &device, others),
             Post::Replace { user, device, opened } => self.replace(&user, &device, opened),
             Post::Subscribe { conn, id, channel } => self.desk.on_subscribe(conn, id, channel),
@@ -448,12 +448,12 @@ impl Shard {
         }
     }
 
-    fn set_roles(&mut self, user: &UserId, roles: &[Box<str>]) {
+    fn set_granted(&mut self, user: &UserId, roles: &Arc<[Box<str>]>) {
         for slot in self.desk.topics.connections(user).to_vec() {
             if let Some((_, connection)) = self.slab.tenant(slot)
                 && let Some(session) = connection.session()
             {
-                session.set_roles(roles);
+                session.set_granted(roles);
             }
         }
     }

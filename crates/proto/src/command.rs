@@ -239,6 +239,8 @@ commands! {
     Devices = "devices", Read;
     /// Ends the sessions of a device, and those that its tokens could begin.
     DeviceSignOut(DeviceSignOut) = "device_sign_out", Write;
+    /// A user gets other roles, besides those of their tokens.
+    UserRoles(UserRoles) = "user_roles", Write;
 
     /// Something for users, a role or everyone.
     Push(Push) = "push", Write;
@@ -280,6 +282,7 @@ impl Command {
                 64 + AVATAR_BYTES_MAX + data.map_or(0, |data| data.get().len())
             }
             Self::Users(list) => list.users.len() * 48,
+            Self::UserRoles(given) => 64 + given.roles.len() * (16 + ROLE_BYTES_MAX),
             Self::FriendRequest(request) => {
                 request.note.as_ref().map_or(64, |note| 64 + note.len())
             }

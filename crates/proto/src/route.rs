@@ -45,6 +45,29 @@ pub struct Identity {
     pub device_kind: Option<Box<str>>,
     /// What the client calls its device.
     pub device_name: Option<Box<str>>,
+    /// Roles that a back end gave the user besides, as far as the data plane has heard; the chat
+    /// services go by what is stored.
+    pub granted: Arc<[Box<str>]>,
+}
+
+impl Identity {
+    /// Whether the user has this role, from whomever.
+    #[must_use]
+    pub fn holds(&self, role: &str) -> bool {
+        self.roles.iter().chain(&*self.granted).any(|held| **held == *role)
+    }
+
+    /// All roles, each once, those of the token first.
+    #[must_use]
+    pub fn all_roles(&self) -> Vec<Box<str>> {
+        let mut all = self.roles.clone();
+        for role in &*self.granted {
+            if !self.roles.contains(role) {
+                all.push(role.clone());
+            }
+        }
+        all
+    }
 }
 
 /// Where an event goes: to the connections subscribed to it.
@@ -54,7 +77,7 @@ pub enum Topic {
     User(UserId),
     /// The connections of a group's members that have synced.
     Conversation(ConversationId),
-    /// Every connection whose token names this role, from authentication on.
+    /// Every connection of those who have this role, from authentication on.
     Role(RoleName),
     /// Every connection, from authentication on.
     All,
@@ -153,12 +176,12 @@ pub enum Effect {
         /// All but that.
         others: bool,
     },
-    /// A back end gave the user these roles in place of those of their tokens: the connections that
-    /// they have at this moment speak with them from here on, until they bring a newer token.
+    /// What a back end gave the user, besides the roles of their tokens: the connections that they have
+    /// at this moment speak with these from here on.
     Identity {
         /// Who.
         user: UserId,
-        /// All of them.
+        /// All that they were given.
         roles: Arc<[Box<str>]>,
     },
     /// The user became a member: their synced connections get the topic from here on.

@@ -361,6 +361,7 @@ impl Session {
                     expires_at,
                     device_kind: newer.device_kind.clone().or_else(|| current.device_kind.clone()),
                     device_name: current.device_name.clone(),
+                    granted: Arc::clone(&current.granted),
                     ..newer
                 }));
                 Signed::Renewed
@@ -368,10 +369,10 @@ impl Session {
         }
     }
 
-    /// A back end gave the user other roles; they count until a newer token comes.
-    pub fn set_roles(&mut self, roles: &[Box<str>]) {
+    /// What a back end gave the user besides the roles of their token.
+    pub fn set_granted(&mut self, roles: &Arc<[Box<str>]>) {
         if let Some(identity) = &mut self.identity {
-            Arc::make_mut(identity).roles = roles.to_vec();
+            Arc::make_mut(identity).granted = Arc::clone(roles);
         }
     }
 

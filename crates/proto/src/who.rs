@@ -14,7 +14,7 @@ pub enum Who {
     Nobody,
     /// Everyone who has signed in.
     Everyone,
-    /// Everyone whose token names one of these roles.
+    /// Everyone who has one of these roles, by their token or by a back end.
     Roles(Box<[Box<str>]>),
 }
 
@@ -58,7 +58,7 @@ impl Who {
         match self {
             Self::Nobody => false,
             Self::Everyone => true,
-            Self::Roles(roles) => identity.roles.iter().any(|role| roles.contains(role)),
+            Self::Roles(roles) => roles.iter().any(|role| identity.holds(role)),
         }
     }
 }
@@ -79,6 +79,7 @@ mod tests {
             issued_at: None,
             device_kind: None,
             device_name: None,
+            granted: std::sync::Arc::default(),
         }
     }
 
@@ -97,6 +98,15 @@ mod tests {
         check(&["role:admin"], &["user", "admin"], true);
         check(&["role:admin", "role:staff"], &["staff"], true);
         check(&["nobody", "role:staff"], &["staff"], true);
+    }
+
+    #[test]
+    fn roles_that_were_given_count_like_those_of_the_token() {
+        let mut alice = with_roles(&["user", "staff"]);
+        alice.granted = ["staff".into(), "admin".into()].into();
+        assert!(Who::compile(["role:admin"]).unwrap().permits(&alice));
+        assert!(!Who::compile(["role:other"]).unwrap().permits(&alice));
+        assert_eq!(alice.all_roles().join(" "), "user staff admin");
     }
 
     #[test]

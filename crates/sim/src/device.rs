@@ -113,6 +113,7 @@ impl Device {
             issued_at: None,
             device_kind: None,
             device_name: None,
+            granted: std::sync::Arc::default(),
         }
     }
 

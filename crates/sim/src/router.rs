@@ -23,7 +23,7 @@ impl Seat {
         match topic {
             Topic::User(user) => self.identity.user == *user,
             Topic::Conversation(_) => self.topics.contains(topic),
-            Topic::Role(role) => self.identity.roles.iter().any(|held| **held == *role.as_str()),
+            Topic::Role(role) => self.identity.holds(role.as_str()),
             Topic::All => true,
         }
     }
@@ -75,8 +75,8 @@ impl Node {
                 Effect::Identity { user, roles } => {
                     for seat in self.seats.values_mut() {
                         if seat.identity.user == user {
-                            Arc::make_mut(&mut seat.identity).roles = roles.to_vec();
-                            seat.session.set_roles(&roles);
+                            Arc::make_mut(&mut seat.identity).granted = Arc::clone(&roles);
+                            seat.session.set_granted(&roles);
                         }
                     }
                 }

@@ -399,6 +399,10 @@ impl<T: People + ?Sized> People for Spy<T> {
         self.inner.friends_of(user, limit)
     }
 
+    fn roles(&mut self, user: UserKey) -> Result<Arc<[Box<str>]>> {
+        self.inner.roles(user)
+    }
+
     fn showing(&mut self, user: UserKey) -> Result<Showing> {
         self.inner.showing(user)
     }
@@ -428,6 +432,10 @@ impl WritePeople for Spy<dyn Writer> {
 
     fn put_privacy(&mut self, user: UserKey, privacy: PrivacyChoice, rev: Rev) -> Result<()> {
         self.inner.put_privacy(user, privacy, rev)
+    }
+
+    fn put_roles(&mut self, user: UserKey, roles: &[Box<str>], rev: Rev) -> Result<()> {
+        self.inner.put_roles(user, roles, rev)
     }
 
     fn put_showing(&mut self, user: UserKey, showing: &Showing) -> Result<()> {

@@ -4,6 +4,8 @@
 //! sides of a relation change in one commit, or neither does. **Ordering.** The relations of a user
 //! are told apart by their revs; two changes of one command have the same rev but different users.
 
+use std::sync::Arc;
+
 use hubbub_proto::{DeviceId, Timestamp, UserId};
 
 use super::Result;
@@ -32,6 +34,8 @@ pub trait People {
     fn friends_of(&mut self, user: UserKey, limit: u32) -> Result<Vec<User>>;
     /// What a user shows beyond their name.
     fn showing(&mut self, user: UserKey) -> Result<Showing>;
+    /// What a back end gave `user`, besides the roles of their tokens.
+    fn roles(&mut self, user: UserKey) -> Result<Arc<[Box<str>]>>;
     /// Devices of `user`, those that were there lately first.
     fn devices(&mut self, user: UserKey) -> Result<Vec<Device>>;
     /// Devices that were signed out after `since`, of all users, at most `limit`.
@@ -51,6 +55,8 @@ pub trait WritePeople {
     fn forget_relations(&mut self, user: UserKey, keep: u32) -> Result<()>;
     /// Replaces what a user has chosen.
     fn put_privacy(&mut self, user: UserKey, privacy: PrivacyChoice, rev: Rev) -> Result<()>;
+    /// Replaces what a back end gave a user. No role has control characters.
+    fn put_roles(&mut self, user: UserKey, roles: &[Box<str>], rev: Rev) -> Result<()>;
     /// Replaces what a user shows.
     fn put_showing(&mut self, user: UserKey, showing: &Showing) -> Result<()>;
     /// Replaces a device. Where the user then has more than `keep` that are not signed out, the one of

@@ -1,5 +1,7 @@
 //! `me` and `users`: what users show of themselves.
 
+use std::sync::Arc;
+
 use hubbub_proto::command::UserList;
 use hubbub_proto::event::{DeviceItem, DeviceList, Me, UserPage};
 
@@ -15,7 +17,12 @@ impl Desk<'_> {
             Some(user) => self.reader.showing(user.key)?,
             None => Showing::default(),
         };
-        Ok(people::me(self.identity, user.as_ref(), &showing, self.config))
+        let granted = match self.key {
+            Some(key) => self.reader.roles(key)?,
+            None => Arc::default(),
+        };
+        let identity = people::standing(self.identity, granted);
+        Ok(people::me(&identity, user.as_ref(), &showing, self.config))
     }
 
     /// Where the calling device is not written yet, it is there all the same.

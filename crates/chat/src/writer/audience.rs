@@ -26,7 +26,8 @@ impl Transaction<'_> {
         if self.config.push.send == Who::Nobody {
             return Ok(());
         }
-        let wanted = audiences(&identity.roles, self.config.push_roles_max as usize);
+        let roles = self.standing(identity)?.all_roles();
+        let wanted = audiences(&roles, self.config.push_roles_max as usize);
         let held = self.store.audiences_of(user)?;
         for conversation in &wanted {
             if !held.iter().any(|(_, id)| id == conversation) {
@@ -35,16 +36,26 @@ impl Transaction<'_> {
         }
         for (key, conversation) in &held {
             if !wanted.contains(conversation) {
-                let head_seq = self.head_of(conversation)?;
-                let rev = self.next_rev();
-                self.writing()?.leave_audience(*key, user, head_seq, rev)?;
-                self.cache.forget((*key, user));
+                self.leave(*key, user, conversation)?;
             }
         }
         Ok(())
     }
 
-    fn enter(&mut self, conversation: &ConversationId, user: UserKey) -> Result<()> {
+    pub(super) fn leave(
+        &mut self,
+        key: ConversationKey,
+        user: UserKey,
+        conversation: &ConversationId,
+    ) -> Result<()> {
+        let head_seq = self.head_of(conversation)?;
+        let rev = self.next_rev();
+        self.writing()?.leave_audience(key, user, head_seq, rev)?;
+        self.cache.forget((key, user));
+        Ok(())
+    }
+
+    pub(super) fn enter(&mut self, conversation: &ConversationId, user: UserKey) -> Result<()> {
         let known = self.cache.slot(self.store, conversation)?.map(|slot| slot.row.key);
         let key: ConversationKey = match known {
             Some(key) => key,

@@ -69,7 +69,8 @@ impl Transaction<'_> {
             Some(user) => self.store.showing(user.key)?,
             None => Showing::default(),
         };
-        Ok(people::me(caller.identity, user.as_ref(), &showing, self.config))
+        let identity = self.standing(caller.identity)?;
+        Ok(people::me(&identity, user.as_ref(), &showing, self.config))
     }
 
     fn tell_devices(&mut self, caller: Caller<'_>) -> Outcome<Ack> {

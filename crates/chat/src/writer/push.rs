@@ -19,6 +19,8 @@ impl Transaction<'_> {
     /// Pushes for `actor`, who need not be on a connection. Whoever is meant gets it, the actor's
     /// own connections too.
     pub(super) fn push(&mut self, actor: &Identity, command: &Push) -> Outcome<Ack> {
+        let actor = self.standing(actor)?;
+        let actor = &*actor;
         if command.durable {
             return self.push_kept(actor, command);
         }

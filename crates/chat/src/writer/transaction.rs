@@ -132,6 +132,7 @@ impl Transaction<'_> {
             }
             Work::Opened | Work::Renewed => {
                 self.visit(request);
+                self.tell_granted(&request.identity)?;
                 return self.seen(&request.identity);
             }
             Work::Closed => {
@@ -185,6 +186,7 @@ impl Transaction<'_> {
             Command::FriendRemove(target) => self.relate(caller, &target.user, Step::Remove, None),
             Command::FriendBlock(target) => self.relate(caller, &target.user, Step::Block, None),
             Command::DeviceSignOut(out) => self.sign_out(caller, out),
+            Command::UserRoles(given) => self.user_roles(caller.identity, given),
             Command::FriendUnblock(target) => {
                 self.relate(caller, &target.user, Step::Unblock, None)
             }

@@ -449,6 +449,11 @@ impl People for Faulty {
         self.inner.friends_of(user, limit)
     }
 
+    fn roles(&mut self, user: UserKey) -> Result<Arc<[Box<str>]>> {
+        self.note("roles");
+        self.inner.roles(user)
+    }
+
     fn showing(&mut self, user: UserKey) -> Result<Showing> {
         self.note("showing");
         self.inner.showing(user)
@@ -480,6 +485,11 @@ impl WritePeople for Faulty {
     fn put_privacy(&mut self, user: UserKey, privacy: PrivacyChoice, rev: Rev) -> Result<()> {
         self.note("put_privacy");
         self.inner.put_privacy(user, privacy, rev)
+    }
+
+    fn put_roles(&mut self, user: UserKey, roles: &[Box<str>], rev: Rev) -> Result<()> {
+        self.note("put_roles");
+        self.inner.put_roles(user, roles, rev)
     }
 
     fn put_showing(&mut self, user: UserKey, showing: &Showing) -> Result<()> {

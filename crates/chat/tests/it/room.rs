@@ -185,6 +185,7 @@ pub(crate) fn identity(user: &str) -> Arc<Identity> {
         issued_at: None,
         device_kind: None,
         device_name: None,
+        granted: Arc::default(),
     })
 }
 

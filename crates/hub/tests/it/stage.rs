@@ -113,6 +113,7 @@ pub(crate) fn identity(text: &str, asked: Option<&DeviceId>) -> Identity {
         issued_at: None,
         device_kind: None,
         device_name: None,
+        granted: Arc::default(),
     }
 }
 

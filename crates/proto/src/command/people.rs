@@ -14,6 +14,10 @@ use crate::{DeviceId, UserId};
 pub const NOTE_CHARS_MAX: usize = 256;
 /// Longest address of an avatar, in bytes.
 pub const AVATAR_BYTES_MAX: usize = 2_048;
+/// Most roles of a user: those of a token, and as many that a back end gave them.
+pub const ROLES_MAX: usize = 64;
+/// Longest role, in bytes.
+pub const ROLE_BYTES_MAX: usize = 128;
 /// Most users that one `users` names.
 pub const USERS_MAX: usize = 100;
 
@@ -115,6 +119,22 @@ pub struct DeviceSignOut {
     pub others: bool,
 }
 
+/// `user_roles {user, roles}`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct UserRoles {
+    /// Whose.
+    pub user: UserId,
+    /// All that the user has from here on, besides those of their tokens; each once.
+    #[serde(deserialize_with = "roles")]
+    pub roles: Vec<Box<str>>,
+}
+
+/// Whether this can be a role: not empty, not too long, and without control characters.
+#[must_use]
+pub fn is_role(role: &str) -> bool {
+    !role.is_empty() && role.len() <= ROLE_BYTES_MAX && !role.chars().any(char::is_control)
+}
+
 /// Words of a user: not empty, and nothing in them but text and line ends.
 fn words(s: &str) -> bool {
     // The byte length bounds the count before it is made.
@@ -171,6 +191,44 @@ fn avatar<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Option<Box<str>>>, D
 fn data<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Option<Box<RawValue>>>, D::Error> {
     let data = Box::<RawValue>::deserialize(d)?;
     Ok(Some(Some(data).filter(|data| data.get() != "null")))
+}
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Role(#[serde(deserialize_with = "parse_role")] Box<str>);
+
+fn parse_role<'de, D: Deserializer<'de>>(d: D) -> Result<Box<str>, D::Error> {
+    const RULE: &str = "1 to 128 bytes, none of them a control character";
+    d.deserialize_str(Text {
+        expecting: "a role of 1 to 128 bytes",
+        parse: |s| is_role(s).then(|| s.into()).ok_or(InvalidName { what: "the role", rule: RULE }),
+    })
+}
+
+fn roles<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Box<str>>, D::Error> {
+    struct Roles;
+    impl<'de> Visitor<'de> for Roles {
+        type Value = Vec<Box<str>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array of at most 64 roles")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<Self::Value, A::Error> {
+            let mut roles: Vec<Box<str>> = Vec::new();
+            while let Some(Role(role)) = names.next_element()? {
+                if roles.contains(&role) {
+                    continue;
+                }
+                if roles.len() == ROLES_MAX {
+                    return Err(A::Error::custom("at most 64 roles"));
+                }
+                roles.push(role);
+            }
+            Ok(roles)
+        }
+    }
+    d.deserialize_seq(Roles)
 }
 
 fn users<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<UserId>, D::Error> {

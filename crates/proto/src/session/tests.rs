@@ -24,6 +24,7 @@ fn identity(user: &str, expires_at: Option<u64>) -> Identity {
         issued_at: None,
         device_kind: None,
         device_name: None,
+        granted: Arc::default(),
     }
 }
 

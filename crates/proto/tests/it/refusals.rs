@@ -1,7 +1,9 @@
 //! Bad input: each message gets a coded error that names what is wrong, and the id if it had one.
 
 use hubbub_proto::codec::{Codec, Malformed};
-use hubbub_proto::command::{MEMBERS_MAX, PRESENCE_USERS_MAX, SYNC_CURSORS_MAX, USERS_MAX};
+use hubbub_proto::command::{
+    MEMBERS_MAX, PRESENCE_USERS_MAX, ROLES_MAX, SYNC_CURSORS_MAX, USERS_MAX,
+};
 use hubbub_proto::limits::Limits;
 use hubbub_proto::{Command, Reason, fuzz};
 use serde_json::json;
@@ -599,6 +601,8 @@ fn people_with_bad_fields() {
     let long = "x".repeat(257);
     let far = format!("https://{}", "x".repeat(2_048));
     let crowd: Vec<String> = (0..=USERS_MAX).map(|n| format!("u{n}")).collect();
+    let roles: Vec<String> = (0..=ROLES_MAX).map(|n| format!("r{n}")).collect();
+    let role = "`roles`: the role must be 1 to 128 bytes, none of them a control character.";
     let words = "`{}`: the text must be 1 to 256 characters, none of them a control character.";
     let address =
         "`avatar`: the avatar must be at most 2048 bytes that begin with https://, http:// or /.";
@@ -638,6 +642,26 @@ fn people_with_bad_fields() {
             "device_sign_out",
             json!({"device": "a b"}),
             "`device`: device id must be 1 to 128 characters out of A-Z a-z 0-9 . _ @ + = ~ | -.",
+        ),
+        ("user_roles", json!({"user": "bob"}), "`roles` is missing."),
+        (
+            "user_roles",
+            json!({"user": "a b", "roles": []}),
+            "`user`: user id must be 1 to 128 characters out of A-Z a-z 0-9 . _ @ + = ~ | -.",
+        ),
+        (
+            "user_roles",
+            json!({"user": "bob", "roles": "staff"}),
+            "`roles` must be an array of at most 64 roles.",
+        ),
+        ("user_roles", json!({"user": "bob", "roles": roles}), "`roles`: at most 64 roles."),
+        ("user_roles", json!({"user": "bob", "roles": [""]}), role),
+        ("user_roles", json!({"user": "bob", "roles": ["a\nb"]}), role),
+        ("user_roles", json!({"user": "bob", "roles": ["r".repeat(129)]}), role),
+        (
+            "user_roles",
+            json!({"user": "bob", "roles": [7]}),
+            "`roles` must be a role of 1 to 128 bytes.",
         ),
         ("privacy_update", json!({"receipts": "no"}), "`receipts` must be true or false."),
         ("profile_update", json!({"avatar": "javascript:alert(1)"}), address),

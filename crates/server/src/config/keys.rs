@@ -15,7 +15,8 @@ sections! {
         /// What no namespace allows nobody may do. Names are out of `a-z 0-9 _ -`. There is no
         /// environment variable for these.
         namespaces: Namespace {
-            /// Who may subscribe. `everyone` is everyone who has signed in; roles come from the token.
+            /// Who may subscribe. `everyone` is everyone who has signed in; roles come from the token, or
+            /// from `user_roles`.
             subscribe: Vec<String> = vec!["nobody".into()], Whose;
             /// Who may publish; they need not be subscribed.
             publish: Vec<String> = vec!["nobody".into()], Whose;
@@ -211,6 +212,12 @@ sections! {
         /// a user gets what is pushed to everyone or to their roles from the first time they sign in
         /// after somebody was permitted.
         send: Vec<String> = vec!["nobody".into()], Whose;
+    }
+
+    /// What the application's own parts may do for users.
+    admin: AdminSection {
+        /// Who may give users roles, besides those of their tokens: whoever may can give themself any.
+        who: Vec<String> = vec!["nobody".into()], Whose;
     }
 
     /// Messages, groups, and the services behind them.
@@ -410,7 +417,8 @@ impl Config {
             custom: self.limits.custom_bytes_max,
         };
         let push = PushRules { send };
-        Ok(ChatConfig { push, user_rates, content_bytes, ..(&self.chat).into() })
+        let admin = Who::compile(self.admin.who.iter().map(String::as_str))?;
+        Ok(ChatConfig { push, admin, user_rates, content_bytes, ..(&self.chat).into() })
     }
 
     /// What the hub needs to know of channels and signals.

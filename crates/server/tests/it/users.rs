@@ -22,6 +22,42 @@ fn a_profile_is_seen_by_others_and_survives_a_restart() {
     assert_eq!(Talk::open(&node, "alice").ok("me", json!({}))["privacy"]["last_seen"], "nobody");
 }
 
+#[test]
+fn roles_are_given_and_taken_away() {
+    const RULES: [(&str, &str); 3] = [
+        ("ADMIN_WHO", "role:admin"),
+        ("PUSH_SEND", "role:backend"),
+        ("SIGNALS_SEND", "role:backend"),
+    ];
+    let node = Node::start(&RULES);
+    let open = |node: &Node, user: &str, roles: &[&str]| {
+        Talk::open_with(node, "", &node.token_with(user, roles))
+    };
+    let mut admin = open(&node, "ops", &["admin"]);
+    let mut bob = open(&node, "bob", &["user"]);
+    let give = |roles: &[&str]| json!({ "user": "bob", "roles": roles });
+    let push = || json!({ "to": "all", "type": "notification", "data": 1 });
+    let signal = || json!({ "to": "user:ops", "data": 1 });
+    assert_eq!(bob.refused("user_roles", give(&["admin"])), "not_allowed");
+    assert_eq!(admin.refused("user_roles", give(&["staff", "a\nb"])), "bad_field");
+    assert_eq!(bob.refused("push", push()), "not_allowed");
+    assert_eq!(bob.refused("signal", signal()), "not_allowed");
+    admin.ok("user_roles", give(&["backend"]));
+    bob.ok("push", push());
+    bob.ok("signal", signal());
+    assert_eq!(bob.ok("me", json!({}))["roles"], json!(["user", "backend"]));
+
+    // Also after a restart, for a connection that begins then.
+    let node = node.stop().start();
+    let mut bob = open(&node, "bob", &["user"]);
+    bob.ok("push", push());
+    bob.ok("signal", signal());
+    open(&node, "ops", &["admin"]).ok("user_roles", give(&[]));
+    assert_eq!(bob.refused("push", push()), "not_allowed");
+    assert_eq!(bob.refused("signal", signal()), "not_allowed");
+    assert_eq!(bob.ok("me", json!({}))["roles"], json!(["user"]));
+}
+
 fn listed(talk: &mut Talk) -> Vec<Value> {
     talk.ok("devices", json!({}))["devices"].as_array().unwrap().clone()
 }

@@ -18,6 +18,7 @@ pub(super) const CASES: &[Case] = &[
     ("friends are mutual and neither blocks the other", friends),
     ("the oldest tombstones are forgotten, and it is known up to where", forgotten),
     ("profile and privacy are kept as a whole", profile),
+    ("roles are replaced as a whole, and rolled back with the rest", roles),
     ("devices are kept, the one away for longest goes, those signed out stay", devices),
     ("what is between users is rolled back with the rest", rolled_back),
 ];
@@ -159,6 +160,27 @@ fn profile(fixture: &mut dyn Fixture) {
     let mut reader = fixture.store().reader().unwrap();
     assert_eq!(reader.showing(alice).unwrap(), showing);
     assert_eq!(reader.user(&user_id("alice")).unwrap().unwrap().privacy, choice);
+}
+
+fn roles(fixture: &mut dyn Fixture) {
+    let mut desk = Desk::begin(fixture.store());
+    let (alice, bob) = (desk.user("alice"), desk.user("bob"));
+    assert!(desk.writer.roles(alice).unwrap().is_empty());
+    let many: Vec<Box<str>> = vec!["Ä ☃, \"x\"".into(), "staff".into()];
+    let mut rev = desk.next();
+    for roles in [&many[..1], &many] {
+        rev = desk.next();
+        desk.writer.put_roles(alice, roles, rev).unwrap();
+        assert_eq!(*desk.writer.roles(alice).unwrap(), *roles);
+    }
+    desk.commit();
+    desk.writer.put_roles(alice, &[], rev).unwrap();
+    assert!(desk.writer.roles(alice).unwrap().is_empty());
+    desk.writer.rollback().unwrap();
+    let mut reader = fixture.store().reader().unwrap();
+    assert_eq!(*reader.roles(alice).unwrap(), *many);
+    assert_eq!(reader.showing(alice).unwrap().rev, rev);
+    assert!(reader.roles(bob).unwrap().is_empty());
 }
 
 fn devices(fixture: &mut dyn Fixture) {

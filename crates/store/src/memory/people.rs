@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hubbub_chat::model::{
     Counted, Device, Pair, PrivacyChoice, Relation, Rev, Showing, Side, User, UserKey,
@@ -20,6 +21,7 @@ pub(super) struct Own {
     /// The newest tombstone that was forgotten.
     forgotten: Rev,
     devices: BTreeMap<DeviceId, Device>,
+    roles: Arc<[Box<str>]>,
 }
 
 fn own(state: &State, user: UserKey) -> Option<&Own> {
@@ -100,6 +102,11 @@ impl<S: Seat> People for Handle<S> {
         Ok(own(&state, user).map_or_else(Showing::default, |own| own.showing.clone()))
     }
 
+    fn roles(&mut self, user: UserKey) -> Result<Arc<[Box<str>]>> {
+        let state = self.seat.state();
+        Ok(own(&state, user).map_or_else(Arc::default, |own| Arc::clone(&own.roles)))
+    }
+
     fn devices(&mut self, user: UserKey) -> Result<Vec<Device>> {
         let state = self.seat.state();
         let devices = own(&state, user).into_iter().flat_map(|own| own.devices.values().cloned());
@@ -154,6 +161,14 @@ impl WritePeople for Handle<Writing> {
     fn put_privacy(&mut self, user: UserKey, privacy: PrivacyChoice, rev: Rev) -> Result<()> {
         if let Some(person) = users::person(self.seat.working()?, user) {
             person.user.privacy = privacy;
+            person.own.showing.rev = rev;
+        }
+        Ok(())
+    }
+
+    fn put_roles(&mut self, user: UserKey, roles: &[Box<str>], rev: Rev) -> Result<()> {
+        if let Some(person) = users::person(self.seat.working()?, user) {
+            person.own.roles = roles.into();
             person.own.showing.rev = rev;
         }
         Ok(())

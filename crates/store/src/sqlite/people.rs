@@ -1,5 +1,7 @@
 //! Relations and profiles in SQLite.
 
+use std::sync::Arc;
+
 use hubbub_chat::model::{
     Counted, Device, Pair, PrivacyChoice, Relation, Rev, Showing, Side, User, UserKey,
 };
@@ -42,6 +44,8 @@ const LAST_TO_GO: &str = "SELECT rev FROM relation
 const FORGET: &str =
     "DELETE FROM relation WHERE user = ?1 AND state = 0 AND blocked = 0 AND rev <= ?2";
 const SET_FLOOR: &str = "UPDATE user SET relations_floor = ?2 WHERE key = ?1";
+const ROLES: &str = "SELECT roles FROM user WHERE key = ?1";
+const SET_ROLES: &str = "UPDATE user SET roles = ?2, rev = ?3 WHERE key = ?1";
 const SET_PRIVACY: &str = "UPDATE user SET privacy = ?2, rev = ?3 WHERE key = ?1";
 const SET_SHOWING: &str =
     "UPDATE user SET picture = ?2, avatar = ?3, about = ?4, data = ?5, rev = ?6 WHERE key = ?1";
@@ -191,6 +195,12 @@ impl<S: Seat> People for Handle<S> {
         Ok(one(self.seat.connection(), SHOWING, [user.0], read)?.unwrap_or_default())
     }
 
+    fn roles(&mut self, user: UserKey) -> Result<Arc<[Box<str>]>> {
+        let read = |row: &Row<'_>| row.get::<_, Option<String>>(0);
+        let lines = one(self.seat.connection(), ROLES, [user.0], read)?.flatten();
+        Ok(lines.map_or_else(Arc::default, |lines| lines.lines().map(Into::into).collect()))
+    }
+
     fn devices(&mut self, user: UserKey) -> Result<Vec<Device>> {
         all(self.seat.connection(), DEVICES, [user.0], |row| {
             Ok(Device {
@@ -250,6 +260,13 @@ impl WritePeople for Handle<Writing> {
     fn put_privacy(&mut self, user: UserKey, privacy: PrivacyChoice, rev: Rev) -> Result<()> {
         self.seat.write(|connection, _| {
             change(connection, SET_PRIVACY, params![user.0, privacy.packed(), int(rev.0)])
+        })
+    }
+
+    fn put_roles(&mut self, user: UserKey, roles: &[Box<str>], rev: Rev) -> Result<()> {
+        let lines = (!roles.is_empty()).then(|| roles.join("\n"));
+        self.seat.write(|connection, _| {
+            change(connection, SET_ROLES, params![user.0, lines, int(rev.0)])
         })
     }
 

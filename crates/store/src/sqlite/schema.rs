@@ -178,6 +178,7 @@ pub(super) const VERSION_3: &str = "
 ///
 /// - `user.privacy` is packed, see `PrivacyChoice`; `user.picture` is the token's, `user.avatar` the
 ///   user's own; `user.rev` is the newest change of all that.
+/// - `user.roles` is what a back end gave the user, a role on each line; null for none.
 /// - `user.relations_floor` is the newest tombstone that was forgotten.
 /// - `relation` has a row for each side; one without state and block is a tombstone.
 pub(super) const VERSION_4: &str = "
@@ -186,6 +187,7 @@ pub(super) const VERSION_4: &str = "
     ALTER TABLE user ADD COLUMN avatar TEXT;
     ALTER TABLE user ADD COLUMN about TEXT;
     ALTER TABLE user ADD COLUMN data TEXT;
+    ALTER TABLE user ADD COLUMN roles TEXT;
     ALTER TABLE user ADD COLUMN rev INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE user ADD COLUMN relations_floor INTEGER NOT NULL DEFAULT 0;
 

@@ -16,6 +16,7 @@ fn with_roles(roles: &[&str]) -> Identity {
         issued_at: None,
         device_kind: None,
         device_name: None,
+        granted: std::sync::Arc::default(),
     }
 }
 

@@ -23,6 +23,7 @@ fn identity(id: &str) -> Identity {
         issued_at: None,
         device_kind: None,
         device_name: None,
+        granted: std::sync::Arc::default(),
     }
 }
 

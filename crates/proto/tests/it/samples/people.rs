@@ -30,6 +30,7 @@ pub(super) const COMMANDS: &[Sample] = &[
     ("friends", "{}", r#"{"since":911,"full":true,"limit":50}"#),
     ("devices", "{}", "{}"),
     ("device_sign_out", r#"{"device":"phone-1"}"#, r#"{"others":true}"#),
+    ("user_roles", r#"{"user":"bob","roles":[]}"#, r#"{"user":"bob","roles":["staff","editor"]}"#),
 ];
 
 fn profile(full: bool) -> UserProfile {
