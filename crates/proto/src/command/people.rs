@@ -24,7 +24,7 @@ pub const USERS_MAX: usize = 100;
 /// `profile_update {avatar?, about?, data?}`: what is absent stays, what is `null` is cleared.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct ProfileUpdate {
-    /// An own picture, which wins over the token's.
+    /// A picture.
     #[serde(default, deserialize_with = "avatar", skip_serializing_if = "Option::is_none")]
     pub avatar: Option<Option<Box<str>>>,
     /// A sentence about oneself.

@@ -14,7 +14,7 @@ pub struct UserProfile {
     /// The display name, where a token has told it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
-    /// A picture: the user's own, else the token's.
+    /// A picture that the user chose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub avatar: Option<Box<str>>,
     /// A sentence about them.
