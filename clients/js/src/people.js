@@ -81,15 +81,6 @@ export class People {
     return this.#calls.ask('device_sign_out', { others: true });
   }
 
-  /**
-   * Gives a user other roles; for those whom the operator permits it.
-   * @param {string} user
-   * @param {string[]} roles
-   */
-  setRoles(user, roles) {
-    return this.#calls.ask('user_roles', { user, roles });
-  }
-
   // What the client tells.
 
   /** @param {Me} me */
