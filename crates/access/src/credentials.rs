@@ -175,6 +175,7 @@ mod tests {
                 device_kind: None,
                 device_name: None,
                 granted: std::sync::Arc::default(),
+                authority: hubbub_proto::route::Authority::default(),
             }),
         }
     }

@@ -41,6 +41,7 @@ fn verify(token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal> {
             device_kind: None,
             device_name: None,
             granted: std::sync::Arc::default(),
+            authority: hubbub_proto::route::Authority::default(),
         }),
     }
 }

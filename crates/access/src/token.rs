@@ -230,6 +230,7 @@ fn admit(
         device_kind: device_kind(claims.device_kind.as_deref())?,
         device_name: None,
         granted: std::sync::Arc::default(),
+        authority: hubbub_proto::route::Authority::default(),
     })
 }
 

@@ -133,6 +133,7 @@ mod tests {
             device_kind: None,
             device_name: None,
             granted: Arc::default(),
+            authority: hubbub_proto::route::Authority::default(),
         }
     }
 

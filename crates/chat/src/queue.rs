@@ -328,6 +328,7 @@ mod tests {
             device_kind: None,
             device_name: None,
             granted: Arc::default(),
+            authority: hubbub_proto::route::Authority::default(),
         });
         let request = |slot: u32| Request {
             conn: ConnId { shard: 0, slot, generation: 0 },

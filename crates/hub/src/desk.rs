@@ -17,6 +17,7 @@ use hubbub_websocket::OpCode;
 use hubbub_websocket::deflate::Inflater;
 
 use crate::batch::ChunkLimits;
+use crate::calls::Answer;
 use crate::channels::{Channels, Keeping};
 use crate::client_id::ClientIds;
 use crate::compression::{Compression, Packer, frame_in};
@@ -72,6 +73,8 @@ pub(crate) struct Desk {
     pub(crate) signals: Vec<(UserId, Event)>,
     /// For the other shards at the end of the tick.
     pub(crate) outgoing: Vec<Vec<Post>>,
+    /// For callers without a connection at the end of the tick.
+    pub(crate) answers: Vec<Answer>,
     pub(crate) wheel: Wheel,
     pub(crate) ids: ClientIds,
     #[expect(clippy::vec_box, reason = "the boxes themselves go to the connections and come back")]
@@ -134,6 +137,7 @@ impl Desk {
             },
             signals: Vec::new(),
             outgoing: settings.inboxes.iter().map(|_| Vec::new()).collect(),
+            answers: Vec::new(),
             upstream,
             stats,
             now,

@@ -96,6 +96,7 @@ fn somebody() -> Arc<Identity> {
         device_kind: None,
         device_name: None,
         granted: Arc::default(),
+        authority: hubbub_proto::route::Authority::default(),
     })
 }
 

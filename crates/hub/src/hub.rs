@@ -85,7 +85,7 @@ pub enum HubError {
 
 /// The data plane.
 pub struct Hub {
-    settings: Arc<Settings>,
+    pub(crate) settings: Arc<Settings>,
     router: Router,
     stats: Vec<Arc<ShardStats>>,
     loads: Vec<Arc<AtomicUsize>>,

@@ -24,6 +24,7 @@
 mod audience;
 mod batch;
 mod bus;
+mod calls;
 mod calm;
 mod channels;
 mod chatter;
@@ -63,6 +64,7 @@ mod sync {
     pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
 }
 
+pub use calls::Answer;
 pub use compression::{Compressed, Compression, CompressionConfig};
 pub use hub::{Announce, Clock, Hub, HubConfig, HubError, Router};
 pub use hubbub_websocket::deflate::{Level, WindowBits};

@@ -253,8 +253,11 @@ impl Desk {
         self.signals.push((to, Event::Signal(event)));
     }
 
-    /// For another shard, at the end of the tick.
+    /// For another shard, or for a caller without a connection, at the end of the tick.
     pub(crate) fn mail(&mut self, shard: u16, post: Post) {
+        if shard == ConnId::RECEPTION {
+            return self.answer_call(post);
+        }
         if let Some(bag) = self.outgoing.get_mut(usize::from(shard)) {
             bag.push(post);
         }

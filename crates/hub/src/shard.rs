@@ -233,6 +233,7 @@ impl Shard {
                 inbox.post_all(std::mem::take(posts));
             }
         }
+        self.desk.send_answers();
     }
 
     fn on_parcel(&mut self, parcel: Parcel) {

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use hubbub_proto::{DeviceId, Identity, Refusal, Request};
 
+use crate::calls::Answer;
+
 /// The chat services and the token check, as the shards see them.
 ///
 /// **Ordering.** Requests are submitted in the order in which each connection sent them; the
@@ -20,4 +22,8 @@ pub trait Upstream: Send + Sync {
     /// What the client is told; a refusal with code 401 ends a connection that was not
     /// authenticated before.
     fn authenticate(&self, token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal>;
+
+    /// Replies to calls ([`Hub::call`](crate::Hub::call)), in the order in which the shard gave
+    /// them. Called on a shard's thread: no blocking. One that makes no calls gets none.
+    fn answered(&self, _answers: Vec<Answer>) {}
 }

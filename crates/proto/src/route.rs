@@ -24,6 +24,38 @@ pub struct ConnId {
     pub generation: u32,
 }
 
+impl ConnId {
+    /// In place of a shard: no connection, but a caller without one who waits for a single reply.
+    pub const RECEPTION: u16 = u16::MAX;
+
+    /// Whether a caller without a connection is meant, of whom no shard knows.
+    #[must_use]
+    pub const fn is_reception(self) -> bool {
+        self.shard == Self::RECEPTION
+    }
+}
+
+/// By what right somebody speaks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Authority {
+    /// By a token of their own.
+    #[default]
+    Token,
+    /// A back end speaks for them, and its key was asked what it may: the configuration's rules and
+    /// rates are not. What holds between users holds.
+    Behalf,
+    /// A back end speaks for itself: it needs no user's consent and no membership to write.
+    Backend,
+}
+
+impl Authority {
+    /// Whether a key answers for it.
+    #[must_use]
+    pub const fn is_of_key(self) -> bool {
+        matches!(self, Self::Behalf | Self::Backend)
+    }
+}
+
 /// Who speaks on a connection, as the token says. Shared by all that refer to the session.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Identity {
@@ -48,6 +80,8 @@ pub struct Identity {
     /// Roles that a back end gave the user besides, as far as the data plane has heard; the chat
     /// services go by what is stored.
     pub granted: Arc<[Box<str>]>,
+    /// By what right.
+    pub authority: Authority,
 }
 
 impl Identity {

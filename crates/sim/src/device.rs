@@ -114,6 +114,7 @@ impl Device {
             device_kind: None,
             device_name: None,
             granted: std::sync::Arc::default(),
+            authority: hubbub_proto::route::Authority::default(),
         }
     }
 

@@ -17,6 +17,8 @@ pub struct State<'a> {
     pub last_at: Timestamp,
     /// Whether what `after` names is recorded; true where nothing is named.
     pub predecessor: bool,
+    /// A back end speaks for itself: it writes where it is no member.
+    pub backend: bool,
 }
 
 /// What is to be done.
@@ -40,8 +42,12 @@ pub fn plan(address: &Address, state: &State<'_>, now: Timestamp) -> Result<Plan
     address.writable()?;
     let head = match (state.conversation, &address.peer) {
         (Some(conversation), None) => {
-            standing(conversation, state.membership).ok_or(Reason::NotAMember)?;
-            silenced(conversation, state.membership, now)?;
+            let outside = state.backend && !conversation.dissolved;
+            if standing(conversation, state.membership).is_some() {
+                silenced(conversation, state.membership, now)?;
+            } else if !outside {
+                return Err(Reason::NotAMember.into());
+            }
             conversation.head_seq
         }
         (Some(conversation), Some(_)) => conversation.head_seq,
@@ -78,7 +84,8 @@ mod tests {
         let live = group(7, false);
         let over = group(7, true);
         let check = |to, conversation, membership, predecessor, expect| {
-            let state = State { conversation, membership, last_at: Timestamp(10), predecessor };
+            let last_at = Timestamp(10);
+            let state = State { conversation, membership, last_at, predecessor, backend: false };
             assert_eq!(decide(to, &state), expect, "{to} {conversation:?} {membership:?}");
         };
         check("direct:alice:bob", None, None, true, Ok((true, 1, 1_000)));
@@ -94,6 +101,26 @@ mod tests {
     }
 
     #[test]
+    fn a_back_end_writes_to_groups_from_outside() {
+        let open = member_with(None);
+        let left = member_with(Some(3));
+        let live = group(7, false);
+        let over = group(7, true);
+        let check = |to, conversation, membership, expect| {
+            let last_at = Timestamp(10);
+            let state =
+                State { conversation, membership, last_at, predecessor: true, backend: true };
+            assert_eq!(decide(to, &state), expect, "{to} {conversation:?} {membership:?}");
+        };
+        check("group:g", Some(&live), None, Ok((false, 8, 1_000)));
+        check("group:g", Some(&live), Some(&left), Ok((false, 8, 1_000)));
+        check("group:g", Some(&live), Some(&open), Ok((false, 8, 1_000)));
+        check("group:g", Some(&over), None, Err(Reason::NotAMember));
+        check("group:g", None, None, Err(Reason::NotFound));
+        check("system:all", Some(&live), None, Err(Reason::NotAllowed));
+    }
+
+    #[test]
     fn time_does_not_run_backwards_in_a_log() {
         let live = group(7, false);
         let state = State {
@@ -101,6 +128,7 @@ mod tests {
             membership: None,
             last_at: Timestamp(5_000),
             predecessor: true,
+            backend: false,
         };
         assert_eq!(decide("direct:alice:bob", &state), Ok((false, 8, 5_000)));
     }

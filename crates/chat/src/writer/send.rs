@@ -2,6 +2,7 @@
 
 use hubbub_proto::command::{MessageRef, Role, Send};
 use hubbub_proto::event::ConversationKind;
+use hubbub_proto::route::Authority;
 use hubbub_proto::{Ack, ConversationId, Reason, Refusal, Timestamp};
 
 use super::transaction::{Caller, Draft, Transaction, repeated, written};
@@ -27,6 +28,7 @@ impl Transaction<'_> {
             Err(refusal) => return self.refused_send(caller, Some(&address), command, refusal),
         };
         if let Some(peer) = &address.peer
+            && caller.identity.authority != Authority::Backend
             && let Some(refusal) = self.refusal(&caller.identity.user, peer, Act::Message)?
         {
             return self.refused_send(caller, Some(&address), command, refusal);
@@ -173,6 +175,7 @@ impl Transaction<'_> {
             membership: place.as_ref().and_then(|(_, membership)| *membership),
             last_at: place.as_ref().map(|(slot, _)| slot.last_at).unwrap_or_default(),
             predecessor,
+            backend: caller.identity.authority == Authority::Backend,
         };
         let plan = plan(address, &state, self.now);
         let limits = &self.config.content_bytes;

@@ -186,6 +186,7 @@ pub(crate) fn identity(user: &str) -> Arc<Identity> {
         device_kind: None,
         device_name: None,
         granted: Arc::default(),
+        authority: hubbub_proto::route::Authority::default(),
     })
 }
 

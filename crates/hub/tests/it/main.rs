@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod adopting;
+mod calls;
 mod channels;
 mod closing;
 mod compression;

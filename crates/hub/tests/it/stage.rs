@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hubbub_hub::{
-    Announce, CompressionConfig, Hub, HubConfig, HubStats, LiveConfig, Opening, OpeningKind,
-    Router, Upstream,
+    Announce, Answer, CompressionConfig, Hub, HubConfig, HubStats, LiveConfig, Opening,
+    OpeningKind, Router, Upstream,
 };
 use hubbub_proto::codec::Codec;
 use hubbub_proto::command::Kind;
@@ -53,6 +53,8 @@ struct State {
     held: bool,
     /// The lives of sessions are kept as well.
     lives: bool,
+    /// Replies to callers without a connection.
+    answers: VecDeque<Answer>,
 }
 
 fn is_life(request: &Request) -> bool {
@@ -93,6 +95,11 @@ impl Upstream for Script {
             _ => Ok(identity(token, device)),
         }
     }
+
+    fn answered(&self, answers: Vec<Answer>) {
+        self.lock().answers.extend(answers);
+        self.changed.notify_all();
+    }
 }
 
 pub(crate) fn identity(text: &str, asked: Option<&DeviceId>) -> Identity {
@@ -114,6 +121,7 @@ pub(crate) fn identity(text: &str, asked: Option<&DeviceId>) -> Identity {
         device_kind: None,
         device_name: None,
         granted: Arc::default(),
+        authority: hubbub_proto::route::Authority::default(),
     }
 }
 
@@ -132,6 +140,13 @@ impl Script {
             .unwrap();
         assert!(!timeout.timed_out(), "no request came");
         state.taken.pop_front().unwrap()
+    }
+
+    /// The next reply to a caller without a connection.
+    pub(crate) fn next_answer(&self) -> Answer {
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, PATIENCE, |s| s.answers.is_empty());
+        waited.unwrap().0.answers.pop_front().expect("an answer")
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -210,6 +225,7 @@ impl Stage {
             refused: 0,
             held: false,
             lives: false,
+            answers: VecDeque::new(),
         };
         let script = Arc::new(Script { state: Mutex::new(state), changed: Condvar::new() });
         hub.run(script.clone()).unwrap();

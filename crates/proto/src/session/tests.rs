@@ -25,6 +25,7 @@ fn identity(user: &str, expires_at: Option<u64>) -> Identity {
         device_kind: None,
         device_name: None,
         granted: Arc::default(),
+        authority: crate::route::Authority::default(),
     }
 }
 

@@ -17,6 +17,7 @@ fn with_roles(roles: &[&str]) -> Identity {
         device_kind: None,
         device_name: None,
         granted: std::sync::Arc::default(),
+        authority: hubbub_proto::route::Authority::default(),
     }
 }
 

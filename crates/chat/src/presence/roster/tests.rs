@@ -24,6 +24,7 @@ fn identity(id: &str) -> Identity {
         device_kind: None,
         device_name: None,
         granted: std::sync::Arc::default(),
+        authority: hubbub_proto::route::Authority::default(),
     }
 }
 
