@@ -3,13 +3,21 @@
  * Drafts are the user's, on all devices.
  */
 import { button, byId, make } from './dom.js';
+import { icon } from './icons.js';
 import { textOf } from './format.js';
-import { reasonText, t } from './i18n.js';
-import { attempt, toast } from './menu.js';
+import { onLanguage, reasonText, t } from './i18n.js';
+import { attempt, showMenu, toast } from './menu.js';
 
 /** A draft is told this long after the last key, in milliseconds. */
 const DRAFT_MS = 1_500;
 const SUGGESTIONS_MAX = 6;
+/** How long what is sent may stay: for ever first; the words are `lasting.NAME`. In milliseconds. */
+const LASTING = [
+  ['ever', null],
+  ['minute', 60_000],
+  ['hour', 3_600_000],
+  ['day', 86_400_000],
+];
 
 export class Composer {
   /** @type {import('/sdk/index.js').Client} */
@@ -25,6 +33,8 @@ export class Composer {
   /** The members of the open group, once somebody was to be mentioned. @type {{id: string, name?: string}[] | null} */
   #members = null;
   #chosen = 0;
+  /** Of the open conversation; another one begins with `ever`. */
+  #lasting = LASTING[0];
   #box = byId('draft');
   #list = byId('mentions');
 
@@ -41,6 +51,10 @@ export class Composer {
     box.addEventListener('keydown', (event) => this.#key(event));
     box.addEventListener('input', () => this.#typed());
     byId('about-cancel').addEventListener('click', () => this.#endAbout());
+    byId('lasting').replaceChildren(icon('clock'));
+    byId('lasting').addEventListener('click', () => this.#chooseLasting());
+    onLanguage(() => this.#drawLasting());
+    this.#drawLasting();
   }
 
   /**
@@ -51,6 +65,7 @@ export class Composer {
   open(client, id, nameOf) {
     this.#keepDraft();
     this.#client = client;
+    if (id !== this.#id) this.#last(LASTING[0]);
     this.#id = id;
     this.#nameOf = nameOf;
     this.#members = null;
@@ -107,6 +122,29 @@ export class Composer {
     byId('about-text').textContent = textOf(message, this.#client.user, this.#nameOf);
   }
 
+  #chooseLasting() {
+    const choices = LASTING.map((lasting) => ({
+      label: t(`lasting.${lasting[0]}`),
+      icon: lasting === this.#lasting ? /** @type {const} */ ('sent') : undefined,
+      testid: `lasting-${lasting[0]}`,
+      run: () => this.#last(lasting),
+    }));
+    showMenu(byId('lasting'), choices);
+  }
+
+  #last(lasting) {
+    this.#lasting = lasting;
+    this.#drawLasting();
+  }
+
+  #drawLasting() {
+    const [name, ms] = this.#lasting;
+    const control = byId('lasting');
+    control.classList.toggle('on', ms !== null);
+    control.title = t('compose.lasting', { how: t(`lasting.${name}`) });
+    control.setAttribute('aria-label', control.title);
+  }
+
   #key(event) {
     // Enter also chooses a candidate of an input method: 229 is what some browsers say then.
     const choosing = this.#composing || event.isComposing || event.keyCode === 229;
@@ -159,7 +197,9 @@ export class Composer {
     }
     const { mentions, mentionAll } = this.#mentioned(text);
     try {
-      this.#client.send(id, text, { replyTo: about?.message.seq ?? undefined, mentions, mentionAll });
+      const [, expiresInMs] = this.#lasting;
+      const head = { replyTo: about?.message.seq ?? undefined, mentions, mentionAll };
+      this.#client.send(id, text, expiresInMs === null ? head : { ...head, expiresInMs });
     } catch (error) {
       toast(t('error.generic', { reason: reasonText(error.reason) }));
       return;

@@ -23,12 +23,13 @@ let language = preferred();
 export const locale = () => (language === 'zh' ? 'zh-CN' : 'en');
 
 /**
- * A text in the chosen language, its `{names}` filled in.
+ * A text in the chosen language, its `{names}` filled in. Where `n` is 1, `KEY.one` is taken if there is one.
  * @param {string} key
  * @param {Record<string, string | number>} [values]
  */
 export function t(key, values = {}) {
-  const text = WORDS[language][key] ?? key;
+  const words = WORDS[language];
+  const text = (values.n === 1 && words[`${key}.one`]) || (words[key] ?? key);
   return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ''));
 }
 

@@ -47,6 +47,14 @@ test('a message is edited, reacted to and taken back, and both see it', async ()
   await chip.click();
   await message(bob, 'Hello Bob!').getByTestId('reaction').filter({ hasText: '👍 1' }).waitFor();
 
+  await alice.getByTestId('lasting').click();
+  await alice.getByTestId('lasting-minute').click();
+  await say(alice, 'Not for long');
+  await message(bob, 'Not for long').getByTestId('clock').waitFor();
+  assert.equal(await message(alice, 'Hello Bob!').getByTestId('clock').count(), 0);
+  await alice.getByTestId('lasting').click();
+  await alice.getByTestId('lasting-ever').click();
+
   await act(alice, 'Wrong window', 'recall');
   await message(bob, 'The message was taken back').waitFor();
   assert.equal(await bob.getByText('Wrong window').count(), 0);
