@@ -86,6 +86,10 @@ impl Desk<'_> {
             included.insert(conversation.id.clone());
             let place = Place { conversation, membership };
             if place.shows_nothing() {
+                // Passed for good, unless something before it is left for the next answer.
+                if places.is_empty() {
+                    page.rev = page.rev.max(rev);
+                }
                 continue;
             }
             places.push((place, rev));

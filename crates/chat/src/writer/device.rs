@@ -23,8 +23,10 @@ impl Transaction<'_> {
 
     pub(super) fn sign_out(&mut self, caller: Caller<'_>, command: &DeviceSignOut) -> Outcome<Ack> {
         let user = &caller.identity.user;
-        let key = self.caller_key(caller.identity)?;
-        let mut known = self.store.devices(key)?;
+        let mut known = match self.cache.key(self.store, user)? {
+            Some(key) => self.store.devices(key)?,
+            None => Vec::new(),
+        };
         // Those that came just now and are not written yet.
         let visits = self.visits.oldest(usize::MAX);
         let fresh = visits.filter(|(identity, _)| identity.user == *user && identity.device_named);
@@ -36,30 +38,30 @@ impl Transaction<'_> {
         }
         // What was signed out so long ago that older tokens are taken again is like any other.
         let since = self.now.minus_ms(self.config.sign_out_window_ms);
-        for device in &mut known {
-            if device.not_before > Timestamp(0) && device.not_before <= since {
-                device.not_before = Timestamp(0);
-                self.put_device(key, device)?;
-            }
-        }
+        let is_out = |device: &Device| device.not_before > since;
         let own = &caller.identity.device;
         let wanted = |device: &Device| match &command.device {
             Some(id) => device.id == *id,
             None => device.id != *own,
         };
-        let already = known.iter().filter(|one| one.not_before > Timestamp(0)).count();
-        let found: Vec<Device> = known.into_iter().filter(|device| wanted(device)).collect();
-        if command.device.is_some() && found.is_empty() {
+        if command.device.is_some() && !known.iter().any(wanted) {
             return Err(Reason::NotFound.into());
         }
-        let new = found.iter().filter(|one| one.not_before == Timestamp(0)).count();
-        if already + new > self.config.devices_max as usize || self.signed_out.is_full() {
+        let out = known.iter().filter(|one| is_out(one) || wanted(one)).count();
+        if out > self.config.devices_max as usize || self.signed_out.is_full() {
             return Err(Reason::TooManyDevices.into());
         }
-        for device in found {
-            let not_before = self.now;
-            self.put_device(key, &Device { not_before, ..device.clone() })?;
-            self.gone.push((user.clone(), device.id, not_before));
+        let key = self.caller_key(caller.identity)?;
+        for device in &mut known {
+            if wanted(device) {
+                device.not_before = self.now;
+                self.gone.push((user.clone(), device.id.clone(), self.now));
+            } else if device.not_before > Timestamp(0) && !is_out(device) {
+                device.not_before = Timestamp(0);
+            } else {
+                continue;
+            }
+            self.put_device(key, device)?;
         }
         self.effects.push(Effect::SignOut {
             user: user.clone(),

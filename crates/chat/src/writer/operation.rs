@@ -30,13 +30,13 @@ pub(super) struct Found {
 
 impl Transaction<'_> {
     pub(super) fn operate(&mut self, caller: Caller<'_>, command: &Command) -> Outcome<Ack> {
-        let (client_id, digest) = match command {
-            Command::Edit(c) => (&c.client_id, digest::edit(c)),
-            Command::Recall(c) => (&c.client_id, digest::recall(c)),
-            Command::React(c) => (&c.client_id, digest::react(c)),
-            Command::Pin(c) => (&c.client_id, digest::pin(c)),
+        let (id, client_id, digest) = match command {
+            Command::Edit(c) => (&c.conversation, &c.client_id, digest::edit(c)),
+            Command::Recall(c) => (&c.conversation, &c.client_id, digest::recall(c)),
+            Command::React(c) => (&c.conversation, &c.client_id, digest::react(c)),
+            Command::Pin(c) => (&c.conversation, &c.client_id, digest::pin(c)),
             Command::Delete(c) if c.whose == DeletedFor::Me => return self.hide(caller, c),
-            Command::Delete(c) => (&c.client_id, digest::delete(c)),
+            Command::Delete(c) => (&c.conversation, &c.client_id, digest::delete(c)),
             Command::Clear(c) => return self.clear(caller, c),
             _ => return Err(Reason::UnknownType.into()),
         };
@@ -45,6 +45,7 @@ impl Transaction<'_> {
         {
             return Ok(repeated(None, recorded, digest)?);
         }
+        Address::named(&caller.identity.user, id)?.writable()?;
         let (found, plan) = match command {
             Command::Edit(edit) => self.plan_edit(caller, edit)?,
             Command::Recall(recall) => self.plan_recall(caller, recall)?,

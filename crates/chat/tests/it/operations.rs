@@ -1,6 +1,6 @@
 //! What is done to messages: who sees it, as it is now and as it was written, also after being away.
 
-use hubbub_chat::ChatConfig;
+use hubbub_chat::{ChatConfig, ContentBytes};
 use serde_json::{Value, json};
 
 use crate::room::{Room, items, reason};
@@ -334,6 +334,31 @@ fn an_edit_is_of_the_kind_that_the_message_has() {
             assert_eq!(edit(&bad), reason("bad_content"), "{kind} {bad}");
         }
         assert_eq!(edit(&good)["seq"], seq + 1, "{kind} {good}: the refusal wrote nothing");
+    }
+}
+
+#[test]
+fn an_edit_is_as_long_as_the_kind_of_its_message_may_be() {
+    type Made = fn(&str) -> Value;
+    let content_bytes = ContentBytes { text: 10, media: 40, card: 60, custom: 80 };
+    let mut room = Room::with(ChatConfig { content_bytes, ..ChatConfig::default() });
+    let table: [(&str, Made, usize); 4] = [
+        ("text", |x| json!(x), 10),
+        ("image", |x| json!({ "url": x }), 40),
+        ("card", |x| json!({ "title": x }), 60),
+        ("custom:any", |x| json!([x]), 80),
+    ];
+    for (kind, content, most) in table {
+        let payload = json!({"to": "user:bob", "kind": kind, "content": content("a"),
+            "client_id": kind});
+        let seq = room.ask("alice", "send", payload)["seq"].as_u64().unwrap();
+        let mut edit = |length: usize| {
+            let rest = length - content("").to_string().len();
+            let content = content(&"x".repeat(rest));
+            room.ask("alice", "edit", on(seq, json!({ "content": content })))
+        };
+        assert_eq!(edit(most + 1), reason("too_big"), "{kind}");
+        assert_eq!(edit(most)["seq"], seq + 1, "{kind}");
     }
 }
 

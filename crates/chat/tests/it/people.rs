@@ -1,8 +1,9 @@
 //! Profiles and privacy.
 
 use hubbub_chat::ChatConfig;
-use hubbub_proto::Timestamp;
+use hubbub_chat::model::Rev;
 use hubbub_proto::route::Work;
+use hubbub_proto::{Timestamp, UserId};
 use serde_json::{Value, json};
 
 use crate::room::{Room, life, on_device, reason, request};
@@ -145,6 +146,32 @@ fn devices_are_listed_and_signed_out() {
     let newer = room.now.plus_ms(1_000);
     assert_eq!(open(&mut room, "phone", newer), [""; 0], "with a newer token");
     assert_eq!(open(&mut room, "laptop", ISSUED), [""; 0]);
+}
+
+#[test]
+fn a_sign_out_that_is_refused_writes_nothing() {
+    let config = ChatConfig { devices_max: 2, sign_out_window_ms: 10_000, ..Default::default() };
+    let mut room = Room::with(config);
+    let none = json!({ "device": "fridge" });
+    let refused = ask_on(&mut room, "laptop", ISSUED, "device_sign_out", &none);
+    assert_eq!(refused, reason("not_found"));
+    assert_eq!(room.reader.rev().unwrap(), Rev(0));
+    assert!(room.reader.user(&UserId::new("alice").unwrap()).unwrap().is_none(), "not made known");
+    // One whose time is over is kept as it is by a refusal, and counts as any other.
+    for device in ["a", "b"] {
+        open(&mut room, device, ISSUED);
+        room.wait(500);
+    }
+    ask_on(&mut room, "a", ISSUED, "device_sign_out", &json!({ "device": "b" }));
+    room.wait(10_000);
+    open(&mut room, "c", ISSUED);
+    open(&mut room, "d", ISSUED);
+    let alice = room.reader.user(&UserId::new("alice").unwrap()).unwrap().unwrap().key;
+    let before = room.reader.devices(alice).unwrap();
+    let others = json!({ "others": true });
+    let refused = ask_on(&mut room, "d", ISSUED, "device_sign_out", &others);
+    assert_eq!(refused, reason("too_many_devices"));
+    assert_eq!(room.reader.devices(alice).unwrap(), before);
 }
 
 #[test]

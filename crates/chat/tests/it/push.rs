@@ -184,6 +184,27 @@ fn what_has_expired_is_gone_for_those_who_come_later() {
 }
 
 #[test]
+fn a_device_gets_on_over_a_thousand_audiences_that_show_nothing() {
+    let mut room = room();
+    for batch in 0..34 {
+        let roles: Vec<String> = (0..32).map(|n| format!("r{batch}-{n}")).collect();
+        let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+        sync(&mut room, "bob", &roles);
+    }
+    room.say("alice", "user:bob", "m1");
+    let mut rev = 0;
+    for _ in 0..3 {
+        let page = ask(&mut room, "bob", &[], "sync", &json!({ "rev": rev }));
+        rev = page["rev"].as_u64().unwrap();
+        if page["more"] != true {
+            assert_eq!(of(&page, "direct:alice:bob")["unread"], 1, "{page}");
+            return;
+        }
+    }
+    panic!("no end was reached");
+}
+
+#[test]
 fn signing_in_is_enough_to_be_seen() {
     let mut room = room();
     for (work, user) in [(Work::Opened, "alice"), (Work::Renewed, "bob")] {
@@ -266,6 +287,26 @@ fn nothing_else_is_written_among_pushes() {
         assert_eq!(sent, reason(expected), "{to}");
         let typing = room.ask("alice", "typing", json!({"conversation": to, "active": true}));
         assert_eq!(typing, reason(expected), "{to}");
+        for (kind, command) in [
+            ("edit", json!({"content": "x"})),
+            ("react", json!({"emoji": "👍", "active": true})),
+            ("pin", json!({"active": true})),
+            ("recall", json!({})),
+            ("delete", json!({"for": "all"})),
+        ] {
+            let mut payload = command.clone();
+            payload["conversation"] = json!(to);
+            payload["seq"] = json!(1);
+            assert_eq!(room.ask("alice", kind, payload), reason(expected), "{kind} {to}");
+        }
+    }
+    // What is only for oneself is not written there.
+    for (kind, seq) in [("clear", 1), ("delete", 2)] {
+        let payload = json!({"conversation": "system:user:alice", "seq": seq});
+        assert_eq!(room.ask("alice", kind, payload), json!({}), "{kind}");
+        room.take_events();
+        push(&mut room, &json!("user:alice"), &json!({}));
+        room.take_events();
     }
     for (conversation, command) in
         [("system:user:bob", json!({"seq": 1})), ("system:role:staff", json!({"seq": 1}))]

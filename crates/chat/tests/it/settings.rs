@@ -1,9 +1,11 @@
 //! What users keep about their conversations, on all their devices.
 
 use hubbub_chat::ChatConfig;
+use hubbub_proto::route::{DeliveryClass, Publication};
+use hubbub_proto::{Effect, Event};
 use serde_json::{Value, json};
 
-use crate::room::{Room, reason};
+use crate::room::{Room, reason, request};
 
 const DIRECT: &str = "direct:alice:bob";
 
@@ -16,6 +18,43 @@ fn kept(room: &mut Room, user: &str, conversation: &str) -> Value {
 fn keep(room: &mut Room, user: &str, mut change: Value) -> Value {
     change["conversation"] = change["conversation"].as_str().unwrap_or(DIRECT).into();
     room.ask(user, "conversation_update", change)
+}
+
+/// A device that is behind must hear that it is, rather than show something else than the others.
+#[test]
+fn what_tells_of_kept_state_is_not_dropped_unsaid() {
+    let mut room = Room::new();
+    let group = room.group("alice", &["bob"], "approval");
+    room.say("alice", &group, "c1");
+    for (user, kind, payload) in [
+        ("bob", "delete", json!({"conversation": group, "seq": 2})),
+        ("bob", "clear", json!({"conversation": group, "seq": 2})),
+        ("bob", "conversation_update", json!({"conversation": group, "pinned": true})),
+        ("carol", "group_join", json!({"group": &group[6..]})),
+        ("carol", "profile_update", json!({"about": "x"})),
+    ] {
+        let told = room.scribe.execute(vec![request(user, kind, &payload)], room.now).effects;
+        let told: Vec<_> = told
+            .into_iter()
+            .filter_map(|effect| match effect {
+                Effect::Publish(Publication { event, class, .. }) => Some((event, class)),
+                _ => None,
+            })
+            .collect();
+        assert!(
+            matches!(
+                told.as_slice(),
+                [(
+                    Event::MessageHidden(_)
+                        | Event::ConversationUpdated(_)
+                        | Event::JoinRequest(_)
+                        | Event::UserUpdated(_),
+                    DeliveryClass::Durable
+                )]
+            ),
+            "{kind}: {told:?}"
+        );
+    }
 }
 
 #[test]

@@ -1,12 +1,19 @@
 //! Full windows, full queues, slow readers, floods.
 
+use hubbub_proto::event::{
+    ConversationUpdated, JoinRequestEvent, JoinRequestState, MessageHidden, Settings,
+};
 use hubbub_proto::limits::Limits;
-use hubbub_proto::route::DeliveryClass;
-use hubbub_proto::{CloseCode, CommandId, Effect, Reason, Refusal};
+use hubbub_proto::route::{DeliveryClass, Publication};
+use hubbub_proto::{
+    CloseCode, CommandId, Effect, Event, GroupId, Reason, Refusal, Timestamp, UserId,
+};
 use serde_json::Value;
 use tungstenite::Message;
 
-use crate::stage::{INBOX_BYTES_MAX, Stage, entry, id_of, reply, small_buffers, user_topic};
+use crate::stage::{
+    INBOX_BYTES_MAX, Stage, conversation, entry, id_of, reply, small_buffers, user_topic,
+};
 
 #[test]
 fn a_full_window_parks_and_loses_nothing() {
@@ -277,6 +284,48 @@ fn a_dropped_redelivery_makes_its_connection_lag_and_no_other() {
     stranger.expect_silence();
     let stats = stage.hub.stats();
     assert_eq!((stats.lags, stats.dropped_inbox_durable), (1, 3));
+}
+
+#[test]
+fn a_change_of_kept_state_that_is_dropped_is_made_up_for_by_a_lag() {
+    let conversation = conversation("g");
+    let hidden = MessageHidden { conversation: conversation.clone(), seqs: vec![1], through: None };
+    let updated = ConversationUpdated { conversation, settings: Settings::default(), rev: 7 };
+    let asks = JoinRequestEvent {
+        group: GroupId::new("g").unwrap(),
+        user: UserId::new("carol").unwrap(),
+        name: None,
+        note: None,
+        at: Timestamp(1),
+        state: JoinRequestState::Pending,
+    };
+    let asks = Event::JoinRequest(Box::new(asks));
+    for event in [Event::MessageHidden(hidden), Event::ConversationUpdated(Box::new(updated)), asks]
+    {
+        for class in [DeliveryClass::Durable, DeliveryClass::Volatile] {
+            let stage = Stage::new(1, Limits::default());
+            let (mut alice, conn) = stage.session("alice");
+            let mut stranger = stage.stranger();
+            stranger.auth("hold");
+            stage.script.wait_until_held();
+            let content = "x".repeat(10_000);
+            for n in 1..=2 * INBOX_BYTES_MAX / content.len() {
+                let mut typing = entry(&[user_topic("nobody")], "g", n as u64, &content);
+                typing.class = DeliveryClass::Volatile;
+                stage.router.post(vec![Effect::Publish(typing)]);
+            }
+            let topics = [user_topic("alice")].into_iter().collect();
+            let told = Publication { topics, event: event.clone(), except: None, class };
+            stage.router.post(vec![Effect::Publish(told)]);
+            stage.reply(conn, "kept");
+            stage.script.let_go();
+            assert_eq!(alice.expect("ack")["id"], "kept");
+            if class == DeliveryClass::Durable {
+                alice.expect("lag");
+            }
+            alice.expect_silence();
+        }
+    }
 }
 
 #[test]
