@@ -4,6 +4,7 @@
 //! line on standard error, with 2 for what was asked and 1 for what went wrong. A server that a
 //! second signal cut off ends with 3 (see `signals`).
 
+mod backup;
 mod chat;
 mod config;
 mod restored;
@@ -53,6 +54,8 @@ enum Command {
     Chat(chat::Chat),
     /// Check, print or explain the configuration
     Config(config::ConfigCommand),
+    /// Copy the data, while the server runs or not
+    Backup(backup::Backup),
     /// Say that the data was restored from a backup
     Restored(restored::Restored),
     /// Print the version
@@ -111,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Token(token) => token.run(),
         Command::Chat(chat) => chat.run(),
         Command::Config(config) => config.run(),
+        Command::Backup(backup) => backup.run(),
         Command::Restored(restored) => restored.run(),
         Command::Version => version::run(),
     };

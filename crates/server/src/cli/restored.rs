@@ -11,7 +11,8 @@ again. Clients that saw the lost messages have to be told: with a new epoch each
 keeps, at its next connection, and continues with what the store has.
 
   (stop the server)
-  cp -a /backup/hubbub-data /var/lib/hubbub
+  mv /var/lib/hubbub /var/lib/hubbub.lost
+  cp -a /backup/hubbub-monday /var/lib/hubbub
   hubbub restored --data-dir /var/lib/hubbub
   (start the server)
 

@@ -1,6 +1,7 @@
 //! A backup is put back: clients are told, by a new epoch, that what they saw is not there any more.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::json;
@@ -50,6 +51,55 @@ fn after_a_restore_every_device_begins_anew() {
     let contents: Vec<_> =
         found["entries"].as_array().unwrap().iter().map(|entry| &entry["content"]).collect();
     assert_eq!(contents, ["kept", "anew"]);
+}
+
+#[test]
+fn a_copy_made_while_messages_are_written_is_whole_as_of_a_commit() {
+    let node = Node::start(&[]);
+    let mut alice = Talk::open(&node, "alice");
+    alice.text("user:bob", "before", "m0");
+    let data = node.home().data();
+    let around = node.home().around().to_owned();
+    let backup = around.join("backup");
+    let arguments = ["backup", "--data-dir", data.to_str().unwrap(), backup.to_str().unwrap()];
+    let arguments: Vec<String> = arguments.iter().map(|&argument| argument.into()).collect();
+    let copying =
+        std::thread::spawn(move || say(&arguments.iter().map(String::as_str).collect::<Vec<_>>()));
+    let mut written = 0;
+    while written < 20 || !copying.is_finished() {
+        written += 1;
+        alice.text("user:bob", "meanwhile", &format!("n{written}"));
+    }
+    let said = copying.join().unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let again = say(&["backup", "--data-dir", data.to_str().unwrap(), backup.to_str().unwrap()]);
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert!(again.err.contains("exists"), "{again:?}");
+    assert!(!around.join("backup.partial").exists());
+    for (path, mode) in [("", 0o40700), ("hubbub.db", 0o100_600), ("secret", 0o100_600)] {
+        let found = fs::metadata(backup.join(path)).unwrap().permissions().mode();
+        assert_eq!(found, mode, "{path}");
+    }
+
+    let home = node.stop();
+    fs::remove_dir_all(&data).unwrap();
+    copy(&backup, &data);
+    let said = say(&["restored", "--data-dir", data.to_str().unwrap()]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    // The tokens of before still hold, because the secret is in the copy.
+    let node = home.start();
+    let head = Talk::open(&node, "bob").sync()["conversations"][0]["head_seq"].as_u64().unwrap();
+    assert!((1..=1 + written).contains(&head), "{head} of {written}");
+}
+
+#[test]
+fn there_is_nothing_to_copy_where_no_store_is() {
+    let node = Node::start(&[]);
+    let nothing = node.home().around().join("nothing");
+    let to = node.home().around().join("backup");
+    let said = say(&["backup", "--data-dir", nothing.to_str().unwrap(), to.to_str().unwrap()]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(!to.exists() && !to.with_extension("partial").exists() && !nothing.exists());
 }
 
 #[test]

@@ -13,8 +13,8 @@ use hubbub_chat::ports::{Result, StoreError};
 use super::errors::refused;
 
 const LOCK_FILE: &str = "lock";
-const DATABASE_FILE: &str = "hubbub.db";
-const OWNER_ONLY_DIR: u32 = 0o700;
+pub(super) const DATABASE_FILE: &str = "hubbub.db";
+pub(super) const OWNER_ONLY_DIR: u32 = 0o700;
 const OWNER_ONLY_FILE: u32 = 0o600;
 
 /// A data directory that this process holds.
@@ -89,12 +89,12 @@ fn create_dir(dir: &Path) -> Result<()> {
     }
 }
 
-fn sync_dir(dir: &Path) -> Result<()> {
+pub(super) fn sync_dir(dir: &Path) -> Result<()> {
     let synced = File::open(dir).and_then(|dir| dir.sync_all());
     synced.map_err(|error| refused(dir, &error))
 }
 
-fn open_file(path: &Path) -> Result<File> {
+pub(super) fn open_file(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(OWNER_ONLY_FILE);
     options.open(path).map_err(|error| refused(path, &error))

@@ -10,6 +10,7 @@
 //!
 //! Deliberately absent: seq allocation and idempotency windows (the rules' work), and deleting.
 
+mod backup;
 mod chain;
 mod conversations;
 mod errors;
@@ -33,6 +34,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+pub use backup::back_up;
 use hubbub_chat::model::{Conversation, ConversationKey, NewEntry, Profile, Rev, User, UserKey};
 use hubbub_chat::ports::{Appended, Reader, Result, Store, StoreError, StoreTimes, Writer};
 use hubbub_proto::command::Role;
