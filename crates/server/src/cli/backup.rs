@@ -29,6 +29,10 @@ pub(super) struct Backup {
 impl Backup {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = self.place.load(Vec::new())?;
+        if self.to.exists() {
+            let said = format!("{} exists; name a directory that does not", self.to.display());
+            return Err(Failure::Usage(said));
+        }
         let secret = config.secret_file();
         let beside = if secret.is_file() { vec![secret] } else { Vec::new() };
         back_up(config.server.data_dir(), &self.to, &beside)

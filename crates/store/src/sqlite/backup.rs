@@ -5,6 +5,7 @@
 //! which the files are moved and a new epoch is begun (`SqliteStore::begin_epoch`).
 
 use std::fs::{self, DirBuilder};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -23,12 +24,12 @@ const CACHE_BYTES: u32 = 1 << 20;
 /// that belong to it, by their own names. Another process may have the store open.
 ///
 /// # Errors
-/// [`StoreError::InUse`] where `to` exists already; [`StoreError::ReadOnly`], [`StoreError::Full`],
+/// [`StoreError::Io`] where `to` exists already; [`StoreError::ReadOnly`], [`StoreError::Full`],
 /// [`StoreError::Io`] and [`StoreError::Corrupt`] as for [`super::SqliteStore::open`]. What was begun
 /// is removed.
 pub fn back_up(from: &Path, to: &Path, beside: &[PathBuf]) -> Result<()> {
     if to.exists() {
-        return Err(StoreError::InUse(format!("{} exists", to.display())));
+        return Err(refused(to, &io::ErrorKind::AlreadyExists.into()));
     }
     let mut partial = to.as_os_str().to_owned();
     partial.push(".partial");
