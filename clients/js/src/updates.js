@@ -65,8 +65,8 @@ export function withUpdate(message, update, me) {
   }
 }
 
-/** @returns {Shown} */
-function removed(message, asOf, how) {
+/** It does not expire any more: that there was a message lasts. @returns {Shown} */
+function removed({ expires_at: _, ...message }, asOf, how) {
   return { ...message, asOf, removed: how, content: null, reactions: [], pinned: false };
 }
 

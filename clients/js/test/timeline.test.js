@@ -146,12 +146,14 @@ test('what is hidden, cleared or expired is not shown, whenever it comes', () =>
   for (let seq = 1; seq <= 4; seq += 1) line.append(message(seq), 'me', NOW);
   line.append(message(5, { expires_at: NOW }), 'me', NOW);
   line.append(message(6, { expires_at: NOW + 1 }), 'me', NOW);
+  line.append(message(7, { expires_at: NOW + 1 }), 'me', NOW);
+  line.append(update(8, 7, 'message_recalled'), 'me', NOW);
   const seqs = () => line.live.messages.map((m) => m.seq);
-  assert.deepEqual(seqs(), [1, 2, 4, 6]);
+  assert.deepEqual(seqs(), [1, 2, 4, 6, 7]);
   line.hide([], 2);
-  assert.deepEqual(seqs(), [4, 6]);
+  assert.deepEqual(seqs(), [4, 6, 7]);
   assert.equal(line.drop(({ expires_at }) => expires_at <= NOW + 1), true);
-  assert.deepEqual(seqs(), [4]);
+  assert.deepEqual(seqs(), [4, 7], 'that a message was taken back is shown for good');
   assert.equal(line.drop(() => false), false);
 });
 

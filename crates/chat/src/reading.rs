@@ -27,7 +27,7 @@ use hubbub_proto::{
 
 use self::log::Sight;
 use crate::ChatConfig;
-use crate::model::{Conversation, Membership, Rev, UserKey};
+use crate::model::{Conversation, Membership, UserKey};
 use crate::plan::address::Address;
 use crate::ports::{Reader, Result};
 use crate::stop::{Outcome, Stop};
@@ -58,7 +58,8 @@ struct Place {
 impl Place {
     /// Whether nothing was ever pushed that the user may see: then they need not hear of it.
     fn shows_nothing(&self) -> bool {
-        let view = Visibility::of(&self.conversation, &self.membership);
+        // What they cleared away was there all the same, and their other devices are to hear of it.
+        let view = Visibility::new(&self.membership.stays, self.conversation.head_seq, 0);
         self.conversation.kind == ConversationKind::System && view.head() < view.first()
     }
 }
@@ -176,7 +177,7 @@ impl Desk<'_> {
         let range = (1, range.1);
         let most = self.config.hidden_max;
         let hidden = match self.key {
-            Some(key) => self.reader.hidden(conversation.key, key, range, Rev(0), most)?,
+            Some(key) => self.reader.hidden(conversation.key, key, range, most)?,
             None => Vec::new(),
         };
         let view = Visibility::of(conversation, membership);

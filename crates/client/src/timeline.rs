@@ -49,7 +49,11 @@ impl Message {
     }
 
     fn remove(&mut self, why: &str) {
-        let entry = std::mem::take(&mut self.entry);
+        let mut entry = std::mem::take(&mut self.entry);
+        // That there was a message is shown from here on, whenever it was to end.
+        if let Some(entry) = entry.as_object_mut() {
+            entry.remove("expires_at");
+        }
         *self = Self { entry, removed: Some(why.to_owned()), ..Self::default() };
     }
 
@@ -234,6 +238,12 @@ mod tests {
         assert_eq!(lines(&timeline, 50), [r#"1 "m1""#, r#"4 "m4""#]);
         timeline.hide(&[], 3);
         assert_eq!(lines(&timeline, 50), [r#"4 "m4""#]);
+        let mut recalled = message(6);
+        recalled["expires_at"] = json!(50);
+        timeline.entry(&recalled);
+        timeline.entry(&update(7, 6, "message_recalled", &Value::Null));
+        let expect = [r#"4 "m4""#, "6 null recalled"];
+        assert_eq!(lines(&timeline, 50), expect, "as for a device that comes later");
         timeline.reset();
         timeline.entry(&message(2));
         timeline.entry(&message(5));

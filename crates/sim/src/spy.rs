@@ -285,10 +285,9 @@ impl<T: Operations + ?Sized> Operations for Spy<T> {
         conversation: ConversationKey,
         user: UserKey,
         range: (u64, u64),
-        since: Rev,
         limit: u32,
     ) -> Result<Vec<u64>> {
-        self.inner.hidden(conversation, user, range, since, limit)
+        self.inner.hidden(conversation, user, range, limit)
     }
 
     fn expired(&mut self, now: Timestamp, limit: u32) -> Result<Vec<EntryKey>> {

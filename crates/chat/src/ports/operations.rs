@@ -40,13 +40,12 @@ pub trait Operations {
     ) -> Result<Vec<Reaction>>;
     /// What is pinned, in the order in which it was.
     fn pins(&mut self, conversation: ConversationKey) -> Result<Vec<Pin>>;
-    /// Which seqs of `from..=to` a user hid with changes after `since`, ascending, at most `limit`.
+    /// Which seqs of `from..=to` a user hid, ascending, at most `limit`.
     fn hidden(
         &mut self,
         conversation: ConversationKey,
         user: UserKey,
         range: (u64, u64),
-        since: Rev,
         limit: u32,
     ) -> Result<Vec<u64>>;
     /// Entries whose time was over at `now`, which are not removed yet, at most `limit`.

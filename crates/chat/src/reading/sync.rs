@@ -11,7 +11,7 @@ use super::conversations::{changed_at, texts};
 use super::log::{Budget, dense};
 use super::window::{self, Known, Start};
 use super::{Desk, Place};
-use crate::model::{Conversation, Membership, Rev};
+use crate::model::Rev;
 use crate::ports::Result;
 use crate::stop::Outcome;
 use crate::visibility::Visibility;
@@ -26,8 +26,6 @@ const SUMMARY_BYTES: usize = 320;
 struct Told<'a> {
     cursors: HashMap<&'a ConversationId, u64>,
     foreign: bool,
-    /// The device knows the changes up to here.
-    since: u64,
 }
 
 impl Told<'_> {
@@ -43,8 +41,7 @@ impl Told<'_> {
 impl Desk<'_> {
     pub(super) fn sync(&mut self, command: &Sync) -> Outcome<SyncPage> {
         let newest = self.reader.rev()?.0;
-        let mut told = Told {
-            since: 0,
+        let told = Told {
             cursors: command.cursors.iter().map(|c| (&c.conversation, c.seq)).collect(),
             // A client that names no epoch is taken at its word.
             foreign: command.epoch.as_deref().is_some_and(|epoch| epoch != self.epoch),
@@ -52,7 +49,6 @@ impl Desk<'_> {
         // A rev that has not been reached is of another history, whatever the epoch says.
         let known = command.rev.filter(|rev| !told.foreign && *rev <= newest);
         let since = known.unwrap_or(0);
-        told.since = since;
         let mut page = SyncPage {
             epoch: self.epoch.into(),
             conversations: Vec::new(),
@@ -108,7 +104,7 @@ impl Desk<'_> {
                 break;
             }
             page.rev = page.rev.max(*rev);
-            let synced = self.synced(place, start, told.since, &mut budget)?;
+            let synced = self.synced(place, start, &mut budget)?;
             let hidden: usize = synced.hidden.iter().map(|seq| digits(*seq) + 1).sum();
             room = room.saturating_sub(texts(&synced.summary) + hidden);
             page.conversations.push(synced);
@@ -164,30 +160,15 @@ impl Desk<'_> {
                 return Ok(());
             }
             let start = self.start(&place, told, left)?;
-            page.conversations.push(self.synced(&place, start, told.since, budget)?);
+            page.conversations.push(self.synced(&place, start, budget)?);
         }
         Ok(())
-    }
-
-    /// What the user hid since the last time, of which a device does not hear by the log.
-    fn hidden_since(
-        &mut self,
-        conversation: &Conversation,
-        membership: &Membership,
-        since: u64,
-    ) -> Result<Vec<u64>> {
-        let Some(key) = self.key.filter(|_| membership.rev.0 > since) else {
-            return Ok(Vec::new());
-        };
-        let all = (0, conversation.head_seq);
-        self.reader.hidden(conversation.key, key, all, Rev(since), self.config.hidden_max)
     }
 
     fn synced(
         &mut self,
         place: &Place,
         Start { from, reset }: Start,
-        since: u64,
         budget: &mut Budget,
     ) -> Result<SyncedConversation> {
         let Place { conversation, membership } = place;
@@ -195,11 +176,12 @@ impl Desk<'_> {
         let range = (from, view.head());
         let sight = self.sight(conversation, membership, range)?;
         let dense = dense(self.reader, conversation, &sight, range, budget)?;
-        let hidden = self.hidden_since(conversation, membership, since)?;
         Ok(SyncedConversation {
             summary: self.summary(place)?,
             reset,
-            hidden,
+            // All of it: in a round of several answers the rev of an earlier one may be beyond that
+            // of what was hidden in a conversation which comes later.
+            hidden: sight.hidden,
             from_seq: from,
             entries: dense.items,
             more: dense.cut,

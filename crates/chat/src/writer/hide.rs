@@ -8,7 +8,7 @@ use hubbub_proto::{Ack, ConversationId, Effect, Event, Reason, Topic};
 use smallvec::smallvec;
 
 use super::transaction::{Caller, Transaction};
-use crate::model::{ConversationKey, Rev, UserKey};
+use crate::model::{ConversationKey, UserKey};
 use crate::plan::address::Address;
 use crate::stop::Outcome;
 use crate::visibility::Visibility;
@@ -31,11 +31,11 @@ impl Transaction<'_> {
             return Err(Reason::NotFound.into());
         }
         let one = (command.seq, command.seq);
-        if !self.store.hidden(conversation, user, one, Rev(0), 1)?.is_empty() {
+        if !self.store.hidden(conversation, user, one, 1)?.is_empty() {
             return Ok(Ack::Done);
         }
         let most = self.config.hidden_max;
-        if self.store.hidden(conversation, user, (0, head), Rev(0), most)?.len() >= most as usize {
+        if self.store.hidden(conversation, user, (0, head), most)?.len() >= most as usize {
             return Err(Reason::TooManyHidden.into());
         }
         let rev = self.next_rev();

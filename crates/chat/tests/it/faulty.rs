@@ -230,10 +230,9 @@ impl Operations for Faulty {
         conversation: ConversationKey,
         user: UserKey,
         range: (u64, u64),
-        since: Rev,
         limit: u32,
     ) -> Result<Vec<u64>> {
-        self.inner.hidden(conversation, user, range, since, limit)
+        self.inner.hidden(conversation, user, range, limit)
     }
 
     fn expired(&mut self, now: Timestamp, limit: u32) -> Result<Vec<EntryKey>> {

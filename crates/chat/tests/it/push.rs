@@ -344,3 +344,17 @@ fn what_means_nothing_any_more_is_not_delivered_and_then_removed() {
         assert_eq!(items(&room.ask("bob", "pull", pull.clone())), ["void 1-1", "2"]);
     }
 }
+
+#[test]
+fn a_log_that_one_cleared_away_stays_in_the_list_and_other_devices_hear_of_it() {
+    let mut room = room();
+    sync(&mut room, "alice", &[]);
+    push(&mut room, &json!("all"), &json!({}));
+    let rev = sync(&mut room, "alice", &[])["rev"].clone();
+    room.ask("alice", "clear", json!({"conversation": "system:all", "seq": 1}));
+    let known = json!({"rev": rev, "cursors": {"system:all": 1}});
+    let page = ask(&mut room, "alice", &[], "sync", &known);
+    assert_eq!(of(&page, "system:all")["cleared_seq"], 1);
+    let page = room.ask("alice", "conversations", json!({}));
+    assert_eq!(of(&page, "system:all")["id"], "system:all");
+}

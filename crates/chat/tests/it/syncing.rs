@@ -168,6 +168,25 @@ fn what_one_hid_counts_in_the_answer_and_all_of_it_comes_in_the_end() {
 }
 
 #[test]
+fn what_one_hid_is_told_although_an_earlier_answer_passed_its_rev() {
+    let mut room = Room::with(ChatConfig { sync_bytes_max: 600, ..ChatConfig::default() });
+    room.chatter("user-a", "user:bob", 2);
+    room.chatter("user-b", "user:bob", 2);
+    let rev = room.ask("bob", "sync", json!({"cursors": {}}))["rev"].clone();
+    let rev = room.ask("bob", "sync", json!({"rev": rev}))["rev"].clone();
+    room.ask("bob", "delete", json!({"conversation": "direct:bob:user-a", "seq": 1}));
+    room.say("user-b", "user:bob", "then");
+    room.say("user-a", "user:bob", "last");
+    let first = room.ask("bob", "sync", json!({"rev": rev}));
+    assert_eq!(first["conversations"][0]["id"], "direct:bob:user-b");
+    assert_eq!(first["more"], true);
+    let second = room.ask("bob", "sync", json!({"rev": first["rev"]}));
+    let conversation = &second["conversations"][0];
+    assert_eq!(conversation["id"], "direct:bob:user-a");
+    assert_eq!(conversation["hidden"], json!([1]));
+}
+
+#[test]
 fn many_conversations_come_in_several_answers_oldest_change_first() {
     let mut room = Room::with(ChatConfig { sync_bytes_max: 40_000, ..ChatConfig::default() });
     for n in 0..250 {

@@ -141,7 +141,6 @@ impl<S: Seat> Operations for Handle<S> {
         conversation: ConversationKey,
         user: UserKey,
         (from, to): (u64, u64),
-        since: Rev,
         limit: u32,
     ) -> Result<Vec<u64>> {
         let state = self.seat.state();
@@ -149,8 +148,7 @@ impl<S: Seat> Operations for Handle<S> {
         if from > to {
             return Ok(Vec::new());
         }
-        let hidden = log.hidden.range((user, from)..=(user, to));
-        let hidden = hidden.filter(|(_, rev)| **rev > since).map(|((_, seq), _)| *seq);
+        let hidden = log.hidden.range((user, from)..=(user, to)).map(|((_, seq), _)| *seq);
         Ok(hidden.take(limit as usize).collect())
     }
 

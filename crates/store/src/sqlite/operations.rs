@@ -41,8 +41,8 @@ const DROP_PIN: &str = "DELETE FROM pin WHERE conversation = ?1 AND seq = ?2";
 const PINS: &str = "SELECT p.seq, p.by_seq, u.id, p.at FROM pin p CROSS JOIN user u ON u.key = p.by
      WHERE p.conversation = ?1 ORDER BY p.by_seq";
 const HIDDEN: &str = "SELECT seq FROM hidden
-     WHERE user = ?1 AND conversation = ?2 AND seq >= ?3 AND seq <= ?4 AND rev > ?5
-     ORDER BY seq LIMIT ?6";
+     WHERE user = ?1 AND conversation = ?2 AND seq >= ?3 AND seq <= ?4
+     ORDER BY seq LIMIT ?5";
 const EXPIRED: &str = "SELECT conversation, seq, rev FROM entry INDEXED BY expiring
      WHERE expires_at <= ?1 ORDER BY expires_at, rev LIMIT ?2";
 const JOINED_AFTER: &str = "SELECT s.join_seq, u.id
@@ -125,11 +125,9 @@ impl<S: Seat> Operations for Handle<S> {
         conversation: ConversationKey,
         user: UserKey,
         (from, to): (u64, u64),
-        since: Rev,
         limit: u32,
     ) -> Result<Vec<u64>> {
-        let args =
-            params![user.0, conversation.0, int(from), int(to), int(since.0), i64::from(limit)];
+        let args = params![user.0, conversation.0, int(from), int(to), i64::from(limit)];
         all(self.seat.connection(), HIDDEN, args, |row| number(row, 0)).map_err(failed)
     }
 
