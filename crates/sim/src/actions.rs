@@ -1,5 +1,6 @@
 //! What users do.
 
+use hubbub_client::outbox::Outgoing;
 use hubbub_proto::{ConversationId, UserId};
 use serde_json::{Value, json};
 
@@ -88,6 +89,8 @@ impl World {
         for _ in 0..burst {
             let n = self.unique();
             let (content, client_id) = (json!(format!("message {n}")), format!("c{n}"));
+            let lasts_ms = self.stage.rng.between(1_000, 60_000);
+            let expires_in_ms = self.stage.rng.chance(60).then_some(lasts_ms);
             let kind = if self.stage.rng.chance(100) { "custom:note" } else { "text" };
             let device = &mut self.devices[device];
             trace!(
@@ -101,8 +104,13 @@ impl World {
                 content: content.to_string(),
                 kind,
                 client_id: client_id.clone(),
+                expires_in_ms,
             });
-            if !device.core.send(&to, content, kind, &client_id) {
+            let mut message = Outgoing::new(&to, content, kind, &client_id);
+            if let Some(expires_in_ms) = expires_in_ms {
+                message.extra.insert("expires_in_ms".into(), json!(expires_in_ms));
+            }
+            if !device.core.send_message(message) {
                 self.stage.count("outbox full");
             }
         }
@@ -131,7 +139,11 @@ impl World {
         let sent = Sent::clone(sent.get(at)?);
         self.stage.oracle.races(&self.node.store.journal(), &sent);
         let content = serde_json::from_str(&sent.content).unwrap_or_default();
-        Some((json!({ "to": sent.to, "kind": sent.kind, "client_id": sent.client_id }), content))
+        let Sent { to, kind, client_id, expires_in_ms, .. } = sent;
+        let again = json!({
+            "to": to, "kind": kind, "client_id": client_id, "expires_in_ms": expires_in_ms,
+        });
+        Some((again, content))
     }
 
     /// A payload with a client id, mostly.

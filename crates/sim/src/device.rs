@@ -216,7 +216,7 @@ impl Device {
         for event in self.core.take_events() {
             let now = stage.schedule.now();
             stage.oracle.heard(journal, self.index, &self.user, &event, now)?;
-            self.show(&event);
+            self.show(stage, &event);
             if let Event::Reply { ticket, outcome } = event {
                 self.settle(stage, ticket, outcome);
             }
@@ -225,7 +225,7 @@ impl Device {
     }
 
     /// The application shows what it hears.
-    fn show(&mut self, event: &Event) {
+    fn show(&mut self, stage: &mut Stage, event: &Event) {
         match event {
             Event::Entry(entry)
                 if self.sabotage == Some(Sabotage::IgnoreUpdates)
@@ -238,6 +238,7 @@ impl Device {
                 self.timelines.entry(conversation.clone()).or_default().reset();
             }
             Event::Hidden { conversation, seqs, through } => {
+                stage.count(if *through > 0 { "cleared" } else { "hidden for one" });
                 self.timelines.entry(conversation.clone()).or_default().hide(seqs, *through);
             }
             _ => {}

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hubbub_chat::model::{ConversationKey, NewEntry, UserKey};
 use hubbub_proto::command::{Content, Kind};
+use hubbub_proto::event::Head;
 use hubbub_proto::{ClientId, ConversationId, ConversationName, SystemName, Timestamp, UserId};
 use serde_json::Value;
 
-use crate::log::{Committed, Head, Log, Span, one, users};
+use crate::log::{Committed, Log, Span, one, users};
 use crate::report::{Broken, Promise};
 
 /// The one user who has the role that may push.
@@ -23,6 +24,12 @@ fn invited(entry: &Unsigned) -> Vec<UserId> {
     let content: Value = serde_json::from_str(entry.content.get()).unwrap_or_default();
     let named = users(&content["users"]).into_iter().chain(users(&content["members"]));
     named.chain(one(&content["user"])).collect()
+}
+
+/// Whether somebody says something by it: what is taken back says nothing.
+fn speaks(kind: &Kind) -> bool {
+    kind.is_message()
+        || matches!(kind, Kind::MessageEdited | Kind::MessagePin | Kind::MessageReaction)
 }
 
 /// Cursors as committed.
@@ -67,6 +74,13 @@ enum Change {
     },
     /// A user asks to be let into a group.
     Ask(ConversationKey, UserKey),
+    /// A user wants to see this seq no more, or nothing up to it.
+    Hide {
+        conversation: ConversationKey,
+        user: UserKey,
+        seq: u64,
+        all: bool,
+    },
     /// The first does not want to hear of the second, or does so again.
     Block(UserKey, UserKey, bool),
 }
@@ -110,7 +124,7 @@ impl Journal {
                 at: entry.at,
                 kind: entry.kind.clone(),
                 content: entry.content.clone(),
-                head: Head { about: entry.head.and_then(|head| head.about), ..Head::default() },
+                head: entry.head.cloned().unwrap_or_default(),
             }),
         });
     }
@@ -130,6 +144,16 @@ impl Journal {
 
     pub(crate) fn note_request(&mut self, conversation: ConversationKey, user: UserKey) {
         self.pending.push(Change::Ask(conversation, user));
+    }
+
+    pub(crate) fn note_hidden(
+        &mut self,
+        conversation: ConversationKey,
+        user: UserKey,
+        seq: u64,
+        all: bool,
+    ) {
+        self.pending.push(Change::Hide { conversation, user, seq, all });
     }
 
     pub(crate) fn note_block(&mut self, user: UserKey, other: UserKey, blocked: bool) {
@@ -164,6 +188,12 @@ impl Journal {
 
     pub(crate) fn log(&self, id: &ConversationId) -> Option<&Log> {
         self.logs.get(id)
+    }
+
+    /// How many entries expired up to now.
+    pub(crate) fn ended_by(&self, now: Timestamp) -> u64 {
+        let ended = |log: &Log| (1..=log.head()).filter(|seq| log.is_over(*seq, now)).count();
+        self.logs.values().map(ended).sum::<usize>() as u64
     }
 
     pub(crate) fn find(&self, conversation: ConversationKey) -> Option<&Log> {
@@ -214,6 +244,19 @@ impl Journal {
                     self.asked.insert((conversation, user.clone()));
                 }
             }
+            Change::Hide { conversation, user, seq, all } => {
+                if let (Some(id), Some(user)) =
+                    (self.conversations.get(&conversation), self.users.get(&user))
+                    && let Some(log) = self.logs.get_mut(id)
+                {
+                    let hidden = log.hidden.entry(user.clone()).or_default();
+                    if all {
+                        hidden.through = hidden.through.max(seq);
+                    } else {
+                        hidden.seqs.insert(seq);
+                    }
+                }
+            }
             Change::Block(user, other, blocked) => {
                 if let (Some(user), Some(other)) = (self.users.get(&user), self.users.get(&other)) {
                     let pair = (user.clone(), other.clone());
@@ -253,7 +296,7 @@ impl Journal {
         };
         let apart = |user: &UserId| user != sender && self.apart(user, sender);
         let unwanted = match entry.kind {
-            _ if entry.kind.is_message() => id.peer_of(sender).filter(|peer| apart(peer)),
+            _ if speaks(&entry.kind) => id.peer_of(sender).filter(|peer| apart(peer)),
             Kind::MemberJoined | Kind::GroupCreated => {
                 // Whoever asked is let in by anybody who may.
                 let wanted = |user: &UserId| self.asked.contains(&(conversation, user.clone()));

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hubbub_proto::command::{Content, Kind};
+use hubbub_proto::event::Head;
 use hubbub_proto::{ClientId, Timestamp, UserId};
 use serde_json::Value;
 
@@ -25,14 +26,6 @@ pub(crate) struct Committed {
     pub(crate) content: Content,
     /// What was said beside the content.
     pub(crate) head: Head,
-}
-
-/// What an entry says beside its content.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Head {
-    /// The target of an update; what a message answers.
-    pub(crate) about: Option<u64>,
-    pub(crate) expires_at: Option<Timestamp>,
 }
 
 impl Committed {
@@ -124,12 +117,28 @@ impl Log {
     pub(crate) fn is_gone(&self, user: &UserId, seq: u64, now: Timestamp) -> bool {
         let hidden = self.hidden.get(user);
         let gone = |seq: u64| {
-            let expires_at = self.entry(seq).and_then(|entry| entry.head.expires_at);
             seq <= self.floor
-                || expires_at.is_some_and(|at| at <= now)
+                || self.is_over(seq, now)
                 || hidden.is_some_and(|own| seq <= own.through || own.seqs.contains(&seq))
         };
         gone(seq) || self.entry(seq).and_then(Committed::target).is_some_and(gone)
+    }
+
+    /// Whether the time of an entry is over. That of a message which was taken back never is: what
+    /// says that there was one lasts.
+    pub(crate) fn is_over(&self, seq: u64, now: Timestamp) -> bool {
+        self.ends_by_itself(seq, now) && self.removal(seq).is_none()
+    }
+
+    /// Whether the time for which an entry was meant is over.
+    pub(crate) fn ends_by_itself(&self, seq: u64, now: Timestamp) -> bool {
+        let expires_at = self.entry(seq).and_then(|entry| entry.head.expires_at);
+        expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Up to where `user` sees nothing, by their own wish.
+    pub(crate) fn cleared(&self, user: &UserId) -> u64 {
+        self.hidden.get(user).map_or(0, |own| own.through)
     }
 
     /// The updates of a message, in order.
@@ -154,7 +163,8 @@ impl Log {
     }
 
     pub(crate) fn first_seq(&self, user: &UserId) -> Option<u64> {
-        Some(self.stays.get(user)?.first()?.join.max(self.floor + 1))
+        let gone = self.floor.max(self.cleared(user));
+        Some(self.stays.get(user)?.first()?.join.max(gone + 1))
     }
 
     /// P6, counted anew.

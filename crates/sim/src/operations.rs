@@ -15,9 +15,13 @@ impl World {
         let own = self.stage.rng.chance(500);
         let Some((conversation, seq)) = self.any_message(device, own) else { return };
         let place = json!({ "conversation": conversation, "seq": seq });
-        let (kind, more) = match self.stage.rng.below(10) {
+        let (kind, more) = match self.stage.rng.below(16) {
             0..3 => ("edit", json!({ "content": format!("edited {}", self.unique()) })),
             3 => ("recall", json!({})),
+            4 => ("delete", json!({ "for": "all" })),
+            5 | 6 => ("delete", json!({})),
+            7 if self.stage.rng.chance(200) => return self.clear(device, &conversation, seq),
+            7 | 8 => ("pin", json!({ "active": self.stage.rng.chance(700) })),
             _ => {
                 let emoji = EMOJIS[self.stage.rng.index(EMOJIS.len())];
                 ("react", json!({ "emoji": emoji, "active": self.stage.rng.chance(700) }))
@@ -29,6 +33,14 @@ impl World {
         }
         trace!(self.stage, "device {device} asks for {kind} {payload}");
         self.devices[device].ask(kind, payload);
+    }
+
+    /// A user wants to see nothing any more of what a device has, up to here.
+    fn clear(&mut self, device: usize, conversation: &str, seq: u64) {
+        let has = self.devices[device].cursors().get(conversation).copied().unwrap_or(0);
+        let payload = json!({ "conversation": conversation, "seq": seq.min(has) });
+        trace!(self.stage, "device {device} clears {payload}");
+        self.devices[device].ask("clear", payload);
     }
 
     /// A message that a device shows, one of its user's where there is one and `own`; now and then

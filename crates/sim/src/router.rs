@@ -49,7 +49,7 @@ impl Node {
                 Effect::Veil { publication, unseen } => {
                     self.publish(stage, &publication, &unseen)?;
                 }
-                Effect::Push { conn, event } => self.push(stage, link_of(conn), &event, false)?,
+                Effect::Push { conn, event } => self.push(stage, link_of(conn), &event, None)?,
                 Effect::Attach { conn, topics } => {
                     if let Some(seat) = self.seats.get_mut(&link_of(conn)) {
                         seat.synced = true;
@@ -147,9 +147,9 @@ impl Node {
                     let Entry { conversation, seq, .. } = entry;
                     let (conversation, seq) = (conversation.clone(), *seq);
                     let void = Event::Void(Void { conversation, seq, through: seq });
-                    self.push(stage, link, &void, true)?;
+                    self.push(stage, link, &void, Some(publication.class))?;
                 }
-                event => self.push(stage, link, event, true)?,
+                event => self.push(stage, link, event, Some(publication.class))?,
             }
         }
         Ok(())
@@ -168,17 +168,21 @@ impl Node {
         }
     }
 
-    /// Gives an event to one connection.
+    /// Gives an event to one connection; published ones have a class.
     fn push(
         &mut self,
         stage: &mut Stage,
         link: usize,
         event: &Event,
-        live: bool,
+        class: Option<DeliveryClass>,
     ) -> Result<(), Broken> {
         let (now, limits) = (stage.schedule.now(), stage.variant.limits);
+        let (live, hides) = (class.is_some(), matches!(event, Event::MessageHidden(_)));
+        if hides && self.is(Sabotage::LoseHidden) {
+            return Ok(());
+        }
         let Some(seat) = self.seats.get_mut(&link) else { return Ok(()) };
-        if is_durable(event) {
+        if is_durable(event) || class == Some(DeliveryClass::Durable) {
             let user = seat.identity.user.clone();
             stage.oracle.pushed(&self.store.journal(), conn_of(link), &user, event, live, now)?;
             if !seat.lagging && stage.rng.chance(stage.variant.lag_per_mille) {

@@ -106,6 +106,11 @@ impl Rules {
         self.bans.keys().cloned().collect()
     }
 
+    /// Whether anybody has a role here.
+    fn is_group(&self) -> bool {
+        !self.roles.is_empty()
+    }
+
     fn at_least(&self, user: &UserId, role: Role) -> Result<(), &'static str> {
         let enough = self.roles.get(user).is_some_and(|held| *held >= role);
         if enough { Ok(()) } else { Err("their role does not allow it") }
@@ -174,8 +179,24 @@ impl Log {
             _ if !in_this_stay => Err("the target is outside of the stay"),
             _ if !target.kind.is_message() => Err("the target is no message"),
             _ if self.removal(about).is_some() => Err("the target was removed"),
+            _ if self.is_over(about, entry.at) => Err("the target has expired"),
+            _ if about <= self.cleared(&entry.sender) => Err("they cleared the target away"),
             "message_edited" | "message_recalled" if !theirs => Err("it is another's message"),
-            _ => Ok(()),
+            "message_recalled" => Ok(()),
+            "message_deleted" => {
+                let author = self.rules.roles.get(&target.sender);
+                let author = author.filter(|_| self.is_member(&target.sender) && !theirs);
+                self.rules.at_least(&entry.sender, Role::Admin)?;
+                match (author, self.rules.roles.get(&entry.sender)) {
+                    (Some(author), Some(own)) if author >= own => Err("its author is not below"),
+                    _ => Ok(()),
+                }
+            }
+            "message_pin" if self.rules.is_group() => {
+                self.rules.at_least(&entry.sender, Role::Admin)?;
+                self.rules.may_speak(&entry.sender, entry.at)
+            }
+            _ => self.rules.may_speak(&entry.sender, entry.at),
         }
     }
 }

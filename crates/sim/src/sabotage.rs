@@ -50,13 +50,27 @@ pub enum Sabotage {
     ForgetBans,
     /// The store forgets who blocks whom.
     ForgetBlocks,
+    /// The store forgets what users hide from themselves.
+    ForgetHidden,
+    /// The store forgets what users clear away.
+    ForgetCleared,
+    /// The router does not tell devices what another one has hidden.
+    LoseHidden,
+    /// The store goes on showing what has expired.
+    ShowExpired,
+    /// The store does not wipe what has expired.
+    KeepExpired,
+    /// The store keeps no pins.
+    LosePins,
+    /// The store takes everybody for an owner.
+    ForgetRoles,
     /// The application on a device does not take in what was done to messages.
     IgnoreUpdates,
 }
 
 impl Sabotage {
     /// Every one.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 29] = [
         Self::AckBeforeCommit,
         Self::ForgetClientIds,
         Self::RenameRetries,
@@ -78,6 +92,13 @@ impl Sabotage {
         Self::ForgetMutes,
         Self::ForgetBans,
         Self::ForgetBlocks,
+        Self::ForgetHidden,
+        Self::ForgetCleared,
+        Self::LoseHidden,
+        Self::ShowExpired,
+        Self::KeepExpired,
+        Self::LosePins,
+        Self::ForgetRoles,
         Self::IgnoreUpdates,
     ];
 }

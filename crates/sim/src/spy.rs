@@ -75,6 +75,9 @@ impl<T: ?Sized> Spy<T> {
         if self.is(Sabotage::ForgetMutes) {
             membership.silenced = None;
         }
+        if self.is(Sabotage::ForgetRoles) {
+            membership.role = Role::Owner;
+        }
     }
 }
 
@@ -194,6 +197,11 @@ impl<T: Messages + ?Sized> Messages for Spy<T> {
 
     fn entries(&mut self, conversation: ConversationKey, range: Range) -> Result<Vec<Entry>> {
         let mut entries = self.inner.entries(conversation, range)?;
+        if self.is(Sabotage::ShowExpired) {
+            for head in entries.iter_mut().filter_map(|entry| entry.head.as_mut()) {
+                head.expires_at = None;
+            }
+        }
         // The oracle itself reads with the journal open.
         if self.is(Sabotage::ForgetRemovals)
             && let Ok(journal) = self.store.journal.try_lock()
@@ -313,10 +321,17 @@ impl OperationWrites for Spy<dyn Writer> {
     }
 
     fn remove(&mut self, target: EntryKey, removed: Removed) -> Result<()> {
+        let kept = self.is(Sabotage::KeepExpired) || self.is(Sabotage::ShowExpired);
+        if kept && removed == Removed::Expired {
+            return Ok(());
+        }
         self.inner.remove(target, removed)
     }
 
     fn put_pin(&mut self, target: EntryKey, by_seq: u64, by: UserKey, at: Timestamp) -> Result<()> {
+        if self.is(Sabotage::LosePins) {
+            return Ok(());
+        }
         self.inner.put_pin(target, by_seq, by, at)
     }
 
@@ -331,6 +346,10 @@ impl OperationWrites for Spy<dyn Writer> {
         seq: u64,
         rev: Rev,
     ) -> Result<()> {
+        self.store.journal().note_hidden(conversation, user, seq, false);
+        if self.is(Sabotage::ForgetHidden) {
+            return Ok(());
+        }
         self.inner.hide(conversation, user, seq, rev)
     }
 
@@ -341,6 +360,10 @@ impl OperationWrites for Spy<dyn Writer> {
         seq: u64,
         rev: Rev,
     ) -> Result<()> {
+        self.store.journal().note_hidden(conversation, user, seq, true);
+        if self.is(Sabotage::ForgetCleared) {
+            return Ok(());
+        }
         self.inner.clear(conversation, user, seq, rev)
     }
 

@@ -79,6 +79,8 @@ impl Log {
         }
         let end = self.end_of(user, seq)?;
         for update in self.updates(seq).filter(|update| update.seq > end) {
+            // Here too: that it is pinned no more is true for everybody.
+            state.pinned &= update.kind.as_str() != "message_pin";
             let emoji = update.value()["emoji"].as_str().unwrap_or_default().to_owned();
             if update.kind.as_str() == "message_reaction"
                 && let Some(users) = state.reactions.get_mut(&emoji)

@@ -22,7 +22,7 @@ const LOOK_MS: u64 = 500;
 const CALM_MS: u64 = 5_000;
 
 /// Entries that are counted for the report.
-const KINDS_COUNTED: [&str; 10] = [
+const KINDS_COUNTED: [&str; 12] = [
     "group_updated",
     "member_banned",
     "member_joined",
@@ -30,7 +30,9 @@ const KINDS_COUNTED: [&str; 10] = [
     "member_left",
     "member_muted",
     "member_unbanned",
+    "message_deleted",
     "message_edited",
+    "message_pin",
     "message_reaction",
     "message_recalled",
 ];
@@ -63,6 +65,8 @@ pub fn run(seed: u64, config: &Config) -> Result<Report, Violation> {
         ("store troubles", world.node.store.trouble.met()),
         ("entries", world.node.store.journal().logs.values().map(Log::head).sum()),
     ]);
+    let expired = world.node.store.journal().ended_by(world.stage.schedule.now());
+    world.stage.counts.insert("expired", expired);
     for kind in KINDS_COUNTED {
         let journal = world.node.store.journal();
         let all = journal.logs.values().flat_map(|log| &log.entries);
@@ -254,12 +258,20 @@ impl World {
     /// P1, P2 in the store; P5, P6: every device of a user shows the same.
     fn compare(&mut self) -> Result<(), Broken> {
         let mut reader = self.node.store.reader().expect("a store in memory answers");
-        self.stage.oracle.check_store(&self.node.store.journal(), &mut *reader)?;
+        let now = self.stage.schedule.now();
+        self.stage.oracle.check_store(&self.node.store.journal(), &mut *reader, now)?;
+        self.compare_lists()?;
+        // Whoever has just been answered is no device on a dead connection, which would not know
+        // what another one has hidden.
         let now = self.stage.schedule.now();
         for Device { index, user, timelines, .. } in &self.devices {
             let journal = self.node.store.journal();
             self.stage.oracle.looked_at(&journal, *index, user, timelines, now)?;
         }
+        Ok(())
+    }
+
+    fn compare_lists(&mut self) -> Result<(), Broken> {
         // A connection that turns out to be dead in between brings late cursors, so that two lists
         // are of different moments; the next ones are not.
         let mut differs = self.lists_differ()?;

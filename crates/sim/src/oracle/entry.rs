@@ -192,7 +192,11 @@ pub(super) fn displayed<'a>(
         let late = expect.is_some()
             && removed.is_some()
             && said.as_ref().is_some_and(|said| said.removed.as_deref() == removed);
-        if said == expect || late {
+        // Whoever left before that, and has it, knows only when it was to end.
+        let ended = said.is_none()
+            && log.ends_by_itself(seq, now)
+            && expect.as_ref().is_some_and(|expect| expect.removed.is_none());
+        if said == expect || late || ended {
             continue;
         }
         let promise = if expect.is_none() { Promise::P7 } else { Promise::P5 };

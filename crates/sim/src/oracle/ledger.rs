@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hubbub_chat::ports::{Order, Range, Reader};
 use hubbub_proto::command::{Content, Kind, Send};
-use hubbub_proto::event::{PushEntry, PushedTo, Written};
+use hubbub_proto::event::{PushEntry, PushedTo, Removed, Written};
 use hubbub_proto::{
-    Ack, ClientId, Command, CommandId, ConnId, ConversationId, Reason, Refusal, UserId,
+    Ack, ClientId, Command, CommandId, ConnId, ConversationId, Reason, Refusal, Timestamp, UserId,
 };
 
 use super::{Oracle, key};
 use crate::journal::Journal;
-use crate::log::Committed;
+use crate::log::{Committed, Log};
 use crate::report::{Broken, Promise};
+
+/// What has expired is wiped so soon, once nothing breaks any more.
+const SWEPT_MS: u64 = 3_000;
 
 /// A command that was forwarded and not answered.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub(crate) struct Sent {
     pub(crate) content: String,
     pub(crate) kind: &'static str,
     pub(crate) client_id: String,
+    pub(crate) expires_in_ms: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -192,6 +196,7 @@ impl Oracle {
         &self,
         journal: &Journal,
         reader: &mut dyn Reader,
+        now: Timestamp,
     ) -> Result<(), Broken> {
         let failed = |error| Promise::P1.broken(format!("the store does not answer: {error}"));
         for (id, log) in &journal.logs {
@@ -211,7 +216,7 @@ impl Oracle {
                     stored.seq == entry.seq
                         && stored.client_id == entry.client_id
                         && stored.sender == entry.sender
-                        && stored.fate.removed.is_some() == log.removal(entry.seq).is_some()
+                        && right_fate(log, entry.seq, stored.fate.removed, now)
                         && match stored.fate.removed {
                             Some(_) => stored.content.get() == "null",
                             None => stored.content.get() == entry.content.get(),
@@ -225,6 +230,18 @@ impl Oracle {
         }
         self.ledger.check_acked(journal)?;
         self.ledger.check_sent(journal)
+    }
+}
+
+/// Whether the store keeps the content of an entry as long as it should, and no longer.
+fn right_fate(log: &Log, seq: u64, removed: Option<Removed>, now: Timestamp) -> bool {
+    let removal = log.removal(seq).and_then(Committed::removes);
+    let long_ago = now.minus_ms(SWEPT_MS);
+    match removed {
+        Some(Removed::Expired) => log.is_over(seq, now),
+        Some(Removed::Recalled) => removal == Some("recalled"),
+        Some(Removed::Deleted) => removal == Some("deleted"),
+        None => removal.is_none() && !log.is_over(seq, long_ago),
     }
 }
 
@@ -425,6 +442,8 @@ const fn client_id(command: &Command) -> Option<&ClientId> {
         Command::GroupApprove(c) | Command::GroupReject(c) => c.client_id.as_ref(),
         Command::GroupBan(c) => c.client_id.as_ref(),
         Command::GroupMute(c) => c.client_id.as_ref(),
+        Command::Delete(c) => c.client_id.as_ref(),
+        Command::Pin(c) => c.client_id.as_ref(),
         Command::Edit(c) => c.client_id.as_ref(),
         Command::Recall(c) => c.client_id.as_ref(),
         Command::React(c) => c.client_id.as_ref(),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hubbub_sim::{Config, run};
 
-const SEEDS: u64 = 5_000;
+const SEEDS: u64 = 3_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
@@ -72,6 +72,7 @@ fn check_coverage(counts: &BTreeMap<&'static str, u64>, least: u64) {
     for what in [
         "banned",
         "blocked",
+        "cleared",
         "commands acked",
         "conflicts",
         "connections cut",
@@ -81,14 +82,18 @@ fn check_coverage(counts: &BTreeMap<&'static str, u64>, least: u64) {
         "dropped with a lag",
         "duplicates",
         "entries",
+        "expired",
         "group_updated",
+        "hidden for one",
         "idle connections given up",
         "member_banned",
         "member_kicked",
         "member_left",
         "member_muted",
         "member_unbanned",
+        "message_deleted",
         "message_edited",
+        "message_pin",
         "message_reaction",
         "message_recalled",
         "muted",

@@ -35,6 +35,7 @@ fn every_sabotage_is_noticed() {
             Sabotage::LoseRead
             | Sabotage::LoseEdits
             | Sabotage::LoseReactions
+            | Sabotage::LosePins
             | Sabotage::IgnoreUpdates => &[Promise::P5],
             // Half of it may be gone.
             Sabotage::ForgetRemovals => &[Promise::P7, Promise::P5],
@@ -44,7 +45,14 @@ fn every_sabotage_is_noticed() {
             | Sabotage::IgnoreVeils
             | Sabotage::ForgetMutes
             | Sabotage::ForgetBans
-            | Sabotage::ForgetBlocks => &[Promise::P7],
+            | Sabotage::ForgetBlocks
+            | Sabotage::ForgetRoles
+            | Sabotage::LoseHidden
+            | Sabotage::ForgetCleared => &[Promise::P7],
+            // It counts as unread, and stands in the list of conversations.
+            Sabotage::ForgetHidden => &[Promise::P7, Promise::P5, Promise::P6],
+            Sabotage::ShowExpired => &[Promise::P7, Promise::P5, Promise::P1],
+            Sabotage::KeepExpired => &[Promise::P1],
         };
         check(sabotage, expect);
     }
