@@ -5,7 +5,8 @@
 //!   longer, or want something else than a WebSocket.
 //! - `http2`, `bridge`: HTTP/2, and WebSockets over it.
 //! - [`certificate`], [`secured`]: TLS, until the hand-over; `io`: with it or without.
-//! - [`routes`]: what is served at which address; [`dev`]: signing in for development.
+//! - [`routes`]: what is served at which address; [`dev`]: signing in for development;
+//!   [`operator`]: what only operators see.
 //! - [`handshake`]: what a WebSocket handshake gets, and the five ways to bring a token.
 //! - [`secret`], [`token`]: who may sign in.
 //!
@@ -26,6 +27,7 @@ mod head;
 mod http2;
 mod io;
 mod leaving;
+pub mod operator;
 mod origin;
 mod outstay;
 pub mod permit;
@@ -42,6 +44,7 @@ pub use accept::{AcceptLimits, AcceptStats, Acceptor, DataPlane, bind};
 pub use certificate::{Certificate, CertificateError, MinVersion};
 pub use dev::DevSignIn;
 pub use handshake::HandshakePolicy;
+pub use operator::{Metrics, Operators};
 pub use permit::Permits;
 pub use routes::{Access, Asset, EchoLimits};
 pub use secret::Secret;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
-use hubbub_proto::Refusal;
+use hubbub_proto::{Reason, Refusal};
 use serde::Serialize;
 
 /// A request that is not served.
@@ -64,6 +64,13 @@ impl Rejection {
         let message = refusal.message().to_owned();
         Self::new(StatusCode::UNAUTHORIZED, refusal.reason.slug(), message)
             .with(header::WWW_AUTHENTICATE, "Bearer")
+    }
+
+    /// 403 for somebody who is known and may not.
+    #[must_use]
+    pub(crate) fn not_allowed() -> Self {
+        let reason = Reason::NotAllowed;
+        Self::new(StatusCode::FORBIDDEN, reason.slug(), reason.message())
     }
 
     /// 403 for a page from elsewhere.

@@ -1,4 +1,5 @@
-//! The addresses: pages, the two WebSocket endpoints, health, and signing in for development.
+//! The addresses: pages, the two WebSocket endpoints, health, signing in for development, and what
+//! is for operators (see `operator`).
 //!
 //! Invariant: every answer has the security headers, and every refusal is `{code, reason,
 //! message}`. Absent: the HTTP API for back ends.
@@ -22,6 +23,7 @@ use hubbub_proto::{DeviceId, Identity, Refusal, Timestamp};
 
 use crate::dev::{self, DevSignIn};
 use crate::handshake::{self, HandshakePolicy, Upgrade};
+use crate::operator::{Metrics, Operators};
 use crate::rejection::Rejection;
 use crate::speaking::HandOver;
 use crate::token::Verifier;
@@ -71,6 +73,10 @@ pub struct Access {
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The server's version.
     pub version: &'static str,
+    /// Who may see what only operators see.
+    pub operators: Operators,
+    /// What was counted, where somebody writes it down.
+    pub metrics: Option<Arc<dyn Metrics>>,
 }
 
 impl Access {
@@ -85,8 +91,9 @@ impl Access {
             .route("/version", get(version))
             .fallback(file)
             .method_not_allowed_fallback(async || Rejection::method("GET, HEAD"))
-            .layer(middleware::from_fn(secure))
             .with_state(self.clone())
+            .merge(self.operator_routes())
+            .layer(middleware::from_fn(secure))
     }
 
     /// What a request to upgrade gets; `None` where no WebSocket is at its address.
@@ -105,7 +112,11 @@ impl Access {
         }
     }
 
-    fn verify(&self, token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal> {
+    pub(crate) fn verify(
+        &self,
+        token: &str,
+        device: Option<&DeviceId>,
+    ) -> Result<Identity, Refusal> {
         self.verifier.verify(token, device, (self.clock)())
     }
 }
@@ -132,11 +143,11 @@ async fn socket(State(access): State<Arc<Access>>, request: Request) -> Response
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-async fn livez() -> Response {
+pub(crate) async fn livez() -> Response {
     plain(StatusCode::OK, "ok\n".to_owned())
 }
 
-async fn readyz(State(access): State<Arc<Access>>) -> Response {
+pub(crate) async fn readyz(State(access): State<Arc<Access>>) -> Response {
     match (access.ready)() {
         Ok(()) => plain(StatusCode::OK, "ready\n".to_owned()),
         // The reason is in the log; strangers need not know what failed.
@@ -154,7 +165,7 @@ fn plain(status: StatusCode, text: String) -> Response {
     (status, no_store, text).into_response()
 }
 
-async fn version(State(access): State<Arc<Access>>) -> Response {
+pub(crate) async fn version(State(access): State<Arc<Access>>) -> Response {
     axum::Json(serde_json::json!({ "name": "hubbub", "version": access.version })).into_response()
 }
 
@@ -194,7 +205,7 @@ async fn file(State(access): State<Arc<Access>>, request: Request) -> Response {
 }
 
 /// Adds the headers that every answer has.
-async fn secure(request: Request, next: Next) -> Response {
+pub(crate) async fn secure(request: Request, next: Next) -> Response {
     const HEADERS: [(HeaderName, &str); 5] = [
         (CONTENT_SECURITY_POLICY, PAGE_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -32,6 +32,8 @@ fn access(dev: bool, ready: bool) -> Access {
         asset,
         ready: Box::new(move || if ready { Ok(()) } else { Err("the store failed".into()) }),
         version: "1.2.3",
+        operators: Operators::default(),
+        metrics: None,
     }
 }
 

@@ -16,6 +16,7 @@ mod push;
 mod receipts;
 mod settings;
 
+use hubbub_measure::Distribution;
 use hubbub_proto::command::Role;
 use hubbub_proto::event::ConversationKind;
 use hubbub_proto::{ClientId, ConversationId, Effect, Timestamp, UserId};
@@ -27,7 +28,6 @@ use crate::model::{
     Conversation, ConversationKey, Counting, Entry, Member, Membership, NewEntry, Profile,
     Recorded, Rev, Unread, User, UserKey,
 };
-use crate::stats::Times;
 
 pub use operations::{OperationWrites, Operations};
 pub use people::{People, WritePeople};
@@ -69,15 +69,15 @@ pub enum StoreError {
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// How long the store's work with its disk took since the start.
+/// How long the store's work with its disk took since the start, in microseconds.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct StoreTimes {
     /// Commits, each with its sync.
-    pub commits: Times,
+    pub commits: Distribution,
     /// Copying the log back into the database beside the writer.
-    pub checkpoints: Times,
+    pub checkpoints: Distribution,
     /// The last part of that, for which the writer waits.
-    pub checkpoint_ends: Times,
+    pub checkpoint_ends: Distribution,
 }
 
 /// A store, shared by all threads; each thread takes a handle of its own.

@@ -7,12 +7,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use hubbub_proto::route::Work;
-use hubbub_proto::{Ack, Command, Effect, Reason, Request};
+use hubbub_proto::{Ack, Command, Effect, Reason, Request, Timestamp};
 
 use crate::ChatConfig;
 use crate::config::InvalidConfig;
@@ -72,6 +74,8 @@ struct Shared {
     config: ChatConfig,
     stats: Arc<Stats>,
     health: Mutex<Health>,
+    /// When the writer began the batch that it works on; 0 while it waits for one.
+    busy_since: AtomicU64,
     running: Mutex<usize>,
     ended: Condvar,
 }
@@ -110,6 +114,7 @@ impl Chat {
             config,
             stats: scribe.stats(),
             health: Mutex::new(Health::Ok),
+            busy_since: AtomicU64::new(0),
             running: Mutex::new(0),
             ended: Condvar::new(),
         });
@@ -185,6 +190,15 @@ impl Chat {
         lock(&self.shared.health).clone()
     }
 
+    /// How long the writer has been working on one batch; zero while it waits for one.
+    #[must_use]
+    pub fn busy_for(&self) -> Duration {
+        match self.shared.busy_since.load(Relaxed) {
+            0 => Duration::ZERO,
+            since => Duration::from_millis(self.shared.clock.now().since(Timestamp(since))),
+        }
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn stats(&self) -> Snapshot {
@@ -225,10 +239,12 @@ fn write(shared: &Shared, mut scribe: Scribe) {
         let (began, size) = (Instant::now(), taken.batch.len());
         let now = shared.clock.now();
         scribe.saw(taken.left, now);
+        shared.busy_since.store(now.0, Relaxed);
         let Executed { effects, reads, presence } = scribe.execute(taken.batch, now);
         if !effects.is_empty() {
             shared.router.post(effects);
         }
+        shared.busy_since.store(0, Relaxed);
         shared.queue.hand_on(reads, presence);
         note_failure(shared, &scribe);
         if size >= SPACED_FROM {

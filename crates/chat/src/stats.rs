@@ -1,52 +1,11 @@
 //! What the services count. Plain counters; whoever exports them reads them as often as they like.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
+use hubbub_measure::{Distribution, Histogram};
 use hubbub_proto::Reason;
 
 use crate::ports::StoreTimes;
-
-/// Bounds of [`Snapshot::batch_sizes`]: a batch is counted in the first one that is not smaller.
-pub const BATCH_BOUNDS: [usize; 7] = [1, 4, 16, 64, 256, 1_024, 4_096];
-
-/// Upper bounds of [`Times::counts`] in microseconds; what took longer is counted behind the last.
-pub const TIME_BOUNDS_US: [u64; 9] = [125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 64_000];
-
-/// How often something took how long.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Times {
-    /// Counted in the first of [`TIME_BOUNDS_US`] that is not smaller, or behind all of them.
-    pub counts: [u64; TIME_BOUNDS_US.len() + 1],
-    /// Microseconds of all of them together.
-    pub total_us: u64,
-}
-
-/// [`Times`] that several threads move and read.
-#[derive(Debug, Default)]
-pub struct Timer {
-    counts: [AtomicU64; TIME_BOUNDS_US.len() + 1],
-    total_us: AtomicU64,
-}
-
-impl Timer {
-    /// Something took this long.
-    pub fn note(&self, took: Duration) {
-        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let bucket = TIME_BOUNDS_US.partition_point(|bound| *bound < us);
-        self.counts[bucket].fetch_add(1, Relaxed);
-        self.total_us.fetch_add(us, Relaxed);
-    }
-
-    /// What was noted so far.
-    #[must_use]
-    pub fn read(&self) -> Times {
-        Times {
-            counts: std::array::from_fn(|i| self.counts[i].load(Relaxed)),
-            total_us: self.total_us.load(Relaxed),
-        }
-    }
-}
 
 /// Counters since the start, shared by the writer, the readers and whoever looks.
 #[derive(Debug)]
@@ -58,7 +17,7 @@ pub struct Stats {
     typing_dropped: AtomicU64,
     presence_events: AtomicU64,
     panics: AtomicU64,
-    batch_sizes: [AtomicU64; BATCH_BOUNDS.len()],
+    batch_sizes: Histogram,
     refusals: Box<[AtomicU64]>,
 }
 
@@ -72,7 +31,7 @@ impl Default for Stats {
             typing_dropped: AtomicU64::new(0),
             presence_events: AtomicU64::new(0),
             panics: AtomicU64::new(0),
-            batch_sizes: Default::default(),
+            batch_sizes: Histogram::default(),
             refusals: Reason::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -95,8 +54,8 @@ pub struct Snapshot {
     pub presence_events: u64,
     /// Panics while answering a read; the request was refused with `internal`.
     pub panics: u64,
-    /// Batches by size, see [`BATCH_BOUNDS`].
-    pub batch_sizes: [u64; BATCH_BOUNDS.len()],
+    /// Requests of each batch that had any.
+    pub batch_sizes: Distribution,
     /// Refusals that happened, by reason.
     pub refusals: Vec<(Reason, u64)>,
     /// What the store's disk took.
@@ -113,8 +72,7 @@ impl Stats {
             return;
         }
         self.commands.fetch_add(size as u64, Relaxed);
-        let bucket = BATCH_BOUNDS.iter().position(|bound| size <= *bound);
-        self.batch_sizes[bucket.unwrap_or(BATCH_BOUNDS.len() - 1)].fetch_add(1, Relaxed);
+        self.batch_sizes.note(size as u64);
     }
 
     pub(crate) fn commit(&self) {
@@ -159,7 +117,7 @@ impl Stats {
             typing_dropped: self.typing_dropped.load(Relaxed),
             presence_events: self.presence_events.load(Relaxed),
             panics: self.panics.load(Relaxed),
-            batch_sizes: std::array::from_fn(|i| self.batch_sizes[i].load(Relaxed)),
+            batch_sizes: self.batch_sizes.read(),
             refusals: refusals
                 .map(|(reason, count)| (*reason, count.load(Relaxed)))
                 .filter(|(_, count)| *count > 0)
@@ -176,26 +134,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_counted_up_to_their_bounds() {
-        let timer = Timer::default();
-        for us in [0, 125, 126, 64_000, 64_001, 1_000_000] {
-            timer.note(Duration::from_micros(us));
-        }
-        let times = timer.read();
-        assert_eq!(times.counts, [2, 1, 0, 0, 0, 0, 0, 0, 1, 2]);
-        assert_eq!(times.total_us, 1_128_252);
-    }
-
-    #[test]
     fn batches_and_refusals_are_counted_where_they_belong() {
         let stats = Stats::default();
-        for size in [0, 1, 2, 4, 5, 4_096, 9_999] {
+        for size in [0, 1, 2, 4, 5, 4_096] {
             stats.batch(size);
         }
         stats.refusal(Reason::Conflict);
         stats.refusal(Reason::Conflict);
         let snapshot = stats.snapshot();
-        assert_eq!(snapshot.batch_sizes, [1, 2, 1, 0, 0, 0, 2]);
+        let sizes = snapshot.batch_sizes;
+        assert_eq!((sizes.count(), sizes.sum(), sizes.up_to(4)), (5, 4_108, 3));
         assert_eq!(snapshot.refusals, [(Reason::Conflict, 2)]);
     }
 }

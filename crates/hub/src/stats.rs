@@ -1,7 +1,6 @@
 //! Counters: each shard writes its own, anybody reads the sum.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use hubbub_measure::Counter;
 use hubbub_proto::CloseCode;
 
 macro_rules! counters {
@@ -130,23 +129,5 @@ impl ShardStats {
         if let Some(place) = CloseCode::ALL.iter().position(|other| *other == code) {
             self.closes[place].add(1);
         }
-    }
-}
-
-/// A number written by one thread and read by others.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self, n: u64) {
-        self.set(self.get().wrapping_add(n));
-    }
-
-    pub(crate) fn set(&self, n: u64) {
-        self.0.store(n, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`cli`]: the commands. [`config`]: what can be configured, checked before anything starts.
 //! - `wiring`: which part gets which; `lifecycle`: starting, being ready, and stopping in order.
+//! - [`metrics`]: what is counted, written down; `health`: whether it can do its work.
 //! - `assets`, `clock`, `log`, `memory`, `names`, `signals`: what the parts need from the machine.
 //!
 //! Invariant: everything that can be refused at the start is refused before the address is bound or
@@ -12,9 +13,11 @@ mod certificates;
 pub mod cli;
 mod clock;
 pub mod config;
+mod health;
 mod lifecycle;
 mod log;
 mod memory;
+pub mod metrics;
 mod names;
 mod signals;
 mod wiring;

@@ -12,12 +12,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use hubbub_access::{AcceptLimits, AcceptStats, Acceptor, Certificate, Security, bind};
-use hubbub_chat::{Chat, Health};
+use hubbub_access::{AcceptLimits, Acceptor, Certificate, Security, bind, operator};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::certificates::{self, Watch};
 use crate::config::Config;
+use crate::health;
+use crate::metrics::summary;
 use crate::wiring::{Parts, assemble};
 
 /// When the first clients are to come back.
@@ -26,8 +28,6 @@ const RETRY_AFTER_MS: u64 = 1_000;
 const RETURNS_PER_SECOND: u64 = 4_000;
 /// The last of them come back this much later than the first at most.
 const RETURN_WITHIN_MS: u64 = 60_000;
-/// How often the store's health is looked at.
-const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What is spoken over TLS, the best first (ALPN).
 const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
@@ -40,8 +40,8 @@ const DEV_WARNING: &str = "\
 
 /// Runs a server until `shutdown` completes, and then stops it in order.
 ///
-/// Standard output gets the line `listening on ADDRESS:PORT` once the server can be used, and the
-/// address of the chat page.
+/// Standard output gets the line `listening on ADDRESS:PORT` once the server can be used, the address
+/// of the chat page, and that of the metrics where they have one of their own.
 ///
 /// # Errors
 /// When the server cannot start; the text is one line that says what to do.
@@ -52,11 +52,14 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
     let watch = certificate.clone().map(|certificate| Watch::new(certificate, interval));
     let watch = watch.transpose().context("SIGHUP cannot be handled")?;
     let parts = assemble(&config)?;
+    // Before anybody can come, so that all that happens is in its lines.
+    let interval = Duration::from_millis(config.log.summary_ms.into());
+    let summary = (!interval.is_zero()).then(|| summary::run(parts.metrics.clone(), interval));
     let started = start(&config, &parts, certificate.as_deref()).and_then(|started| {
-        announce(&config, started.address)?;
+        announce(&config, &started)?;
         Ok(started)
     });
-    let Started { acceptor, stop_accepting, stats, .. } = match started {
+    let Started { acceptor, stop_accepting, .. } = match started {
         Ok(started) => started,
         Err(error) => {
             // The threads are there already; they end as they would at the end.
@@ -65,9 +68,10 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
         }
     };
     let mut upkeep = vec![
-        tokio::spawn(watch_health(parts.chat.clone())),
-        tokio::spawn(crate::memory::give_back(stats, parts.permits.clone())),
+        tokio::spawn(health::watch(parts.readiness.clone())),
+        tokio::spawn(crate::memory::give_back(parts.accept.clone(), parts.permits.clone())),
     ];
+    upkeep.extend(summary.map(tokio::spawn));
     if let Some(watch) = watch {
         upkeep.push(tokio::spawn(watch.run()));
     }
@@ -88,9 +92,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
 
 struct Started {
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
     acceptor: tokio::task::JoinHandle<()>,
     stop_accepting: watch::Sender<bool>,
-    stats: Arc<AcceptStats>,
 }
 
 fn start(
@@ -99,21 +103,26 @@ fn start(
     certificate: Option<&Certificate>,
 ) -> anyhow::Result<Started> {
     let wanted = config.server.address().context("server.bind")?;
-    let listener = bind(wanted).map_err(|error| cannot_bind(wanted, &error))?;
+    let listener = bind(wanted).map_err(|error| cannot_bind(wanted, &error, "--bind"))?;
     let address = listener.local_addr()?;
-    let stats = Arc::<AcceptStats>::default();
     let security = match certificate {
         Some(certificate) => {
             if let Some(warning) = certificates::warning(certificate) {
                 tracing::warn!("{warning}");
             }
             let config = certificate.config((&config.tls).into(), PROTOCOLS)?;
-            Some(Security { config, stats: Arc::default() })
+            Some(Security { config, stats: parts.tls.clone() })
         }
         None => None,
     };
+    let metrics = config
+        .metrics
+        .address()
+        .map(|wanted| bind(wanted).map_err(|error| cannot_bind(wanted, &error, "metrics.bind")));
+    let metrics = metrics.transpose()?;
+    let access = Arc::new(parts.access(config));
     let acceptor = Acceptor {
-        access: Arc::new(parts.access(config)),
+        access: access.clone(),
         data_plane: parts.hub.clone(),
         permits: parts.permits.clone(),
         security,
@@ -123,9 +132,13 @@ fn start(
             http2_sockets_max: config.server.http2_sockets_max,
             headers_timeout: Duration::from_millis(config.server.headers_timeout_ms.into()),
         },
-        stats: stats.clone(),
+        stats: parts.accept.clone(),
     };
     let (stop_accepting, stopped) = watch::channel(false);
+    let metrics_address = metrics.as_ref().map(TcpListener::local_addr).transpose()?;
+    if let Some(listener) = metrics {
+        tokio::spawn(operator::serve(listener, access, stopped.clone()));
+    }
     let acceptor = tokio::spawn(acceptor.run(listener, stopped));
     tracing::info!(
         %address,
@@ -135,25 +148,26 @@ fn start(
         connections_max = parts.permits.max(),
         "started"
     );
-    Ok(Started { address, acceptor, stop_accepting, stats })
+    Ok(Started { address, metrics: metrics_address, acceptor, stop_accepting })
 }
 
-fn cannot_bind(wanted: SocketAddr, error: &io::Error) -> anyhow::Error {
+fn cannot_bind(wanted: SocketAddr, error: &io::Error, with: &str) -> anyhow::Error {
     let fix = match error.kind() {
-        io::ErrorKind::AddrInUse => "stop what listens there, or choose another port with --bind",
-        io::ErrorKind::PermissionDenied => "choose a port from 1024 up with --bind",
-        io::ErrorKind::AddrNotAvailable => "choose an address of this machine with --bind",
-        _ => "choose another address with --bind",
+        io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
+        io::ErrorKind::PermissionDenied => "choose a port from 1024 up",
+        io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
+        _ => "choose another address",
     };
-    anyhow!("cannot listen on {wanted}: {error}; {fix}")
+    anyhow!("cannot listen on {wanted}: {error}; {fix} with {with}")
 }
 
 /// Says where the server is, to programs that started it and to people.
-fn announce(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
+fn announce(config: &Config, started: &Started) -> anyhow::Result<()> {
     if config.server.dev {
         eprintln!("{DEV_WARNING}");
     }
-    let mut page = address;
+    let Started { address, metrics, .. } = started;
+    let mut page = *address;
     if page.ip().is_unspecified() {
         page.set_ip(match page.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -162,21 +176,10 @@ fn announce(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
     }
     let scheme = if config.tls.certificate_file.is_empty() { "http" } else { "https" };
     let mut out = io::stdout().lock();
-    writeln!(out, "listening on {address}\nopen {scheme}://{page}/ to chat")
+    let metrics = metrics.map(|address| format!("metrics on {address}\n")).unwrap_or_default();
+    write!(out, "listening on {address}\nopen {scheme}://{page}/ to chat\n{metrics}")
         .and_then(|()| out.flush())
         .context("standard output cannot be written")
-}
-
-/// Logs when the store fails; `/readyz` says it from then on too.
-async fn watch_health(chat: Arc<Chat>) {
-    let mut ticks = tokio::time::interval(HEALTH_INTERVAL);
-    loop {
-        ticks.tick().await;
-        if let Health::Failed(reason) = chat.health() {
-            tracing::error!(%reason, "the store failed: nothing is acknowledged until a restart");
-            return;
-        }
-    }
 }
 
 /// When so many clients are to come back, so that the next process gets them one after the other.

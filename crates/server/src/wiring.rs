@@ -2,23 +2,29 @@
 //! accept loop.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
+use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
 use hubbub_access::descriptors::{connections_max, raise_limit};
+use hubbub_access::secret::SecretError;
 use hubbub_access::{
-    Access, DevSignIn, EchoLimits, HandshakePolicy, Permits, Secret, Signer, TokenPolicy, Verifier,
+    AcceptStats, Access, DevSignIn, EchoLimits, HandshakePolicy, Operators, Permits, Secret,
+    Signer, TlsStats, TokenPolicy, Verifier,
 };
+use hubbub_chat::Chat;
 use hubbub_chat::ports::{Router, Store as _, StoreError};
-use hubbub_chat::{Chat, Health};
 use hubbub_hub::{Announce, Hub, HubConfig, Upstream};
-use hubbub_proto::{DeviceId, Effect, Identity, Refusal, Request};
+use hubbub_proto::{DeviceId, Effect, Identity, Refusal, Request, Who};
 use hubbub_store::SqliteStore;
 
 use crate::clock::{self, SystemClock};
 use crate::config::Config;
+use crate::health::Readiness;
+use crate::metrics::{Metrics, Sources};
 use crate::names::UuidNames;
 
 /// What `connected` says about the server.
@@ -32,12 +38,19 @@ pub(crate) struct Parts {
     pub(crate) permits: Permits,
     /// Set when the shutdown begins, so that nobody is sent here any more.
     pub(crate) stopping: Arc<AtomicBool>,
+    pub(crate) readiness: Readiness,
+    pub(crate) accept: Arc<AcceptStats>,
+    pub(crate) tls: Arc<TlsStats>,
+    pub(crate) metrics: Arc<Metrics>,
+    operators: Operators,
     secret: Secret,
     verifier: Arc<Verifier>,
 }
 
 /// Opens the store and starts the threads.
 pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
+    let started = Instant::now();
+    let operators = operators(config)?;
     let descriptors = raise_limit().context("the limit of descriptors cannot be read")?;
     let store = open_store(config)?;
     // After the store: its lock keeps two servers from making a secret each.
@@ -50,7 +63,7 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
     };
     let verifier = Arc::new(Verifier::new(&secret, policy).context("auth.algorithms")?);
 
-    let hub = Hub::new(HubConfig {
+    let hub = Arc::new(Hub::new(HubConfig {
         shards: match config.server.shards {
             0 => {
                 available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(256))
@@ -68,7 +81,7 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
         live: config.live()?,
         compression: (&config.compression).into(),
         on_calm: crate::memory::collect,
-    })?;
+    })?);
     let chat = Arc::new(Chat::start(
         store.clone(),
         Arc::new(Downstream(hub.router())),
@@ -79,14 +92,66 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
     hub.run(Arc::new(Services { chat: chat.clone(), verifier: verifier.clone() }))?;
 
     let configured = usize::try_from(config.server.connections_max).unwrap_or(usize::MAX);
+    let permits = Permits::new(connections_max(configured, descriptors));
+    let (accept, tls) = (Arc::<AcceptStats>::default(), Arc::<TlsStats>::default());
+    let stopping = Arc::<AtomicBool>::default();
+    let metrics = Metrics::new(Sources {
+        hub: hub.clone(),
+        chat: chat.clone(),
+        accept: accept.clone(),
+        tls: tls.clone(),
+        permits: permits.clone(),
+        data_dir: config.server.data_dir().into(),
+        started,
+    });
     Ok(Parts {
+        readiness: Readiness {
+            chat: chat.clone(),
+            stopping: stopping.clone(),
+            data_dir: config.server.data_dir().into(),
+            disk_free_min_bytes: config.store.disk_free_min_bytes,
+        },
         store,
         chat,
-        hub: Arc::new(hub),
-        permits: Permits::new(connections_max(configured, descriptors)),
-        stopping: Arc::default(),
+        hub,
+        permits,
+        stopping,
+        accept,
+        tls,
+        metrics: Arc::new(metrics),
+        operators,
         secret,
         verifier,
+    })
+}
+
+/// Who may see what only operators see.
+fn operators(config: &Config) -> anyhow::Result<Operators> {
+    let who = Who::compile(config.admin.who.iter().map(String::as_str))?;
+    let file = config.metrics.token_file.as_str();
+    let token = (!file.is_empty()).then(|| operators_token(Path::new(file))).transpose()?;
+    Ok(Operators { who, token })
+}
+
+fn operators_token(file: &Path) -> anyhow::Result<Secret> {
+    let shown = file.display();
+    Secret::load(file).map_err(|error| {
+        let said = match error {
+            SecretError::Missing(_) => {
+                format!(
+                    "there is no {shown}: `(umask 077; openssl rand -hex 32 > {shown})` makes one"
+                )
+            }
+            SecretError::Exposed(_, mode) => {
+                format!("{shown} can be read by others (mode {mode:04o}): `chmod 600 {shown}`")
+            }
+            SecretError::Short(_) => format!("the token in {shown} has fewer than 32 characters"),
+            SecretError::Long(_) => {
+                format!("{shown} is larger than 64 KiB: this is the wrong file")
+            }
+            SecretError::Io(_, error) => format!("{shown}: {error}"),
+        };
+        anyhow!("metrics.token_file: {said}")
     })
 }
 
@@ -110,7 +175,7 @@ pub(crate) fn open_store(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
 impl Parts {
     /// What the routes need to know.
     pub(crate) fn access(&self, config: &Config) -> Access {
-        let (chat, stopping) = (self.chat.clone(), self.stopping.clone());
+        let readiness = self.readiness.clone();
         Access {
             verifier: self.verifier.clone(),
             clock: Arc::new(clock::now),
@@ -130,12 +195,10 @@ impl Parts {
                 audience: config.auth.audience(),
             }),
             asset: crate::assets::asset,
-            ready: Box::new(move || match chat.health() {
-                _ if stopping.load(Ordering::Relaxed) => Err("the server is stopping".into()),
-                Health::Ok => Ok(()),
-                Health::Failed(reason) => Err(reason.into()),
-            }),
+            ready: Box::new(move || readiness.check()),
             version: env!("CARGO_PKG_VERSION"),
+            operators: self.operators.clone(),
+            metrics: Some(self.metrics.clone()),
         }
     }
 }

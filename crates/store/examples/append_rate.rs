@@ -65,7 +65,7 @@ fn measure(dir: &Path, rows_per_commit: u64, ordered: bool) -> Result<(), Box<dy
     store.checkpoint()?;
     let bytes = std::fs::metadata(dir.join("hubbub.db"))?.len();
     let ends = store.times().checkpoint_ends;
-    let checkpoints: u64 = ends.counts.iter().sum();
+    let checkpoints: u64 = ends.count();
     println!(
         "{:>10}  {rows_per_commit:>11}  {:>10.2}  {:>9.0}  {:>9.2}  {:>8.1}  {checkpoints:>11}  {:>21.2}  {:>9}",
         if ordered { "ordered" } else { "random" },
@@ -73,7 +73,7 @@ fn measure(dir: &Path, rows_per_commit: u64, ordered: bool) -> Result<(), Box<dy
         rows as f64 / took.as_secs_f64(),
         took.as_secs_f64() * 1e3 / commits as f64,
         longest.as_secs_f64() * 1e3,
-        ends.total_us as f64 / 1e3 / checkpoints.max(1) as f64,
+        ends.sum() as f64 / 1e3 / checkpoints.max(1) as f64,
         bytes / (rows + ROWS / 4),
     );
     Ok(())

@@ -123,6 +123,8 @@ impl Face {
             asset,
             ready: Box::new(|| Ok(())),
             version: "1",
+            operators: hubbub_access::Operators::default(),
+            metrics: None,
         };
         let (_, adopted) = mpsc::channel();
         let permits = Permits::new(connections_max);

@@ -6,7 +6,7 @@ use hubbub_proto::Who;
 use hubbub_proto::limits::Limits;
 use hubbub_store::SqliteOptions;
 
-use super::table::Rule::{Address, Any, OneOf, Origins, Range, SomeOf, Text, Whose};
+use super::table::Rule::{Address, Any, NoAddress, OneOf, Origins, Range, SomeOf, Text, Whose};
 use super::table::{U16, U32, mirrors, sections};
 
 sections! {
@@ -326,6 +326,9 @@ sections! {
         /// After a stop that was not clean, a database of at most this many bytes is checked for
         /// damage before it is used.
         check_bytes_max: u64 = SqliteOptions::default().check_bytes_max, Range(0, i64::MAX);
+        /// Bytes that must be free where the store is for `/readyz` to say that the server is ready,
+        /// so that others get its clients before the disk is full. 0 for any number.
+        disk_free_min_bytes: u64 = 64 << 20, Range(0, i64::MAX);
     }
 
     /// `GET /echo`, a WebSocket that sends back what it gets, for conformance suites. Who is silent
@@ -339,10 +342,25 @@ sections! {
         fragments_max: u32 = 65_537, Range(1, 1 << 20);
     }
 
+    /// Metrics, for Prometheus and as JSON: `docs/metrics.md` says which. By default nobody sees them.
+    metrics: MetricsSection {
+        /// Where they are served apart from everything else, over plain HTTP, with the addresses of
+        /// `/livez`, `/readyz` and `/version`. Empty for nowhere. A loopback address serves whoever is
+        /// on this machine; any other needs `token_file`.
+        bind: String = String::new(), NoAddress;
+        /// The file with a token of at least 32 characters, readable by its owner only, that programs
+        /// show to read them, here and on `server.bind`. Empty for none; users whom `[admin] who` names
+        /// may read them on `server.bind` in any case.
+        token_file: String = String::new(), Any;
+    }
+
     /// The log, on standard error. It never holds tokens or the contents of messages.
     log: Log {
-        /// The least severe level that is written.
+        /// The least severe level that is written. Read again on SIGHUP.
         level: String = "info".into(), OneOf(&["error", "warn", "info", "debug", "trace"]);
+        /// Milliseconds between two lines that sum up what happened; where nothing did there is none. 0
+        /// for no such lines.
+        summary_ms: u32 = 60_000, Range(0, 86_400_000);
         /// Lines for people, or JSON objects for machines.
         format: String = "text".into(), OneOf(&["text", "json"]);
     }

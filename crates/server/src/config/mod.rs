@@ -17,7 +17,7 @@ use toml::{Table, Value};
 pub use document::{as_markdown, as_toml};
 pub use keys::{
     Auth, ChannelsSection, Chat, CompressionSection, Config, Echo, FAMILY, LimitsSection, Log,
-    Namespace, PushSection, SECTIONS, Server, Signals, Store, Tls,
+    MetricsSection, Namespace, PushSection, SECTIONS, Server, Signals, Store, Tls,
 };
 pub use table::{Key, Rule, Section};
 
@@ -189,7 +189,7 @@ impl Found {
 
 /// Rules over more than one key.
 fn check_together(config: &Config) -> Result<(), ConfigError> {
-    let Config { server, tls, limits, chat, .. } = config;
+    let Config { server, tls, limits, chat, metrics, .. } = config;
     let say = |said: String| Err(ConfigError(said));
     if server.dev && !server.address().is_some_and(|address| address.ip().is_loopback()) {
         return say(format!(
@@ -205,6 +205,15 @@ fn check_together(config: &Config) -> Result<(), ConfigError> {
         if !set.is_empty() && missing.is_empty() {
             return say(format!("{name}: it is of no use alone; set {wanted} too"));
         }
+    }
+    if metrics.token_file.is_empty()
+        && metrics.address().is_some_and(|address| !address.ip().is_loopback())
+    {
+        return say(format!(
+            "metrics.bind: {} can be reached from elsewhere; set metrics.token_file too, or bind \
+             127.0.0.1:PORT",
+            metrics.bind
+        ));
     }
     // A message or an answer must fit where it waits, or its receiver could never get it.
     for (name, bytes, holder, capacity) in [
@@ -334,6 +343,14 @@ impl Server {
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         Path::new(&self.data_dir)
+    }
+}
+
+impl MetricsSection {
+    /// `bind`, parsed, where there is one.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.bind.parse().ok()
     }
 }
 

@@ -41,6 +41,8 @@ pub enum Rule {
     SomeOf(&'static [&'static str]),
     /// `ADDRESS:PORT`
     Address,
+    /// The same, or empty for none.
+    NoAddress,
     /// A list of origins as browsers write them.
     Origins,
     /// Not empty.
@@ -80,7 +82,10 @@ impl Rule {
                     None => Ok(()),
                 }
             }
-            (Self::Address, Value::String(text)) if text.parse::<SocketAddr>().is_err() => {
+            (Self::NoAddress, Value::String(text)) if text.is_empty() => Ok(()),
+            (Self::Address | Self::NoAddress, Value::String(text))
+                if text.parse::<SocketAddr>().is_err() =>
+            {
                 Err(format!("\"{text}\" is not ADDRESS:PORT; use for example 127.0.0.1:8080"))
             }
             (Self::Origins, Value::Array(list)) => {
@@ -113,6 +118,7 @@ impl Rule {
             Self::OneOf(words) => listed(words),
             Self::SomeOf(words) => format!("some of {}", listed(words)),
             Self::Address => "`ADDRESS:PORT`".into(),
+            Self::NoAddress => "`ADDRESS:PORT` or empty".into(),
             Self::Origins => "origins".into(),
             Self::Text => "not empty".into(),
             Self::Whose => "`nobody`, `everyone`, `role:NAME`, or a list of these".into(),

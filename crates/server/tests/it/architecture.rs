@@ -10,12 +10,13 @@ use toml::{Table, Value};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("websocket", &[]),
-    ("chat", &["proto"]),
-    ("store", &["proto", "chat"]),
-    ("hub", &["proto", "websocket"]),
+    ("measure", &[]),
+    ("chat", &["proto", "measure"]),
+    ("store", &["proto", "measure", "chat"]),
+    ("hub", &["proto", "measure", "websocket"]),
     ("access", &["proto", "websocket", "chat", "hub"]),
     ("client", &["proto", "websocket"]),
-    ("server", &["proto", "websocket", "chat", "store", "hub", "access", "client"]),
+    ("server", &["proto", "measure", "websocket", "chat", "store", "hub", "access", "client"]),
     ("sim", &["proto", "websocket", "chat", "store", "hub", "client"]),
 ];
 
@@ -23,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("proto", &["tokio", "mio", "socket2", "hyper", "axum", "rusqlite", "libc", "getrandom"]),
     ("websocket", &["tokio", "mio", "socket2", "hyper", "axum", "rusqlite", "serde", "serde_json"]),
+    ("measure", &["tokio", "mio", "socket2", "hyper", "axum", "rusqlite", "libc", "tracing"]),
     ("chat", &["tokio", "mio", "socket2", "hyper", "axum", "rusqlite", "libc"]),
     ("store", &["tokio", "mio", "socket2", "hyper", "axum"]),
     ("hub", &["tokio", "hyper", "axum", "rusqlite"]),

@@ -18,6 +18,7 @@ const NO_LIMITS: &[&str] = &[
     "store.reader_cache_bytes",
     "store.wal_bytes",
     "store.check_bytes_max",
+    "log.summary_ms",
     "tls.reload_interval_ms",
 ];
 

@@ -213,6 +213,19 @@ impl Server {
         assert!(sent.unwrap().success());
     }
 
+    /// The address that the line of standard output with this beginning names.
+    #[track_caller]
+    pub(crate) fn said(&mut self, beginning: &str) -> SocketAddr {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).unwrap();
+            self.out.push('\n');
+            self.out.push_str(&line);
+            if let Some(address) = line.strip_prefix(beginning) {
+                return address.parse().unwrap();
+            }
+        }
+    }
+
     /// The id of its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

@@ -388,7 +388,7 @@ impl Writer for Handle<Writing> {
                 .map_err(failed)?;
             execute(connection, "COMMIT")
         })?;
-        self.seat.timers.commits.note(began.elapsed());
+        self.seat.timers.commits.note(hubbub_measure::micros(began.elapsed()));
         self.seat.open = false;
         self.seat.rev = newest;
         Ok(())

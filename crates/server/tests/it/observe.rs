@@ -1,0 +1,282 @@
+//! What an operator sees, and that nobody else does.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::exposition::Exposition;
+use crate::node::Node;
+use crate::process::{Data, Server};
+use crate::talk::Talk;
+use crate::wire::{Answer, ask};
+
+const TOKEN: &str = "a-token-for-whoever-collects-metrics";
+
+/// A file with a token, readable by its owner only.
+fn token_file(dir: &Path, token: &str) -> String {
+    let file = dir.join("metrics-token");
+    fs::write(&file, format!("{token}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+fn with(server: &Server, line: &str, token: &str) -> Answer {
+    server.ask(line, &[("Authorization", &bearer(token))], "")
+}
+
+/// A server whose admins have the role `ops`, and what signs their tokens.
+fn with_admins() -> Node {
+    Node::start(&[("ADMIN_WHO", "role:ops"), ("LIMITS_PING_INTERVAL_MS", "3600000")])
+}
+
+fn scrape(node: &Node) -> Exposition {
+    let answer = with(&node.server, "GET /metrics", &node.token_with("root", &["ops"]));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{}", answer.head);
+    Exposition::read(&answer.body)
+}
+
+#[test]
+fn strangers_see_no_metrics() {
+    let nobody = Data::new();
+    let server = nobody.launch().start();
+    for token in ["", TOKEN, &nobody.token_with("alice", None, &["ops"], 3600)] {
+        for path in ["/metrics", "/metrics/websocket"] {
+            let answer = with(&server, &format!("GET {path}"), token);
+            assert_eq!((answer.status, &answer.json()["reason"]), (404, &json!("not_found")));
+        }
+        assert_eq!(with(&server, "POST /metrics/websocket/reset", token).status, 404);
+    }
+    let data = Data::new();
+    let file = token_file(data.around(), TOKEN);
+    let launch = data.launch().set("ADMIN_WHO", "role:ops").set("METRICS_TOKEN_FILE", &file);
+    let server = launch.start();
+    let user = data.token("alice");
+    let old = data.token_with("root", None, &["ops"], -100);
+    let admin = data.token_with("root", None, &["ops"], 3600);
+    for (line, yes) in [
+        ("GET /metrics", 200),
+        ("GET /metrics/websocket", 200),
+        ("POST /metrics/websocket/reset", 204),
+    ] {
+        for (token, status, reason) in [
+            ("", 401, "unauthorized"),
+            ("x", 401, "bad_token"),
+            (&TOKEN[1..], 401, "bad_token"),
+            (&old, 401, "token_expired"),
+            (&user, 403, "not_allowed"),
+        ] {
+            let answer = with(&server, line, token);
+            assert_eq!(
+                (answer.status, &answer.json()["reason"]),
+                (status, &json!(reason)),
+                "{line}"
+            );
+            assert!(!answer.body.contains("hubbub_"), "{}", answer.body);
+        }
+        // What a browser sends by itself, or stands in an address that is logged, does not count.
+        let cookie = server.ask(line, &[("Cookie", &format!("hubbub_token={admin}"))], "");
+        let query = server.ask(&format!("{line}?token={admin}"), &[], "");
+        assert_eq!((cookie.status, query.status), (401, 401), "{line}");
+        for token in [TOKEN, &admin] {
+            let answer = with(&server, line, token);
+            assert_eq!(answer.status, yes, "{line}: {}", answer.body);
+            assert!(answer.head.contains("x-content-type-options: nosniff"));
+        }
+    }
+    assert_eq!(with(&server, "GET /metrics/websocket/reset", TOKEN).status, 405);
+}
+
+#[test]
+fn a_listener_of_their_own_serves_this_machine() {
+    let data = Data::new();
+    let mut server =
+        data.launch().set("METRICS_BIND", "127.0.0.1:0").set("ADMIN_WHO", "role:ops").start();
+    let metrics = server.said("metrics on ");
+    assert_ne!(metrics, server.address);
+    let get = |path: &str, host: &str| ask(metrics, &format!("GET {path}"), &[("Host", host)], "");
+    Exposition::read(&get("/metrics", "localhost:9464").body);
+    assert!(get("/metrics/websocket", "127.0.0.1").json()["uptime"].is_u64());
+    for path in ["/livez", "/readyz", "/version"] {
+        assert_eq!(get(path, "anything").status, 200, "{path}");
+    }
+    // A page of somebody else's whose name leads here reads nothing, and nobody changes anything.
+    assert_eq!(get("/metrics", "evil.example").status, 404);
+    assert_eq!(ask(metrics, "POST /metrics/websocket/reset", &[], "").status, 401);
+    let admin = bearer(&data.token_with("root", None, &["ops"], 3600));
+    let reset = ask(metrics, "POST /metrics/websocket/reset", &[("Authorization", &admin)], "");
+    assert_eq!(reset.status, 204);
+    assert_eq!((get("/", "localhost").status, get("/ws", "localhost").status), (404, 404));
+    assert_eq!(server.get("/metrics").status, 401, "the main address is for those permitted");
+}
+
+#[test]
+fn elsewhere_the_listener_asks_for_the_token() {
+    let data = Data::new();
+    let refused = data.launch().set("METRICS_BIND", "0.0.0.0:0").refused();
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.err.contains("metrics.token_file"), "{}", refused.err);
+    let file = token_file(data.around(), TOKEN);
+    let launch = data.launch().set("METRICS_BIND", "0.0.0.0:0").set("METRICS_TOKEN_FILE", &file);
+    let mut server = launch.start();
+    let port = server.said("metrics on ").port();
+    let metrics = ([127, 0, 0, 1], port).into();
+    assert_eq!(ask(metrics, "GET /metrics", &[], "").status, 401);
+    let shown = ask(metrics, "GET /metrics", &[("Authorization", &bearer(TOKEN))], "");
+    Exposition::read(&shown.body);
+}
+
+#[test]
+fn a_token_that_others_can_read_or_guess_is_refused_at_the_start() {
+    let data = Data::new();
+    let exposed = token_file(data.around(), TOKEN);
+    fs::set_permissions(&exposed, fs::Permissions::from_mode(0o644)).unwrap();
+    for (file, part) in [
+        (exposed, "chmod 600"),
+        (data.around().join("none").to_str().unwrap().to_owned(), "openssl rand"),
+    ] {
+        let said = data.launch().set("METRICS_TOKEN_FILE", &file).refused();
+        assert!(said.err.contains("metrics.token_file") && said.err.contains(part), "{}", said.err);
+    }
+    let short = token_file(data.around(), "short");
+    let said = data.launch().set("METRICS_TOKEN_FILE", &short).refused();
+    assert!(said.err.contains("32 characters"), "{}", said.err);
+}
+
+#[test]
+fn what_happens_is_counted() {
+    const SENDS: u64 = 25;
+    let node = with_admins();
+    let before = scrape(&node);
+    let mut alice = Talk::open(&node, "alice");
+    let mut bobs = [Talk::open(&node, "bob"), Talk::open(&node, "bob")];
+    for n in 0..SENDS {
+        alice.text("user:bob", "hi", &format!("m{n}"));
+        for bob in &mut bobs {
+            bob.content();
+        }
+    }
+    assert_eq!(
+        alice.refused("send", json!({ "to": "nobody", "content": 1, "client_id": "x" })),
+        "bad_field"
+    );
+    let now = scrape(&node);
+    let moved = |key: &str| now.get(key) - before.get(key);
+    for (key, wanted) in [
+        ("hubbub_connections", 3),
+        ("hubbub_sessions", 3),
+        ("hubbub_connections_opened_total", 3),
+        ("hubbub_upgraded_total", 3),
+        ("hubbub_deliveries_total", 2 * SENDS),
+        ("hubbub_messages_total{direction=\"in\"}", SENDS + 1),
+        // `connected`, the acks and the refusal, and what the bobs got.
+        ("hubbub_messages_total{direction=\"out\"}", 3 + SENDS + 1 + 2 * SENDS),
+        ("hubbub_commits_total", now.get("hubbub_commit_seconds_count") as u64),
+    ] {
+        assert_eq!(moved(key), wanted as f64, "{key}");
+    }
+    assert!(moved("hubbub_commits_total") >= SENDS as f64, "each was acked before the next");
+    assert_eq!(now.sum("hubbub_connections_closed_total"), 0.0);
+    assert_eq!(now.sum("hubbub_dropped_total"), 0.0);
+    for name in ["process_resident_memory_bytes", "process_open_fds", "process_max_fds"] {
+        assert!(now.get(name) > 0.0, "{name}");
+    }
+    assert_eq!(
+        now.get(&format!("hubbub_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))),
+        1.0
+    );
+}
+
+#[test]
+fn the_summary_begins_anew_and_prometheus_does_not() {
+    let node = with_admins();
+    let admin = node.token_with("root", &["ops"]);
+    let view = || with(&node.server, "GET /metrics/websocket", &admin).json();
+    let mut alice = Talk::open(&node, "alice");
+    for n in 0..20 {
+        alice.text("user:bob", "hi", &format!("m{n}"));
+    }
+    let seen = view();
+    assert_eq!((&seen["activeConnections"], &seen["connectedSockets"]), (&json!(1), &json!(1)));
+    assert_eq!(seen["rooms"], 0);
+    let commits = &seen["metrics"]["commit"];
+    let field = |name: &str| commits[name].as_f64().unwrap_or_else(|| panic!("{name} in {seen}"));
+    assert!(field("count") >= 20.0, "{seen}");
+    assert!(field("min") > 0.0 && field("min") <= field("avg") && field("avg") <= field("max"));
+    assert!(field("p95") <= field("p99") && field("p99") <= field("max"), "{seen}");
+    let counted = scrape(&node).get("hubbub_commit_seconds_count");
+    assert_eq!(with(&node.server, "POST /metrics/websocket/reset", &admin).status, 204);
+    let anew = view();
+    assert!(anew["metrics"]["commit"]["count"].as_f64().unwrap() < 20.0, "{anew}");
+    assert!(anew["measuredFor"].as_u64() <= anew["uptime"].as_u64());
+    assert!(anew["uptime"].as_u64() >= seen["uptime"].as_u64());
+    assert!(scrape(&node).get("hubbub_commit_seconds_count") >= counted);
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_is_not_ready() {
+    let full = (i64::MAX).to_string();
+    let data = Data::new();
+    let server = data.launch().dev().set("STORE_DISK_FREE_MIN_BYTES", &full).start();
+    let answer = server.get("/readyz");
+    assert_eq!((answer.status, &answer.json()["reason"]), (503, &json!("not_ready")));
+    assert!(!answer.body.contains(&full), "strangers need not know: {}", answer.body);
+    assert_eq!((server.get("/livez").status, server.get("/version").status), (200, 200));
+    // What is there goes on.
+    let token = data.token("alice");
+    server.session(&token).next_of("connected");
+    let log = server.stop().log;
+    assert!(log.contains("not ready") && log.contains("store.disk_free_min_bytes"), "{log}");
+    let off = data.launch().set("STORE_DISK_FREE_MIN_BYTES", "0").start();
+    assert_eq!(off.get("/readyz").status, 200);
+}
+
+#[test]
+fn the_log_sums_up_what_happened_and_is_silent_otherwise() {
+    let data = Data::new();
+    let launch = data.launch().set("LOG_SUMMARY_MS", "50").set("LOG_FORMAT", "json");
+    let server = launch.set("LIMITS_PING_INTERVAL_MS", "3600000").start();
+    let mut alice = server.session(&data.token("alice"));
+    for n in 0..5 {
+        let id = n.to_string();
+        alice.send("send", &id, &json!({ "to": "user:bob", "content": "hi", "client_id": id }));
+        alice.answer(&id);
+    }
+    // So long that there would be lines: what is looked at is that there are none.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    drop(alice);
+    let log = server.stop().log;
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let summaries: Vec<Value> =
+        lines.map(|line| line["fields"].clone()).filter(|f| f["message"] == "summary").collect();
+    let sum = |field: &str| summaries.iter().map(|line| line[field].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("opened"), sum("messages_in"), sum("messages_out")), (1, 5, 6), "{log}");
+    assert!(sum("commits") >= 5 && summaries.len() <= 5, "{log}");
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn the_page_lists_what_is_exported() {
+    let page = root().join("docs/metrics.md");
+    let made = hubbub_server::metrics::as_markdown();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&page, &made).unwrap();
+    }
+    assert!(fs::read_to_string(page).unwrap() == made, "run it with UPDATE_DOCS=1");
+    let exported = scrape(&with_admins());
+    let listed: Vec<&str> =
+        made.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(listed.len(), exported.kinds.len());
+    for name in listed {
+        assert!(exported.kinds.contains_key(name), "{name} is not exported");
+    }
+}
