@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hubbub_access::token::Grant;
+use hubbub_access::token::{Grant, GrantOfChannels};
 use hubbub_access::{Secret, Signer};
 use hubbub_chat::model::{ConversationKey, NewEntry, Profile, Rev, UserKey};
 use hubbub_chat::ports::{Store as _, Writer};
@@ -243,6 +243,7 @@ impl Server {
             aud: None,
             iat: now,
             exp: now + 3_600,
+            of_channels: GrantOfChannels::default(),
         };
         let token = signer.sign(&grant, "HS256")?;
         let mut request = format!("ws://{}/ws", self.address).into_client_request()?;

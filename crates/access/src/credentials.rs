@@ -185,6 +185,7 @@ mod tests {
                 device_name: None,
                 granted: std::sync::Arc::default(),
                 authority: hubbub_proto::route::Authority::default(),
+                channels: None,
             }),
         }
     }

@@ -17,7 +17,7 @@ use crate::origin;
 use crate::rejection::Rejection;
 use crate::routes::Access;
 use crate::speaking::Peer;
-use crate::token::{Grant, Signer};
+use crate::token::{Grant, GrantOfChannels, Signer};
 
 /// Largest request, in bytes.
 const BODY_BYTES_MAX: usize = 4096;
@@ -103,6 +103,7 @@ fn sign(dev: &DevSignIn, wanted: Wanted, now: Timestamp) -> Result<serde_json::V
         aud: dev.audience.clone(),
         iat: now.as_secs(),
         exp,
+        of_channels: GrantOfChannels::default(),
     };
     let token = dev.signer.sign(&grant, &dev.algorithm).map_err(|error| error.to_string())?;
     let expires_at = Timestamp(exp * 1000);

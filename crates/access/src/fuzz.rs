@@ -7,7 +7,7 @@ use hubbub_proto::{Timestamp, UserId};
 
 use crate::handshake::{HandshakePolicy, Upgrade, decide};
 use crate::secret::Secret;
-use crate::token::{Grant, Signer, TokenPolicy, Verifier};
+use crate::token::{Grant, GrantOfChannels, Signer, TokenPolicy, Verifier};
 
 /// The only user for whom a token is signed here.
 const USER: &str = "alice";
@@ -75,6 +75,7 @@ pub fn handshakes() -> Vec<Vec<u8>> {
         aud: None,
         iat: NOW.as_secs(),
         exp: NOW.as_secs() + 3_600,
+        of_channels: GrantOfChannels::default(),
     };
     let token = Signer::new(&secret()).sign(&grant, "HS256").expect("a token");
     let upgrade = "Host: chat.example\nConnection: keep-alive, Upgrade\nUpgrade: websocket\n\

@@ -42,6 +42,7 @@ fn verify(token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal> {
             device_name: None,
             granted: std::sync::Arc::default(),
             authority: hubbub_proto::route::Authority::default(),
+            channels: None,
         }),
     }
 }

@@ -49,4 +49,4 @@ pub use permit::Permits;
 pub use routes::{Access, Asset, EchoLimits};
 pub use secret::Secret;
 pub use secured::{Security, TlsStats};
-pub use token::{Grant, Signer, TokenPolicy, Verifier};
+pub use token::{Grant, GrantOfChannels, Signer, TokenPolicy, Verifier};

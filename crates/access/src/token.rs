@@ -6,8 +6,14 @@
 //! than [`TOKEN_BYTES_MAX`] is looked at. Absent: keys fetched over the network, and any state, so
 //! a token cannot be revoked here.
 
+use std::sync::Arc;
+
+use hubbub_proto::claim::{CLAIMS_MAX, ChannelClaim};
 use hubbub_proto::command::{ROLES_MAX, is_device_kind, is_role};
-use hubbub_proto::{DeviceId, Identity, Reason, Refusal, Timestamp, UserId};
+use hubbub_proto::{
+    Channel, ChannelAction, ChannelClaims, ChannelPattern, DeviceId, Identity, Reason, Refusal,
+    Timestamp, UserId,
+};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
@@ -146,6 +152,19 @@ struct Claims {
     role: OneOrMany,
     device: Option<DeviceId>,
     device_kind: Option<String>,
+    #[serde(default)]
+    channels: OneOrMany,
+    #[serde(default)]
+    caps: Vec<Cap>,
+    #[serde(default)]
+    subs: OneOrMany,
+}
+
+/// What a token permits on some channels.
+#[derive(Clone, Debug, Deserialize)]
+struct Cap {
+    channels: OneOrMany,
+    allow: OneOrMany,
 }
 
 /// A NumericDate: seconds since the epoch, perhaps with a fraction (RFC 7519 §2).
@@ -229,9 +248,51 @@ fn admit(
         issued_at: claims.iat.map(Seconds::at),
         device_kind: device_kind(claims.device_kind.as_deref())?,
         device_name: None,
-        granted: std::sync::Arc::default(),
+        granted: Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
+        channels: channels(&claims.channels, &claims.caps, &claims.subs)?,
     })
+}
+
+/// What the token says of channels: `channels` permits everything on those it names, `caps` what
+/// each of them allows, `subs` is what its user is subscribed to from the start.
+fn channels(
+    channels: &OneOrMany,
+    caps: &[Cap],
+    subs: &OneOrMany,
+) -> Result<Option<Arc<ChannelClaims>>, Refusal> {
+    let mut permitted = Vec::new();
+    let whole = (channels.as_slice(), ChannelAction::ALL.map(ChannelAction::name));
+    for name in whole.0 {
+        permitted.push(claim(name, &whole.1)?);
+    }
+    for cap in caps {
+        let allow: Vec<&str> = cap.allow.as_slice().iter().map(String::as_str).collect();
+        for name in cap.channels.as_slice() {
+            permitted.push(claim(name, &allow)?);
+        }
+    }
+    let subscribed = subs.as_slice().iter().map(|name| {
+        Channel::new(name).map_err(|_| bad("the token's `subs` names something that is no channel"))
+    });
+    let subscribed: Box<[Channel]> = subscribed.collect::<Result<_, _>>()?;
+    if permitted.len() > CLAIMS_MAX || subscribed.len() > CLAIMS_MAX {
+        return Err(bad("the token names more than 64 channels"));
+    }
+    let claims = ChannelClaims { permitted: permitted.into(), subscribed };
+    Ok((!claims.is_empty()).then(|| Arc::new(claims)))
+}
+
+fn claim(name: &str, allow: &[&str]) -> Result<ChannelClaim, Refusal> {
+    let pattern = ChannelPattern::new(name)
+        .map_err(|_| bad("the token names something that is no channel and no pattern of them"))?;
+    let actions = allow.iter().map(|word| {
+        let known = ChannelAction::ALL.into_iter().find(|action| action.name() == *word);
+        known.ok_or_else(|| {
+            bad("a token's `caps` allow `subscribe`, `publish`, `presence` or `history`")
+        })
+    });
+    Ok(ChannelClaim { pattern, actions: actions.collect::<Result<_, _>>()? })
 }
 
 fn device_kind(kind: Option<&str>) -> Result<Option<Box<str>>, Refusal> {
@@ -302,6 +363,17 @@ pub struct Grant {
     pub iat: u64,
     /// When it ends, in seconds since the epoch.
     pub exp: u64,
+    /// What it says of channels.
+    #[serde(flatten)]
+    pub of_channels: GrantOfChannels,
+}
+
+/// What a token is to say of channels.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct GrantOfChannels {
+    /// Channels, and patterns of them, that its user may use where a rule says `claim`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
 }
 
 impl Signer {
@@ -320,6 +392,8 @@ impl Signer {
         let refused = |refusal: Refusal| SignError::Claims(refusal.message().to_owned());
         display_name(grant.name.as_deref()).map_err(refused)?;
         roles(&OneOrMany::Many(grant.roles.clone()), &OneOrMany::default()).map_err(refused)?;
+        let named = OneOrMany::Many(grant.of_channels.channels.clone());
+        channels(&named, &[], &OneOrMany::None).map_err(refused)?;
         let token = jsonwebtoken::encode(&Header::new(algorithm), grant, &self.key)
             .map_err(|error| SignError::Failed(error.to_string()))?;
         if token.len() > TOKEN_BYTES_MAX { Err(SignError::Long) } else { Ok(token) }
@@ -332,7 +406,7 @@ pub enum SignError {
     /// Not one of [`ALGORITHMS`].
     #[error("tokens are signed with HS256, HS384 or HS512")]
     Algorithm,
-    /// A name or role that a server would refuse.
+    /// A name, role or channel that a server would refuse.
     #[error("{0}")]
     Claims(String),
     /// Names or roles are too long.

@@ -200,6 +200,7 @@ fn what_is_signed_is_accepted() {
         aud: None,
         iat: NOW_S,
         exp: NOW_S + 60,
+        of_channels: GrantOfChannels::default(),
     };
     for algorithm in ALGORITHMS {
         let token = Signer::new(&secret).sign(&grant, algorithm).unwrap();
@@ -219,4 +220,47 @@ fn what_is_signed_is_accepted() {
     let roles = (0..ROLES_MAX).map(|n| format!("{n:0ROLE_BYTES_MAX$}")).collect();
     let wordy = Grant { roles, ..grant };
     assert!(matches!(signer.sign(&wordy, "HS256"), Err(SignError::Long)));
+}
+
+#[test]
+fn what_the_token_says_of_channels() {
+    use hubbub_proto::ChannelAction::{History, Publish, Subscribe};
+    let claims = |claims: &Value| {
+        let mut all = json!({"sub": "a"});
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        verify_under(policy(), &all).unwrap().channels
+    };
+    assert_eq!(claims(&json!({})), None);
+    assert_eq!(claims(&json!({"channels": [], "caps": [], "subs": []})), None);
+    let whole = claims(&json!({"channels": ["orders:*", "news:sports"]})).unwrap();
+    for action in ChannelAction::ALL {
+        assert!(whole.permit(action, "orders:7") && whole.permit(action, "news:sports"));
+        assert!(!whole.permit(action, "news:other"));
+    }
+    let caps = claims(&json!({
+        "channels": "chat:lobby",
+        "caps": [
+            {"channels": "orders:*", "allow": ["subscribe", "history"]},
+            {"channels": ["orders:7", "news:*"], "allow": "publish"},
+        ],
+        "subs": ["orders:7", "chat:lobby"],
+    }));
+    let caps = caps.unwrap();
+    assert!(caps.permit(Subscribe, "orders:1") && caps.permit(History, "orders:1"));
+    assert!(!caps.permit(Publish, "orders:1") && caps.permit(Publish, "orders:7"));
+    assert!(caps.permit(Publish, "chat:lobby"));
+    assert_eq!(caps.subscribed.len(), 2);
+    let many: Vec<String> = (0..65).map(|n| format!("a:{n}")).collect();
+    for (bad, said) in [
+        (json!({"sub": "a", "channels": ["orders"]}), "no channel and no pattern"),
+        (json!({"sub": "a", "channels": ["user:*"]}), "no channel and no pattern"),
+        (json!({"sub": "a", "subs": ["orders:*"]}), "`subs` names something that is no channel"),
+        (json!({"sub": "a", "subs": many}), "more than 64 channels"),
+        (json!({"sub": "a", "channels": many}), "more than 64 channels"),
+        (json!({"sub": "a", "caps": [{"channels": "a:b", "allow": "all"}]}), "`caps` allow"),
+        (json!({"sub": "a", "caps": [{"channels": "a:b"}]}), "bad_token"),
+        (json!({"sub": "a", "caps": "a:b"}), "bad_token"),
+    ] {
+        check(&bad, Err(said));
+    }
 }

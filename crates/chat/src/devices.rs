@@ -134,6 +134,7 @@ mod tests {
             device_name: None,
             granted: Arc::default(),
             authority: hubbub_proto::route::Authority::default(),
+            channels: None,
         }
     }
 

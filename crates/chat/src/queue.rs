@@ -329,6 +329,7 @@ mod tests {
             device_name: None,
             granted: Arc::default(),
             authority: hubbub_proto::route::Authority::default(),
+            channels: None,
         });
         let request = |slot: u32| Request {
             conn: ConnId { shard: 0, slot, generation: 0 },

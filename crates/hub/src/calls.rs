@@ -5,6 +5,7 @@
 //! of a connection. Invariant: each call that was accepted is answered by one reply, also where the
 //! shard is behind. Deliberately absent: whose reply it is, and how long they wait for it.
 
+use hubbub_proto::command::Publish;
 use hubbub_proto::{Ack, Command, ConnId, Identity, Reason, Refusal};
 
 use crate::channels::home_of;
@@ -35,12 +36,18 @@ impl Hub {
     ) -> Result<(), Refusal> {
         match command {
             Command::Publish(publish) => {
-                let (channel, data) = (publish.channel, publish.data);
-                self.settings.rules.publish(&channel, identity)?;
+                let Publish { channel, data, client_id } = publish;
+                self.settings.rules.publish(&channel, data.get().len(), identity)?;
                 let home = home_of(&channel, self.settings.inboxes.len());
                 let from = identity.user.clone();
-                let draft = Draft { conn: caller, id: None, channel, from, data };
+                let draft = Draft { conn: caller, id: None, channel, from, data, client_id };
                 self.post_to(home, Post::Draft(Box::new(draft)))
+            }
+            Command::ChannelHistory(wanted) => {
+                self.settings.rules.history(&wanted.channel, identity)?;
+                let home = home_of(&wanted.channel, self.settings.inboxes.len());
+                let wanted = Box::new(wanted);
+                self.post_to(home, Post::ChannelHistory { conn: caller, id: None, wanted })
             }
             _ => Err(Reason::NotAllowed.into()),
         }

@@ -2,19 +2,22 @@
 //!
 //! A channel's home is found by its name. The home allots the offsets and knows which other shards
 //! have subscribers; those know where they stand. Invariants: a record is there as long as somebody
-//! here is subscribed or about to be, and at its home until it has been unused for a while; an
-//! epoch names one life of a record at its home, and within it no offset is given out twice.
+//! here is subscribed or about to be, and at its home until it has been unused for a while and
+//! nothing is kept of it any more; an epoch names one life of a record at its home, and within it no
+//! offset is given out twice.
 //!
 //! Deliberately absent: connections, and the frames' way to them (see `live` and `fanout`).
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use hubbub_proto::event::{Epoch, Position};
+use hubbub_proto::command::{CHANNEL_HISTORY_LIMIT_MAX, ChannelHistory, ChannelPosition};
+use hubbub_proto::event::{ChannelHistoryPage, Epoch, Kept, KeptList, Position};
 use hubbub_proto::{Channel, Reason, Timestamp};
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::batch::{Mark, Pending};
+use crate::history::{Extent, History, Portion, Shelf};
 use crate::topics::Row;
 
 /// Which of `shards` a channel is at home in.
@@ -55,6 +58,28 @@ pub(crate) struct Home {
     pub(crate) used_at: Timestamp,
     /// What of the batch the other shards have been sent already.
     pub(crate) posted: Mark,
+    /// The last offset before what they have not been sent.
+    pub(crate) posted_offset: u64,
+    pub(crate) traits: Traits,
+    /// Where the namespace keeps any.
+    pub(crate) history: Option<Box<History>>,
+}
+
+/// What the rules of its namespace make of a channel.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Traits {
+    /// How much is kept, if anything is.
+    pub(crate) extent: Option<Extent>,
+    pub(crate) recover: bool,
+    pub(crate) cache: bool,
+}
+
+/// How a channel stands for one who subscribes.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub(crate) position: Position,
+    pub(crate) recovered: Option<bool>,
+    pub(crate) publications: Option<KeptList>,
 }
 
 /// A channel as one shard sees it.
@@ -92,8 +117,8 @@ impl Record {
         }
     }
 
-    pub(crate) fn position(&self, channel: Option<Channel>) -> Position {
-        Position { channel, offset: self.offset, epoch: self.epoch }
+    pub(crate) fn position(&self) -> Position {
+        Position { offset: self.offset, epoch: self.epoch }
     }
 
     /// Whether anybody would get what is published now.
@@ -101,16 +126,34 @@ impl Record {
         self.row.is_some() || self.home.as_ref().is_some_and(|home| !home.shards.is_empty())
     }
 
+    /// Before the next publication is added to the batch: notes where what other shards have not
+    /// been sent begins, if it is the first of it.
+    pub(crate) fn begin_post(&mut self) {
+        if let Some(home) = &mut self.home
+            && home.posted == self.pending.mark()
+        {
+            home.posted_offset = self.offset.saturating_sub(1);
+        }
+    }
+
+    fn history(&mut self) -> Option<&mut History> {
+        self.home.as_mut()?.history.as_deref_mut()
+    }
+
     fn is_used(&self) -> bool {
         self.is_heard() || self.subscribing > 0 || self.listed
     }
 }
 
-/// How many channels a home keeps, and for how long.
+/// How many channels a home keeps, how much of them, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keeping {
     pub(crate) channels_max: usize,
     pub(crate) idle_ms: u64,
+    /// Of what was published on all of them.
+    pub(crate) history_bytes_max: usize,
+    /// What one answer may hold of it.
+    pub(crate) portion: Portion,
 }
 
 /// See the module.
@@ -126,6 +169,7 @@ pub(crate) struct Channels {
     looks: VecDeque<(Timestamp, u32)>,
     epochs: RandomState,
     made: u64,
+    shelf: Shelf,
 }
 
 impl Channels {
@@ -139,6 +183,7 @@ impl Channels {
             looks: VecDeque::new(),
             epochs: RandomState::new(),
             made: 0,
+            shelf: Shelf::default(),
         }
     }
 
@@ -154,11 +199,17 @@ impl Channels {
         self.records.get_mut(record as usize)?.as_mut()
     }
 
-    /// The record of a channel that is at home here; used now.
+    /// The record of a channel that is at home here; used now. `traits` says what it is like, where
+    /// it is new.
     ///
     /// # Errors
     /// When there are too many.
-    pub(crate) fn at_home(&mut self, channel: &Channel, now: Timestamp) -> Result<u32, Reason> {
+    pub(crate) fn at_home(
+        &mut self,
+        channel: &Channel,
+        now: Timestamp,
+        traits: impl FnOnce(&Channel) -> Traits,
+    ) -> Result<u32, Reason> {
         if let Some(index) = self.find(channel) {
             if let Some(home) = self.get_mut(index).and_then(|record| record.home.as_mut()) {
                 home.used_at = now;
@@ -170,7 +221,9 @@ impl Channels {
         }
         self.made += 1;
         let epoch = Epoch(self.epochs.hash_one(self.made) as u32);
-        let home = Home { used_at: now, ..Home::default() };
+        let traits = traits(channel);
+        let history = traits.extent.map(|extent| Box::new(History::new(extent)));
+        let home = Home { used_at: now, traits, history, ..Home::default() };
         let index = self.insert(Record::new(channel.clone(), epoch, Some(home)));
         self.homes += 1;
         self.looks.push_back((now.plus_ms(self.keeping.idle_ms), index));
@@ -212,9 +265,12 @@ impl Channels {
     }
 
     fn remove(&mut self, index: u32) -> Option<Channel> {
-        let record = self.records.get_mut(index as usize)?.take()?;
+        let mut record = self.records.get_mut(index as usize)?.take()?;
         self.by_name.remove(&record.channel);
         self.homes -= usize::from(record.home.is_some());
+        if let Some(history) = record.history() {
+            self.shelf.change(history, History::clear);
+        }
         self.free.push(index);
         Some(record.channel)
     }
@@ -227,9 +283,11 @@ impl Channels {
         {
             self.looks.pop_front();
             let idle_ms = self.keeping.idle_ms;
+            self.prune(index, now);
             let Some(record) = self.get(index) else { continue };
             let Some(home) = &record.home else { continue };
-            if !record.is_used() && now.since(home.used_at) >= idle_ms {
+            let is_kept = home.history.as_ref().is_some_and(|history| !history.is_empty());
+            if !record.is_used() && !is_kept && now.since(home.used_at) >= idle_ms {
                 self.remove(index);
                 expired += 1;
             } else {
@@ -237,6 +295,102 @@ impl Channels {
             }
         }
         expired
+    }
+
+    /// The history of a record, and the shelf.
+    fn history(&mut self, index: u32) -> Option<(&mut History, &mut Shelf)> {
+        let record = self.records.get_mut(index as usize)?.as_mut()?;
+        Some((record.history()?, &mut self.shelf))
+    }
+
+    /// Drops what is too old of a channel's history.
+    fn prune(&mut self, index: u32, now: Timestamp) {
+        if let Some((history, shelf)) = self.history(index) {
+            shelf.change(history, |history| history.prune(now));
+        }
+    }
+
+    /// Drops what is too old of a channel's history, and notes that somebody uses the rest.
+    fn look_up(&mut self, index: u32, now: Timestamp) {
+        self.prune(index, now);
+        if let Some((history, shelf)) = self.history(index)
+            && !history.is_empty()
+        {
+            shelf.touch(index, history);
+        }
+    }
+
+    /// At the home: keeps a publication, where any are kept. Answers how many channels lost their
+    /// history for it.
+    pub(crate) fn keep(&mut self, index: u32, kept: Kept) -> u64 {
+        let bytes_max = self.keeping.history_bytes_max;
+        let Some((history, shelf)) = self.history(index) else { return 0 };
+        shelf.touch(index, history);
+        shelf.change(history, |history| history.push(kept));
+        let mut dropped = 0;
+        while let Some(index) = self.shelf.excess(bytes_max)
+            && let Some((history, shelf)) = self.history(index)
+        {
+            shelf.change(history, History::clear);
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// At the home: how a channel stands, and what one who was at `recover` has missed.
+    pub(crate) fn standing(
+        &mut self,
+        index: u32,
+        recover: Option<ChannelPosition>,
+        now: Timestamp,
+    ) -> Result<Standing, Reason> {
+        self.look_up(index, now);
+        let portion = self.keeping.portion;
+        let record = self.get_mut(index).ok_or(Reason::Internal)?;
+        let position = record.position();
+        let home = record.home.as_mut().ok_or(Reason::Internal)?;
+        let (traits, history) = (home.traits, &mut home.history);
+        let missed = recover
+            .filter(|known| traits.recover && known.epoch == position.epoch)
+            .and_then(|known| match history {
+                Some(history) => history.since(known.offset, position.offset, portion),
+                // Without a history, whoever has missed nothing has missed nothing.
+                None => (known.offset == position.offset).then(|| KeptList::from([])),
+            });
+        let recovered = recover.map(|_| missed.is_some());
+        let last = |history: &mut Option<Box<History>>| history.as_mut()?.last();
+        let publications = missed.or_else(|| if traits.cache { last(history) } else { None });
+        Ok(Standing { position, recovered, publications })
+    }
+
+    /// At the home: a page of what is kept of a channel.
+    pub(crate) fn page(
+        &mut self,
+        index: u32,
+        wanted: &ChannelHistory,
+        now: Timestamp,
+    ) -> Result<ChannelHistoryPage, Reason> {
+        self.look_up(index, now);
+        let bytes = self.keeping.portion.bytes;
+        let record = self.get_mut(index).ok_or(Reason::Internal)?;
+        let Position { offset, epoch } = record.position();
+        if wanted.epoch.is_some_and(|known| known != epoch) {
+            return Err(Reason::BadRange);
+        }
+        let portion = Portion { size: wanted.limit.min(CHANNEL_HISTORY_LIMIT_MAX) as usize, bytes };
+        let history = record.home.as_mut().and_then(|home| home.history.as_mut());
+        let page = history.map(|history| match (wanted.after, wanted.before) {
+            (Some(after), _) => history.after(after, portion),
+            (None, before) => history.before(before.unwrap_or(u64::MAX), portion),
+        });
+        let (publications, more) =
+            page.map_or_else(|| (KeptList::from([]), false), |page| (page.list, page.more));
+        Ok(ChannelHistoryPage { publications, offset, epoch, more })
+    }
+
+    /// Bytes that are kept of what was published.
+    pub(crate) fn history_bytes(&self) -> usize {
+        self.shelf.bytes()
     }
 
     /// Records that are at home here.
@@ -254,7 +408,16 @@ mod tests {
     }
 
     fn channels(channels_max: usize) -> Channels {
-        Channels::new(Keeping { channels_max, idle_ms: 1000 })
+        Channels::new(Keeping {
+            channels_max,
+            idle_ms: 1000,
+            history_bytes_max: 10_000,
+            portion: Portion { size: 100, bytes: 10_000 },
+        })
+    }
+
+    fn plain(_: &Channel) -> Traits {
+        Traits::default()
     }
 
     #[test]
@@ -283,16 +446,19 @@ mod tests {
     fn no_more_channels_than_the_limit_and_room_again_after_a_while() {
         let mut channels = channels(3);
         for n in 0..3 {
-            channels.at_home(&channel(n), Timestamp(10)).unwrap();
+            channels.at_home(&channel(n), Timestamp(10), plain).unwrap();
         }
-        assert_eq!(channels.at_home(&channel(3), Timestamp(10)), Err(Reason::TooManyChannels));
-        assert!(channels.at_home(&channel(0), Timestamp(900)).is_ok(), "it is there");
+        assert_eq!(
+            channels.at_home(&channel(3), Timestamp(10), plain),
+            Err(Reason::TooManyChannels)
+        );
+        assert!(channels.at_home(&channel(0), Timestamp(900), plain).is_ok(), "it is there");
         let elsewhere = channels.abroad(&channel(9));
         assert_eq!(channels.expire(Timestamp(1009)), 0);
         assert_eq!(channels.expire(Timestamp(1010)), 2);
         assert_eq!(channels.homes(), 1);
         assert!(channels.find(&channel(0)).is_some(), "it was used since");
-        assert!(channels.at_home(&channel(3), Timestamp(1010)).is_ok());
+        assert!(channels.at_home(&channel(3), Timestamp(1010), plain).is_ok());
         assert_eq!(channels.expire(Timestamp(2010)), 2);
         assert_eq!(channels.release(elsewhere), Some(channel(9)));
     }
@@ -303,7 +469,7 @@ mod tests {
         let mut now = Timestamp(0);
         let mut epochs = Vec::new();
         for _ in 0..3 {
-            let index = channels.at_home(&channel(1), now).unwrap();
+            let index = channels.at_home(&channel(1), now, plain).unwrap();
             let record = channels.get_mut(index).unwrap();
             assert_eq!(record.offset, 0);
             record.offset = 7;

@@ -25,6 +25,7 @@ use crate::connection::{Connection, Kind, Lane, Parked, Phase};
 use crate::hub::{Announce, Clock};
 use crate::inbox::{Inbox, Post};
 use crate::outbox::{Flushed, Outbox};
+use crate::pace::Paces;
 use crate::rules::Rules;
 use crate::slab::At;
 use crate::stats::ShardStats;
@@ -66,6 +67,8 @@ pub(crate) struct Desk {
     pub(crate) now: Timestamp,
     pub(crate) topics: Topics,
     pub(crate) channels: Channels,
+    /// How fast connections publish where that is bounded.
+    pub(crate) paces: Paces,
     /// Records of channels that have a batch in this tick.
     pub(crate) batches: Vec<u32>,
     pub(crate) chunk_limits: ChunkLimits,
@@ -130,6 +133,7 @@ impl Desk {
             shard,
             limits: settings.limits,
             channels: Channels::new(settings.keeping),
+            paces: Paces::default(),
             batches: Vec::new(),
             chunk_limits: ChunkLimits {
                 bytes: CHUNK_BYTES_MAX.min(settings.limits.outbox_bytes_max as usize / 4),

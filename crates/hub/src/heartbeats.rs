@@ -97,6 +97,7 @@ fn somebody() -> Arc<Identity> {
         device_name: None,
         granted: Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
+        channels: None,
     })
 }
 

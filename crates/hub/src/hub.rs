@@ -18,6 +18,7 @@ use crate::bus::{Bus, Local};
 use crate::channels::Keeping;
 use crate::compression::{Compression, CompressionConfig};
 use crate::desk::Settings;
+use crate::history::Portion;
 use crate::inbox::{Inbox, Post};
 use crate::opening::{Adoption, Opening};
 use crate::rules::{LiveConfig, Rules};
@@ -28,6 +29,9 @@ use crate::upstream::Upstream;
 
 /// How long [`Hub::stop_parsing`] waits for the shards.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Which part of an outbox an answer may fill that says what was missed.
+const RECOVERY_PART: usize = 4;
 
 /// Most threads of a hub.
 const SHARDS_MAX: u16 = 256;
@@ -119,6 +123,11 @@ impl Hub {
             keeping: Keeping {
                 channels_max: config.live.channels_max as usize,
                 idle_ms: config.live.channel_idle_ms.into(),
+                history_bytes_max: config.live.history_bytes_max as usize,
+                portion: Portion {
+                    size: config.live.recovery_size_max as usize,
+                    bytes: config.limits.outbox_bytes_max as usize / RECOVERY_PART,
+                },
             },
             on_calm: config.on_calm,
         });

@@ -4,7 +4,7 @@
 //! are dropped and counted, volatile or not, until the shard takes what is there. Where entries were
 //! published among them, the shard tells its sessions to pull; where a redelivery was, it tells that
 //! one connection; where parcels of channels were, those who are subscribed to any; drafts are
-//! refused. What is never dropped is bounded elsewhere: replies, subscriptions and attachments by the
+//! refused, and so are subscribers who would be told what they missed. What is never dropped is bounded elsewhere: replies, subscriptions and attachments by the
 //! windows of the connections, sockets and what signing in brings by the number of connections,
 //! lags by that of redeliveries, changes of membership and of roles and what the chat services close
 //! by the commands that the writer has queued.
@@ -14,13 +14,15 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use hubbub_proto::event::{Ack, Position, SignalEvent};
+use hubbub_proto::command::{ChannelHistory, ChannelPosition};
+use hubbub_proto::event::{Ack, SignalEvent};
 use hubbub_proto::route::DeliveryClass;
 use hubbub_proto::{
     Channel, CloseCode, CommandId, ConnId, DeviceId, Event, Reason, Refusal, Topic, UserId,
 };
 use mio::Waker;
 
+use crate::channels::Standing;
 use crate::frame::Broadcast;
 use crate::live::{Draft, Parcel};
 use crate::mailbox::{Letter, Mailbox};
@@ -84,13 +86,20 @@ pub(crate) enum Post {
         conn: ConnId,
         id: Option<CommandId>,
         channel: Channel,
+        recover: Option<ChannelPosition>,
     },
     /// From a channel's home: where the channel stands.
     Subscribed {
         conn: ConnId,
         id: Option<CommandId>,
         channel: Channel,
-        outcome: Result<Position, Reason>,
+        outcome: Result<Box<Standing>, Reason>,
+    },
+    /// To a channel's home: this connection of another shard wants a page of what is kept.
+    ChannelHistory {
+        conn: ConnId,
+        id: Option<CommandId>,
+        wanted: Box<ChannelHistory>,
     },
     /// To a channel's home: this shard has no subscribers any more.
     Unsubscribe {
@@ -152,6 +161,14 @@ impl Letter for Post {
                 losses.parcels += 1;
                 None
             }
+            // Who is to be told what they missed has to ask again.
+            Self::Subscribed { conn, id, channel, outcome: Ok(standing) }
+                if standing.publications.is_some() =>
+            {
+                losses.recoveries += 1;
+                let outcome = Err(Reason::Overloaded);
+                Some(Self::Subscribed { conn, id, channel, outcome })
+            }
             // Its window bounds how many of these a connection has.
             Self::Draft(draft) => {
                 losses.drafts += 1;
@@ -175,6 +192,8 @@ pub(crate) struct Losses {
     pub(crate) parcels: u64,
     /// Publications of other shards; a [`Post::RefuseDraft`] has the place of each.
     pub(crate) drafts: u64,
+    /// Subscribers who would have been told what they missed; each is refused.
+    pub(crate) recoveries: u64,
     /// The last connection that such a lag is for.
     told: Option<ConnId>,
 }

@@ -10,8 +10,8 @@
 //! - `shard`: the loop. `desk`: what it works with. The life of a connection: `signing_in`;
 //!   `reading`, from the socket to the session; `delivery`, from the hub to the socket, and what is
 //!   dropped; `deadlines`; `closing`.
-//! - `channels`, what a shard knows of them; `live`, the commands on them; `rules`, who may; `batch`
-//!   and `fanout`, the way of publications to sockets.
+//! - `channels`, what a shard knows of them; `history`, what is kept of them; `live`, the commands on
+//!   them; `rules`, who may; `pace`, how fast; `batch` and `fanout`, the way of publications to sockets.
 //! - `compression`: what was agreed with whom, and compressing frames.
 //! - `audience`: sessions found by their roles.
 //! - `transport`: the socket under a connection; [`tls`]: what may be in between. `connection`,
@@ -39,12 +39,14 @@ mod fanout;
 mod frame;
 #[cfg(test)]
 mod heartbeats;
+mod history;
 mod hub;
 mod inbox;
 mod live;
 mod mailbox;
 mod opening;
 mod outbox;
+mod pace;
 mod reading;
 mod rules;
 mod shard;
@@ -69,7 +71,7 @@ pub use compression::{Compressed, Compression, CompressionConfig};
 pub use hub::{Announce, Clock, Hub, HubConfig, HubError, Router};
 pub use hubbub_websocket::deflate::{Level, WindowBits};
 pub use opening::{Opening, OpeningKind};
-pub use rules::{LiveConfig, Namespace};
+pub use rules::{LiveConfig, Namespace, Permit, UnknownPermit};
 pub use stats::HubStats;
 pub use transport::Socket;
 pub use upstream::Upstream;

@@ -10,13 +10,15 @@
 
 use std::sync::Arc;
 
-use hubbub_proto::command::Data;
-use hubbub_proto::event::{Ack, Position, Publication, SignalEvent};
-use hubbub_proto::{Channel, Command, CommandId, ConnId, Event, Identity, Reason, Refusal, UserId};
+use hubbub_proto::command::{ChannelHistory, ChannelPosition, Data, Publish, Subscribe};
+use hubbub_proto::event::{Ack, Kept, Position, Publication, SignalEvent, Subscribed};
+use hubbub_proto::{
+    Channel, ClientId, Command, CommandId, ConnId, Event, Identity, Reason, Refusal, UserId,
+};
 use hubbub_websocket::FrameBuilder;
 
 use crate::batch::{self, Chunks};
-use crate::channels::{Record, home_of};
+use crate::channels::{Record, Standing, home_of};
 use crate::connection::{Connection, Phase};
 use crate::desk::Desk;
 use crate::frame::opcode;
@@ -35,22 +37,21 @@ pub(crate) struct Draft {
     pub(crate) channel: Channel,
     pub(crate) from: UserId,
     pub(crate) data: Data,
+    pub(crate) client_id: Option<ClientId>,
 }
 
 /// What a home has made of drafts in one tick, on its way to a shard with subscribers.
 #[derive(Clone, Debug)]
 pub(crate) struct Parcel {
     pub(crate) channel: Channel,
-    /// The offset before the first frame.
+    /// The offset before the first publication.
     pub(crate) after: u64,
+    /// That of the last one.
+    pub(crate) through: u64,
     pub(crate) chunks: Chunks,
 }
 
 impl Parcel {
-    fn frames(&self) -> u64 {
-        self.chunks.iter().map(|chunk| u64::from(chunk.frames)).sum()
-    }
-
     /// How much memory the frames take.
     pub(crate) fn bytes(&self) -> usize {
         self.chunks.iter().flat_map(|chunk| &chunk.bytes).map(bytes::Bytes::len).sum()
@@ -70,27 +71,21 @@ impl Desk {
         let identity = connection.session().and_then(|session| session.identity().cloned());
         let Some(identity) = identity else { return };
         let outcome = match command {
-            Command::Subscribe(target) => {
-                self.subscribe(at, connection, &identity, id, &target.channel)
-            }
+            Command::Subscribe(wanted) => self.subscribe(at, connection, &identity, id, wanted),
             Command::Unsubscribe(target) => {
                 self.unsubscribe(at, connection, &target.channel);
                 Ok(Some(Ack::Done))
             }
-            Command::Publish(publish) => {
-                let (conn, from) = (self.conn_id(at), identity.user.clone());
-                let (channel, data) = (publish.channel, publish.data);
-                match self.settings.rules.publish(&channel, &identity) {
-                    Ok(()) => self.publish(Draft { conn, id: id.cloned(), channel, from, data }),
-                    Err(reason) => Err(reason),
-                }
+            Command::Publish(publish) => self.admit(at, &identity, id, publish),
+            Command::ChannelHistory(wanted) => {
+                self.channel_history(at, connection, &identity, id, wanted)
             }
             Command::Signal(signal) => match self.settings.rules.signal(&identity) {
                 Ok(()) => {
                     self.signal(signal.to, identity.user.clone(), signal.data);
                     Ok(Some(Ack::Done))
                 }
-                Err(reason) => Err(reason),
+                Err(reason) => Err(reason.into()),
             },
             // Of another class; answered all the same.
             _ => Ok(Some(Ack::Done)),
@@ -98,7 +93,22 @@ impl Desk {
         match outcome {
             Ok(None) => {}
             Ok(Some(ack)) => self.on_reply(at, connection, id, &Ok(ack)),
-            Err(reason) => self.on_reply(at, connection, id, &Err(reason.into())),
+            Err(refusal) => self.on_reply(at, connection, id, &Err(refusal)),
+        }
+    }
+
+    /// The record of a channel that is at home here.
+    fn at_home(&mut self, channel: &Channel) -> Result<u32, Reason> {
+        let rules = &self.settings.rules;
+        self.channels.at_home(channel, self.now, |channel| rules.traits(channel))
+    }
+
+    /// The home that will answer a question; nothing of the connection is read until it has, so
+    /// that later commands are not done before it, and answers fit into the outbox.
+    fn ask(&mut self, connection: &mut Connection, home: u16, question: Post) {
+        self.mail(home, question);
+        if let Some(session) = connection.session() {
+            session.hold();
         }
     }
 
@@ -109,30 +119,31 @@ impl Desk {
         connection: &mut Connection,
         identity: &Arc<Identity>,
         id: Option<&CommandId>,
-        channel: &Channel,
-    ) -> Result<Option<Ack>, Reason> {
-        self.settings.rules.subscribe(channel, identity)?;
-        let home = home_of(channel, self.settings.inboxes.len());
-        let record = if home == self.shard {
-            self.channels.at_home(channel, self.now)?
-        } else {
-            let record = self.channels.abroad(channel);
-            let known = self.channels.get(record).is_some_and(|record| record.row.is_some());
-            if !known {
-                if let Some(record) = self.channels.get_mut(record) {
-                    record.subscribing += 1;
-                }
-                let (conn, id, channel) = (self.conn_id(at), id.cloned(), channel.clone());
-                self.mail(home, Post::Subscribe { conn, id, channel });
-                // An `unsubscribe` right behind it must not be done before it.
-                if let Some(session) = connection.session() {
-                    session.hold();
-                }
-                return Ok(None);
-            }
-            record
-        };
-        self.join_channel(at, connection, record).map(Some)
+        wanted: Subscribe,
+    ) -> Result<Option<Ack>, Refusal> {
+        let Subscribe { channel, recover } = wanted;
+        let only_home = self.settings.rules.subscribe(&channel, identity)?;
+        let home = home_of(&channel, self.settings.inboxes.len());
+        if home == self.shard {
+            let index = self.at_home(&channel)?;
+            self.join_channel(at, connection, index)?;
+            let standing = self.channels.standing(index, recover, self.now)?;
+            self.note_recovery(&standing);
+            return Ok(Some(subscribed(channel, standing)));
+        }
+        let index = self.channels.abroad(&channel);
+        let known = self.channels.get(index).is_some_and(|record| record.row.is_some());
+        if known && !only_home && recover.is_none() {
+            let position = self.join_channel(at, connection, index)?;
+            let standing = Standing { position, recovered: None, publications: None };
+            return Ok(Some(subscribed(channel, standing)));
+        }
+        if let Some(record) = self.channels.get_mut(index) {
+            record.subscribing += 1;
+        }
+        let (conn, id) = (self.conn_id(at), id.cloned());
+        self.ask(connection, home, Post::Subscribe { conn, id, channel, recover });
+        Ok(None)
     }
 
     /// Enters a connection into a channel and says where it stands.
@@ -141,7 +152,7 @@ impl Desk {
         at: At,
         connection: &mut Connection,
         index: u32,
-    ) -> Result<Ack, Reason> {
+    ) -> Result<Position, Reason> {
         // Where it is subscribed already, what comes before its ack has an offset up to there.
         self.catch_up(at, connection, index);
         if connection.phase != Phase::Open {
@@ -160,7 +171,51 @@ impl Desk {
         if !record.pending.is_empty() {
             record.late.push((at.slot, record.pending.mark()));
         }
-        Ok(Ack::Channel(record.position(Some(record.channel.clone()))))
+        Ok(record.position())
+    }
+
+    /// A page of what is kept, here or by way of its home; `None` where the home will answer.
+    fn channel_history(
+        &mut self,
+        at: At,
+        connection: &mut Connection,
+        identity: &Arc<Identity>,
+        id: Option<&CommandId>,
+        wanted: ChannelHistory,
+    ) -> Result<Option<Ack>, Refusal> {
+        self.settings.rules.history(&wanted.channel, identity)?;
+        let home = home_of(&wanted.channel, self.settings.inboxes.len());
+        if home == self.shard {
+            return Ok(Some(self.page(&wanted)?));
+        }
+        let (conn, id) = (self.conn_id(at), id.cloned());
+        self.ask(connection, home, Post::ChannelHistory { conn, id, wanted: Box::new(wanted) });
+        Ok(None)
+    }
+
+    fn page(&mut self, wanted: &ChannelHistory) -> Result<Ack, Reason> {
+        let index = self.at_home(&wanted.channel)?;
+        let page = self.channels.page(index, wanted, self.now)?;
+        Ok(Ack::ChannelHistory(Box::new(page)))
+    }
+
+    /// At the home: another shard's connection asks for a page.
+    pub(crate) fn on_channel_history(
+        &mut self,
+        conn: ConnId,
+        id: Option<CommandId>,
+        wanted: &ChannelHistory,
+    ) {
+        let outcome = self.page(wanted).map_err(Refusal::from);
+        self.mail(conn.shard, Post::Reply { conn, id, outcome });
+    }
+
+    fn note_recovery(&self, standing: &Standing) {
+        match standing.recovered {
+            Some(true) => self.stats.recovered.add(1),
+            Some(false) => self.stats.not_recovered.add(1),
+            None => {}
+        }
     }
 
     fn unsubscribe(&mut self, at: At, connection: &mut Connection, channel: &Channel) {
@@ -207,6 +262,24 @@ impl Desk {
         }
     }
 
+    /// Lets a publication in, where the rules do.
+    fn admit(
+        &mut self,
+        at: At,
+        identity: &Arc<Identity>,
+        id: Option<&CommandId>,
+        publish: Publish,
+    ) -> Result<Option<Ack>, Refusal> {
+        let Publish { channel, data, client_id } = publish;
+        let terms = self.settings.rules.publish(&channel, data.get().len(), identity)?;
+        if let Err(wait_ms) = self.paces.charge(at, terms.namespace, terms.per_second, self.now) {
+            self.stats.refused_pace.add(1);
+            return Err(Refusal::later(Reason::RateLimited, wait_ms));
+        }
+        let (conn, from, id) = (self.conn_id(at), identity.user.clone(), id.cloned());
+        Ok(self.publish(Draft { conn, id, channel, from, data, client_id })?)
+    }
+
     /// Gives a draft its place, here or by way of its home; `None` where the home will answer.
     fn publish(&mut self, draft: Draft) -> Result<Option<Ack>, Reason> {
         let home = home_of(&draft.channel, self.settings.inboxes.len());
@@ -218,18 +291,35 @@ impl Desk {
         Ok(None)
     }
 
-    /// At the home: allots an offset, and frames the publication if anybody gets it.
+    /// At the home: allots an offset, keeps the publication where any are kept, and frames it if
+    /// anybody gets it.
     fn sequence(&mut self, draft: Draft) -> Result<Position, Reason> {
-        let index = self.channels.at_home(&draft.channel, self.now)?;
+        let index = self.at_home(&draft.channel)?;
         let Some(record) = self.channels.get_mut(index) else { return Err(Reason::Internal) };
+        let Draft { channel, from, data, client_id, .. } = draft;
+        let history = record.home.as_ref().and_then(|home| home.history.as_ref());
+        if let (Some(history), Some(client_id)) = (history, &client_id)
+            && let Some(offset) = history.find(&from, client_id)
+        {
+            return Ok(Position { offset, ..record.position() });
+        }
         record.offset += 1;
         self.stats.sequenced.add(1);
+        let (position, now) = (record.position(), self.now);
+        let is_kept = history.is_some();
+        let kept = is_kept.then(|| Kept {
+            offset: position.offset,
+            from: from.clone(),
+            timestamp: now,
+            data: data.clone().into(),
+            client_id,
+        });
         if record.is_heard() {
-            let Draft { channel, from, data, .. } = draft;
-            let (offset, now) = (record.offset, self.now);
+            record.begin_post();
             let len_hint =
                 ENVELOPE + channel.as_str().len() + from.as_str().len() + data.get().len();
-            let event = Event::Publication(Publication { channel, offset, from, data });
+            let event =
+                Event::Publication(Publication { channel, offset: position.offset, from, data });
             record.pending.push(self.chunk_limits, len_hint, |codec, out| {
                 let mut frame = FrameBuilder::begin(out, opcode(codec), len_hint);
                 codec.encode_event(&event, now, frame.buffer());
@@ -237,7 +327,11 @@ impl Desk {
             });
             list(record, index, &mut self.batches);
         }
-        Ok(record.position(None))
+        if let Some(kept) = kept {
+            let dropped = self.channels.keep(index, kept);
+            self.stats.histories_dropped.add(dropped);
+        }
+        Ok(position)
     }
 
     /// To the user's connections at the end of the tick, here and in the other shards.
@@ -263,9 +357,15 @@ impl Desk {
         }
     }
 
-    /// At the home: a shard without subscribers so far has one now.
-    pub(crate) fn on_subscribe(&mut self, conn: ConnId, id: Option<CommandId>, channel: Channel) {
-        let outcome = self.channels.at_home(&channel, self.now).and_then(|index| {
+    /// At the home: another shard has a subscriber who has to be told where the channel stands.
+    pub(crate) fn on_subscribe(
+        &mut self,
+        conn: ConnId,
+        id: Option<CommandId>,
+        channel: Channel,
+        recover: Option<ChannelPosition>,
+    ) {
+        let outcome = self.at_home(&channel).and_then(|index| {
             // What was published up to now is before its position, for that shard's other
             // subscribers it must have come by then.
             self.post_batch(index);
@@ -273,7 +373,7 @@ impl Desk {
             if let Some(home) = &mut record.home {
                 home.shards.set(conn.shard, true);
             }
-            Ok(record.position(None))
+            self.channels.standing(index, recover, self.now).map(Box::new)
         });
         self.mail(conn.shard, Post::Subscribed { conn, id, channel, outcome });
     }
@@ -301,22 +401,26 @@ impl Desk {
         asked: Option<(At, &mut Connection)>,
         id: Option<&CommandId>,
         channel: &Channel,
-        outcome: Result<Position, Reason>,
+        outcome: Result<Box<Standing>, Reason>,
     ) {
         let Some(index) = self.channels.find(channel) else { return };
         if let Some(record) = self.channels.get_mut(index) {
             record.subscribing = record.subscribing.saturating_sub(1);
-            if let Ok(position) = &outcome
+            if let Ok(standing) = &outcome
                 && record.row.is_none()
             {
-                record.epoch = position.epoch;
-                record.offset = position.offset;
+                record.epoch = standing.position.epoch;
+                record.offset = standing.position.offset;
             }
         }
         if let Some((at, connection)) = asked
             && connection.phase == Phase::Open
         {
-            let outcome = outcome.and_then(|_| self.join_channel(at, connection, index));
+            let outcome = outcome.and_then(|standing| {
+                self.join_channel(at, connection, index)?;
+                self.note_recovery(&standing);
+                Ok(subscribed(channel.clone(), *standing))
+            });
             self.on_reply(at, connection, id, &outcome.map_err(Refusal::from));
         }
         self.release(index);
@@ -329,7 +433,7 @@ impl Desk {
         let record = self.channels.get_mut(index)?;
         let row = record.row?;
         let gap = record.offset != parcel.after;
-        record.offset = parcel.after + parcel.frames();
+        record.offset = parcel.through;
         for chunk in parcel.chunks {
             record.pending.append(chunk);
         }
@@ -345,7 +449,8 @@ impl Desk {
         if record.pending.is_empty() {
             return;
         }
-        let shards = home.shards;
+        let (shards, through) = (home.shards, record.offset);
+        let after = home.posted_offset;
         if shards.is_empty() {
             home.posted = record.pending.mark();
             return;
@@ -355,8 +460,7 @@ impl Desk {
         if chunks.is_empty() {
             return;
         }
-        let mut parcel = Parcel { channel: record.channel.clone(), after: record.offset, chunks };
-        parcel.after -= parcel.frames();
+        let parcel = Parcel { channel: record.channel.clone(), after, through, chunks };
         for shard in shards.iter() {
             self.stats.crossings.add(1);
             self.mail(shard, Post::Parcel(Box::new(parcel.clone())));
@@ -387,6 +491,13 @@ pub(crate) struct Outgoing {
     /// Who joined when some of it was there already.
     pub(crate) late: Vec<(u32, batch::Mark)>,
     pub(crate) chunks: Chunks,
+}
+
+/// The ack of `subscribe`.
+fn subscribed(channel: Channel, standing: Standing) -> Ack {
+    let Standing { position, recovered, publications } = standing;
+    let Position { offset, epoch } = position;
+    Ack::Subscribed(Box::new(Subscribed { channel, offset, epoch, recovered, publications }))
 }
 
 fn list(record: &mut Record, index: u32, batches: &mut Vec<u32>) {

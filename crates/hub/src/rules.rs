@@ -1,17 +1,100 @@
 //! Who may do what on channels, compiled once from the configuration.
 //!
-//! Invariant: what no rule names is refused.
+//! Invariant: what no rule names is refused; a claim of a token counts only where the rule of the
+//! namespace says so.
 
-use hubbub_proto::{Channel, Identity, Reason, Who};
+use std::fmt;
+
+use hubbub_proto::{Channel, ChannelAction, Identity, Reason, Who};
 use rustc_hash::FxHashMap;
+
+use crate::channels::Traits;
+use crate::history::Extent;
+
+/// Who may do something on the channels of a namespace.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Permit {
+    /// Whatever the channel.
+    pub who: Who,
+    /// Whoever has a token that names the channel.
+    pub claim: bool,
+}
+
+/// A word of a rule that means nothing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UnknownPermit(Box<str>);
+
+impl fmt::Display for UnknownPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = "\"nobody\", \"everyone\", \"role:NAME\" or \"claim\"";
+        write!(f, "\"{}\" is not known; use {known}", self.0)
+    }
+}
+
+impl std::error::Error for UnknownPermit {}
+
+impl From<Who> for Permit {
+    fn from(who: Who) -> Self {
+        Self { who, claim: false }
+    }
+}
+
+impl Permit {
+    /// Compiles a list of `nobody`, `everyone`, `role:NAME` and `claim`; each one permits more.
+    ///
+    /// # Errors
+    /// The first word that is none of these.
+    pub fn compile<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, UnknownPermit> {
+        let mut permit = Self::default();
+        let mut others = Vec::new();
+        for word in words {
+            match word {
+                "claim" => permit.claim = true,
+                word => {
+                    Who::compile([word]).map_err(|_| UnknownPermit(word.into()))?;
+                    others.push(word);
+                }
+            }
+        }
+        // Each of them was compiled by itself, so that nothing is left to go wrong.
+        permit.who = Who::compile(others).unwrap_or_default();
+        Ok(permit)
+    }
+
+    /// Whether this one may do `action` on `name`.
+    fn permits(&self, action: ChannelAction, name: &str, identity: &Identity) -> bool {
+        let claims = || identity.channels.as_ref().is_some_and(|all| all.permit(action, name));
+        self.who.permits(identity) || (self.claim && claims())
+    }
+
+    fn check(&self, action: ChannelAction, name: &str, who: &Identity) -> Result<(), Reason> {
+        if self.permits(action, name, who) { Ok(()) } else { Err(Reason::NotAllowed) }
+    }
+}
 
 /// The rules of one namespace of channels.
 #[derive(Clone, Debug, Default)]
 pub struct Namespace {
     /// Who may subscribe.
-    pub subscribe: Who,
+    pub subscribe: Permit,
     /// Who may publish.
-    pub publish: Who,
+    pub publish: Permit,
+    /// Who may read what is kept.
+    pub history: Permit,
+    /// Most publications kept of a channel; 0 for none.
+    pub history_size: u32,
+    /// Most bytes of them.
+    pub history_bytes: u32,
+    /// How long each is kept, in milliseconds.
+    pub history_ms: u32,
+    /// Whether subscribers who come back are told what they missed.
+    pub recover: bool,
+    /// Whether subscribers are told the last publication.
+    pub cache: bool,
+    /// Longest `data` of a publication, in bytes; 0 for what a message may have.
+    pub message_bytes_max: u32,
+    /// Publications per second of one connection; 0 for what a connection may send.
+    pub publishes_per_second: u32,
 }
 
 /// Channels and signals: what is allowed, and how much of it is kept.
@@ -25,6 +108,10 @@ pub struct LiveConfig {
     pub channels_max: u32,
     /// Milliseconds that a channel is remembered after its last use; up to twice as long.
     pub channel_idle_ms: u32,
+    /// Most bytes that a shard keeps of what was published.
+    pub history_bytes_max: u32,
+    /// Most publications that a subscriber who comes back is told.
+    pub recovery_size_max: u32,
 }
 
 impl Default for LiveConfig {
@@ -34,6 +121,8 @@ impl Default for LiveConfig {
             signal: Who::Nobody,
             channels_max: 100_000,
             channel_idle_ms: 300_000,
+            history_bytes_max: 64 << 20,
+            recovery_size_max: 1000,
         }
     }
 }
@@ -41,35 +130,76 @@ impl Default for LiveConfig {
 /// What is looked up for each command.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    namespaces: FxHashMap<Box<str>, Namespace>,
+    by_name: FxHashMap<Box<str>, u16>,
+    namespaces: Vec<Namespace>,
     signal: Who,
+}
+
+/// What a publisher is held to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PublishTerms {
+    /// Which namespace.
+    pub(crate) namespace: u16,
+    pub(crate) per_second: u32,
 }
 
 impl Rules {
     pub(crate) fn new(config: &LiveConfig) -> Self {
+        let names = config.namespaces.iter().zip(0..);
         Self {
-            namespaces: config.namespaces.iter().cloned().collect(),
+            by_name: names.map(|((name, _), index)| (name.clone(), index)).collect(),
+            namespaces: config.namespaces.iter().map(|(_, namespace)| namespace.clone()).collect(),
             signal: config.signal.clone(),
         }
     }
 
-    pub(crate) fn subscribe(&self, channel: &Channel, identity: &Identity) -> Result<(), Reason> {
-        permitted(&self.namespace(channel)?.subscribe, identity)
+    /// What a channel is like.
+    pub(crate) fn traits(&self, channel: &Channel) -> Traits {
+        let Ok((_, namespace)) = self.namespace(channel) else { return Traits::default() };
+        // A cache is the last one of a history.
+        let size = namespace.history_size.max(u32::from(namespace.cache));
+        let extent = (size > 0).then(|| Extent {
+            size: size as usize,
+            bytes: namespace.history_bytes as usize,
+            ms: namespace.history_ms.into(),
+        });
+        Traits { extent, recover: namespace.recover, cache: namespace.cache }
     }
 
-    pub(crate) fn publish(&self, channel: &Channel, identity: &Identity) -> Result<(), Reason> {
-        permitted(&self.namespace(channel)?.publish, identity)
+    /// Answers whether only the channel's home can answer who subscribes.
+    pub(crate) fn subscribe(&self, channel: &Channel, who: &Identity) -> Result<bool, Reason> {
+        let (_, namespace) = self.namespace(channel)?;
+        namespace.subscribe.check(ChannelAction::Subscribe, channel.as_str(), who)?;
+        Ok(namespace.cache)
+    }
+
+    pub(crate) fn publish(
+        &self,
+        channel: &Channel,
+        bytes: usize,
+        who: &Identity,
+    ) -> Result<PublishTerms, Reason> {
+        let (index, namespace) = self.namespace(channel)?;
+        namespace.publish.check(ChannelAction::Publish, channel.as_str(), who)?;
+        let bytes_max = namespace.message_bytes_max as usize;
+        if bytes_max > 0 && bytes > bytes_max {
+            return Err(Reason::TooBig);
+        }
+        Ok(PublishTerms { namespace: index, per_second: namespace.publishes_per_second })
+    }
+
+    pub(crate) fn history(&self, channel: &Channel, who: &Identity) -> Result<(), Reason> {
+        let (_, namespace) = self.namespace(channel)?;
+        namespace.history.check(ChannelAction::History, channel.as_str(), who)
     }
 
     pub(crate) fn signal(&self, identity: &Identity) -> Result<(), Reason> {
-        permitted(&self.signal, identity)
+        if self.signal.permits(identity) { Ok(()) } else { Err(Reason::NotAllowed) }
     }
 
-    fn namespace(&self, channel: &Channel) -> Result<&Namespace, Reason> {
-        self.namespaces.get(channel.namespace()).ok_or(Reason::ChannelUnknown)
+    fn namespace(&self, channel: &Channel) -> Result<(u16, &Namespace), Reason> {
+        let index = self.by_name.get(channel.namespace()).ok_or(Reason::ChannelUnknown)?;
+        let namespace = self.namespaces.get(usize::from(*index)).ok_or(Reason::ChannelUnknown)?;
+        Ok((*index, namespace))
     }
-}
-
-fn permitted(who: &Who, identity: &Identity) -> Result<(), Reason> {
-    if who.permits(identity) { Ok(()) } else { Err(Reason::NotAllowed) }
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use hubbub_proto::event::{Bye, Position};
+use hubbub_proto::event::Bye;
 use hubbub_proto::route::Work;
 use hubbub_proto::session::Session;
 use hubbub_proto::{Channel, CloseCode, CommandId, ConnId, DeviceId, Event, Reason, Topic, UserId};
@@ -23,6 +23,7 @@ use hubbub_websocket::{Decoder, Limits as FrameLimits, Role};
 use mio::{Events, Poll, Token};
 
 use crate::calm::Calm;
+use crate::channels::Standing;
 use crate::chatter::Chatter;
 use crate::connection::{Connection, Echo, Kind, Parked, Phase, Rare};
 use crate::desk::{Desk, Settings};
@@ -195,6 +196,7 @@ impl Shard {
         self.posts = posts;
         self.desk.stats.dropped_inbox_channels.add(losses.parcels);
         self.desk.stats.refused_inbox.add(losses.drafts);
+        self.desk.stats.refused_recoveries.add(losses.recoveries);
         if losses.parcels > 0 {
             self.mark_subscribers_lagging();
         }
@@ -250,7 +252,7 @@ impl Shard {
         conn: ConnId,
         id: Option<&CommandId>,
         channel: &Channel,
-        outcome: Result<Position, Reason>,
+        outcome: Result<Box<Standing>, Reason>,
     ) {
         let at = at(conn);
         let asked = self.slab.get(at).map(|connection| (at, connection));
@@ -280,7 +282,12 @@ impl Shard {
             Post::Identity { user, roles } => self.set_granted(&user, &roles),
             Post::SignOut { user, device, others } => self.sign_out(&user, &device, others),
             Post::Replace { user, device, opened } => self.replace(&user, &device, opened),
-            Post::Subscribe { conn, id, channel } => self.desk.on_subscribe(conn, id, channel),
+            Post::Subscribe { conn, id, channel, recover } => {
+                self.desk.on_subscribe(conn, id, channel, recover);
+            }
+            Post::ChannelHistory { conn, id, wanted } => {
+                self.desk.on_channel_history(conn, id, &wanted);
+            }
             Post::Subscribed { conn, id, channel, outcome } => {
                 self.on_subscribed(conn, id.as_ref(), &channel, outcome);
             }
@@ -570,6 +577,7 @@ impl Shard {
         let expired = self.desk.channels.expire(self.desk.now);
         self.desk.stats.channels_expired.add(expired);
         self.desk.stats.channels.set(self.desk.channels.homes() as u64);
+        self.desk.stats.history_bytes.set(self.desk.channels.history_bytes() as u64);
         if second_is_over && self.calm.second() {
             self.tidy();
         }

@@ -74,6 +74,18 @@ counters! {
     channels,
     /// Channels forgotten because nobody used them.
     channels_expired,
+    /// Bytes kept of what was published on channels, at the moment.
+    history_bytes,
+    /// Channels whose history was dropped for want of room.
+    histories_dropped,
+    /// Subscribers who were told what they missed.
+    recovered,
+    /// Subscribers who asked for what they missed and have to begin anew.
+    not_recovered,
+    /// Subscribers who were to be told what they missed, refused because their shard was behind.
+    refused_recoveries,
+    /// Publications refused for the rate of their namespace.
+    refused_pace,
     /// Publications on channels dropped because a subscriber was behind; it is told.
     dropped_publications,
     /// Batches of publications dropped because a shard was behind; its subscribers are told.

@@ -5,9 +5,9 @@
 //! heavy inbox means (see `inbox`).
 
 use hubbub_proto::event::{
-    Ack, BanItem, DeviceItem, Entry, JoinRequestItem, LinkItem, Listed, LogItem, Me, Member,
-    MemberCursors, Presence, Presences, PushEntry, Reaction, Relation, Summary, SyncedConversation,
-    UserProfile,
+    Ack, BanItem, DeviceItem, Entry, JoinRequestItem, Kept, KeptList, LinkItem, Listed, LogItem,
+    Me, Member, MemberCursors, Presence, Presences, PushEntry, Reaction, Relation, Summary,
+    SyncedConversation, UserProfile,
 };
 use hubbub_proto::{Event, Refusal, Topic};
 
@@ -35,6 +35,9 @@ impl Post {
                 Self::Draft(draft) => size_of_val(&**draft) + NAMES + draft.data.get().len(),
                 // The frames are shared with other shards; each of them holds them for itself.
                 Self::Parcel(parcel) => size_of_val(&**parcel) + NAMES + parcel.bytes(),
+                Self::Subscribed { outcome: Ok(standing), .. } => {
+                    2 * NAMES + of_kept(standing.publications.as_ref())
+                }
                 Self::Signal { event, .. } => NAMES + event.data.get().len(),
                 Self::Identity { roles, .. } => NAMES + roles.len() * NAMES,
                 Self::Attach { topics, .. } => topics.len() * (size_of::<Topic>() + NAMES),
@@ -77,6 +80,8 @@ fn of_ack(ack: &Ack) -> usize {
         Ack::Done | Ack::Written(_) | Ack::Channel(_) | Ack::Requested(_) | Ack::LinkMade(_) => {
             NAMES
         }
+        Ack::Subscribed(subscribed) => 2 * NAMES + of_kept(subscribed.publications.as_ref()),
+        Ack::ChannelHistory(page) => NAMES + of_kept(Some(&page.publications)),
         Ack::History(page) => {
             size_of_val(&*page.entries) + page.entries.iter().map(content).sum::<usize>()
         }
@@ -117,6 +122,12 @@ fn of_ack(ack: &Ack) -> usize {
         Ack::Relations(page) => page.relations.iter().map(of_relation).sum(),
         Ack::Devices(list) => list.devices.len() * (size_of::<DeviceItem>() + 3 * NAMES),
     }
+}
+
+/// Shared with others, but perhaps the last to hold it.
+fn of_kept(list: Option<&KeptList>) -> usize {
+    let of_one = |kept: &Kept| NAMES + kept.data.get().len();
+    list.map_or(0, |list| size_of_val(&**list) + list.iter().map(of_one).sum::<usize>())
 }
 
 fn summary(summary: &Summary) -> usize {

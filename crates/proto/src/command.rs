@@ -251,11 +251,13 @@ commands! {
     PresenceGet(PresenceGet) = "presence_get", Read;
 
     /// Publications of a channel from here on.
-    Subscribe(ChannelTarget) = "subscribe", Live;
+    Subscribe(Subscribe) = "subscribe", Live;
     /// No more of them.
     Unsubscribe(ChannelTarget) = "unsubscribe", Live;
     /// To a channel's subscribers.
     Publish(Publish) = "publish", Live;
+    /// What was published and is kept.
+    ChannelHistory(ChannelHistory) = "channel_history", Live;
     /// To a user's connections.
     Signal(Signal) = "signal", Live;
 }

@@ -4,6 +4,7 @@
 //! encodes it once per codec and shares the bytes among all receivers.
 
 mod admission;
+mod live;
 mod operation;
 mod people;
 mod presence;
@@ -14,10 +15,11 @@ use serde::{Serialize, Serializer};
 
 pub use people::*;
 
-use crate::command::{Content, Data, JoinPolicy, Kind, Role};
-use crate::{Channel, ClientId, ConversationId, GroupId, PushType, Refusal, Timestamp, UserId};
+use crate::command::{Content, JoinPolicy, Kind, Role};
+use crate::{ClientId, ConversationId, GroupId, PushType, Refusal, Timestamp, UserId};
 
 pub use admission::*;
+pub use live::*;
 pub use operation::*;
 pub use presence::*;
 pub use settings::*;
@@ -383,19 +385,6 @@ pub struct TokenExpiring {
     pub expires_at: Timestamp,
 }
 
-/// `publication`: what somebody published on a channel.
-#[derive(Clone, Debug, Serialize)]
-pub struct Publication {
-    /// Where.
-    pub channel: Channel,
-    /// Its place in the channel's epoch: 1, 2, 3 …
-    pub offset: u64,
-    /// Who published it.
-    pub from: UserId,
-    /// As it came.
-    pub data: Data,
-}
-
 /// A push that is not kept, as the receiver sees it. Its type on the wire is `kind`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Pushed {
@@ -413,15 +402,6 @@ pub struct Pushed {
     pub expires_at: Option<Timestamp>,
     /// As it came.
     pub data: Content,
-}
-
-/// `signal` as the receiver sees it.
-#[derive(Clone, Debug, Serialize)]
-pub struct SignalEvent {
-    /// Who sent it.
-    pub from: UserId,
-    /// As it came.
-    pub data: Data,
 }
 
 /// `bye`: the server is about to close on purpose.
@@ -460,8 +440,12 @@ pub enum Ack {
     Pushed(PushedTo),
     /// To `presence_get`.
     Presences(Presences),
-    /// To `subscribe` and `publish`.
+    /// To `subscribe`.
+    Subscribed(Box<Subscribed>),
+    /// To `publish`.
     Channel(Position),
+    /// To `channel_history`.
+    ChannelHistory(Box<ChannelHistoryPage>),
     /// To `group_join`, where owner and admins decide.
     Requested(Requested),
     /// To `group_requests`.
@@ -501,7 +485,9 @@ impl Serialize for Ack {
             Self::Pins(page) => page.serialize(s),
             Self::Pushed(pushed) => pushed.serialize(s),
             Self::Presences(presences) => presences.serialize(s),
+            Self::Subscribed(subscribed) => subscribed.serialize(s),
             Self::Channel(position) => position.serialize(s),
+            Self::ChannelHistory(page) => page.serialize(s),
             Self::Requested(requested) => requested.serialize(s),
             Self::JoinRequests(page) => page.serialize(s),
             Self::Bans(page) => page.serialize(s),
@@ -564,29 +550,6 @@ pub struct PushEntry {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn decimal<S: Serializer>(n: &u64, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(n)
-}
-
-/// A place in a channel: the last publication that there was, or the one just made.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Position {
-    /// Which channel, for `subscribe`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub channel: Option<Channel>,
-    /// How many publications there were in this epoch.
-    pub offset: u64,
-    /// Which life of the channel.
-    pub epoch: Epoch,
-}
-
-/// One life of a channel: when a channel that was forgotten is used again, offsets begin anew
-/// under another epoch. Eight hexadecimal digits on the wire.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Epoch(pub u32);
-
-impl Serialize for Epoch {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(&format_args!("{:08x}", self.0))
-    }
 }
 
 /// `history`: visible messages as they are now and group changes, in ascending order of `seq`.

@@ -243,22 +243,38 @@ name!(
     /// A channel, `NAMESPACE:REST`. It needs no escapes in JSON.
     Channel, "channel", is_channel, CHANNEL_RULE
 );
+name!(
+    /// A channel, or all whose names begin as it says: `NAMESPACE:*`, `NAMESPACE:BEGINNING*`.
+    ChannelPattern, "pattern of channels", is_pattern, PATTERN_RULE
+);
 
 /// Longest name of a channel, in bytes.
 pub const CHANNEL_BYTES_MAX: usize = 128;
 const CHANNEL_RULE: &str = "NAMESPACE:NAME, at most 128 printable ASCII characters without spaces, \
-                            quotes and backslashes, the namespace out of a-z 0-9 _ - and none of \
-                            the server's own";
+                            quotes, asterisks and backslashes, the namespace out of a-z 0-9 _ - and \
+                            none of the server's own";
+const PATTERN_RULE: &str = "NAMESPACE:NAME, NAMESPACE:* or NAMESPACE:BEGINNING*";
 /// What the server names itself; no application's channel begins with one of these.
-const RESERVED_NAMESPACES: [&str; 8] =
-    ["all", "conv", "direct", "group", "role", "room", "system", "user"];
+const RESERVED_NAMESPACES: [&str; 9] =
+    ["all", "chan", "conv", "direct", "group", "role", "room", "system", "user"];
 
 fn is_channel(s: &str) -> bool {
     let Some((namespace, rest)) = s.split_once(':') else { return false };
-    s.len() <= CHANNEL_BYTES_MAX
-        && is_namespace(namespace)
-        && !rest.is_empty()
-        && rest.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+    s.len() <= CHANNEL_BYTES_MAX && is_namespace(namespace) && !rest.is_empty() && is_rest(rest)
+}
+
+fn is_pattern(s: &str) -> bool {
+    let beginning = s.strip_suffix('*').and_then(|beginning| beginning.split_once(':'));
+    match beginning {
+        Some((namespace, rest)) => {
+            s.len() <= CHANNEL_BYTES_MAX && is_namespace(namespace) && is_rest(rest)
+        }
+        None => is_channel(s),
+    }
+}
+
+fn is_rest(rest: &str) -> bool {
+    rest.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'*'))
 }
 
 /// Whether channels may begin with `s` and a colon.
@@ -274,8 +290,36 @@ impl Channel {
     /// What comes before the colon.
     #[must_use]
     pub fn namespace(&self) -> &str {
-        self.0.split_once(':').map_or("", |(namespace, _)| namespace)
+        namespace_of(&self.0)
     }
+}
+
+impl ChannelPattern {
+    /// What comes before the colon.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        namespace_of(&self.0)
+    }
+
+    /// What the names begin with, where it stands for more than one.
+    #[must_use]
+    pub fn beginning(&self) -> Option<&str> {
+        self.0.strip_suffix('*')
+    }
+
+    /// Whether everything that `other`, a channel or a pattern, stands for is among what this
+    /// stands for.
+    #[must_use]
+    pub fn covers(&self, other: &str) -> bool {
+        match self.beginning() {
+            Some(beginning) => other.strip_suffix('*').unwrap_or(other).starts_with(beginning),
+            None => *self.0 == *other,
+        }
+    }
+}
+
+fn namespace_of(name: &str) -> &str {
+    name.split_once(':').map_or("", |(namespace, _)| namespace)
 }
 
 impl ConversationId {

@@ -11,7 +11,10 @@ use smallvec::SmallVec;
 
 use crate::command::{Command, Expiry};
 use crate::event::{Ack, Event};
-use crate::{CloseCode, CommandId, ConversationId, DeviceId, Refusal, RoleName, Timestamp, UserId};
+use crate::{
+    ChannelClaims, CloseCode, CommandId, ConversationId, DeviceId, Refusal, RoleName, Timestamp,
+    UserId,
+};
 
 /// One connection for as long as it lives: shard, slot, and the slot's generation.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -82,6 +85,8 @@ pub struct Identity {
     pub granted: Arc<[Box<str>]>,
     /// By what right.
     pub authority: Authority,
+    /// What the token says of channels, where it says anything.
+    pub channels: Option<Arc<ChannelClaims>>,
 }
 
 impl Identity {

@@ -83,6 +83,7 @@ mod tests {
             device_name: None,
             granted: std::sync::Arc::default(),
             authority: crate::route::Authority::default(),
+            channels: None,
         }
     }
 

@@ -115,6 +115,7 @@ impl Device {
             device_name: None,
             granted: std::sync::Arc::default(),
             authority: hubbub_proto::route::Authority::default(),
+            channels: None,
         }
     }
 

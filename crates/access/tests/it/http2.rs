@@ -11,7 +11,8 @@ use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, StatusCode};
 use hubbub_access::{
-    AcceptLimits, Certificate, Grant, MinVersion, Secret, Security, Signer, TlsStats,
+    AcceptLimits, Certificate, Grant, GrantOfChannels, MinVersion, Secret, Security, Signer,
+    TlsStats,
 };
 use hubbub_hub::{Announce, CompressionConfig, Hub, HubConfig, LiveConfig, Upstream};
 use hubbub_proto::limits::Limits;
@@ -208,6 +209,7 @@ fn token() -> String {
         aud: None,
         iat: NOW_S,
         exp: NOW_S + 60,
+        of_channels: GrantOfChannels::default(),
     };
     Signer::new(&Secret::from_text(SECRET)).sign(&grant, "HS256").unwrap()
 }

@@ -221,6 +221,7 @@ impl Transaction<'_> {
             | Command::Subscribe(_)
             | Command::Unsubscribe(_)
             | Command::Publish(_)
+            | Command::ChannelHistory(_)
             | Command::Signal(_) => Ok(Ack::Done),
         };
         let outcome = match outcome {

@@ -187,6 +187,7 @@ pub(crate) fn identity(user: &str) -> Arc<Identity> {
         device_name: None,
         granted: Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
+        channels: None,
     })
 }
 

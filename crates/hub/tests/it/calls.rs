@@ -10,7 +10,13 @@ use serde_json::json;
 use crate::stage::{Stage, identity};
 
 fn stage(shards: u16) -> Stage {
-    let rules = Namespace { subscribe: Who::Everyone, publish: Who::Nobody };
+    let rules = Namespace {
+        subscribe: Who::Everyone.into(),
+        history_size: 2,
+        history_bytes: 10_000,
+        history_ms: 60_000,
+        ..Namespace::default()
+    };
     let live = LiveConfig { namespaces: vec![("news".into(), rules)], ..LiveConfig::default() };
     Stage::with_live(shards, Limits::default(), live)
 }
@@ -25,7 +31,7 @@ fn ticket(slot: u32) -> ConnId {
 
 fn publish(channel: &str, data: &str) -> Command {
     let data = serde_json::value::RawValue::from_string(data.to_owned()).unwrap();
-    Command::Publish(Publish { channel: Channel::new(channel).unwrap(), data })
+    Command::Publish(Publish { channel: Channel::new(channel).unwrap(), data, client_id: None })
 }
 
 #[test]
@@ -44,6 +50,10 @@ fn what_a_caller_publishes_is_answered_and_reaches_subscribers_of_every_shard() 
         let Ok(Ack::Channel(position)) = answer.outcome else { panic!("{answer:?}") };
         assert_eq!(position.offset, u64::from(n));
     }
+    let wanted = serde_json::from_value(json!({"channel": "news:a"})).unwrap();
+    stage.hub.call(ticket(4), &back_end(), Command::ChannelHistory(wanted)).unwrap();
+    let Ok(Ack::ChannelHistory(page)) = stage.script.next_answer().outcome else { panic!() };
+    assert!(page.publications.iter().map(|kept| kept.offset).eq([2, 3]));
     for reader in &mut readers {
         for n in 1..=3 {
             let publication = reader.expect("publication");

@@ -14,9 +14,13 @@ fn roles(role: &str) -> Who {
 }
 
 fn live() -> LiveConfig {
-    let open = Namespace { subscribe: Who::Everyone, publish: Who::Everyone };
-    let news = Namespace { subscribe: Who::Everyone, publish: roles("editor") };
-    let desk = Namespace { subscribe: roles("editor"), publish: Who::Nobody };
+    let open = Namespace {
+        subscribe: Who::Everyone.into(),
+        publish: Who::Everyone.into(),
+        ..Namespace::default()
+    };
+    let news = Namespace { publish: roles("editor").into(), ..open.clone() };
+    let desk = Namespace { subscribe: roles("editor").into(), ..Namespace::default() };
     LiveConfig {
         namespaces: vec![("open".into(), open), ("news".into(), news), ("desk".into(), desk)],
         signal: Who::Everyone,

@@ -31,7 +31,11 @@ fn config() -> CompressionConfig {
 }
 
 fn stage(shards: u16, limits: Limits) -> Stage {
-    let open = Namespace { subscribe: Who::Everyone, publish: Who::Everyone };
+    let open = Namespace {
+        subscribe: Who::Everyone.into(),
+        publish: Who::Everyone.into(),
+        ..Namespace::default()
+    };
     let live = LiveConfig { namespaces: vec![("open".into(), open)], ..LiveConfig::default() };
     let limits = Limits { commands_per_second: 1_000_000, commands_burst: 1_000_000, ..limits };
     Stage::with(shards, limits, live, config())

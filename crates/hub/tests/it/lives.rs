@@ -136,8 +136,9 @@ fn roles_from_above_count_for_channels_and_requests_until_others_come() {
     use hubbub_hub::{LiveConfig, Namespace};
     use hubbub_proto::Who;
     let staff = Namespace {
-        subscribe: Who::compile(["role:staff"]).unwrap(),
-        publish: Who::compile(["role:staff"]).unwrap(),
+        subscribe: Who::compile(["role:staff"]).unwrap().into(),
+        publish: Who::compile(["role:staff"]).unwrap().into(),
+        ..Namespace::default()
     };
     let live = LiveConfig { namespaces: vec![("desk".into(), staff)], ..LiveConfig::default() };
     for shards in [1, 2] {

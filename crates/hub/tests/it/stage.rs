@@ -12,14 +12,16 @@ use hubbub_hub::{
     Announce, Answer, CompressionConfig, Hub, HubConfig, HubStats, LiveConfig, Opening,
     OpeningKind, Router, Upstream,
 };
+use hubbub_proto::claim::ChannelClaim;
 use hubbub_proto::codec::Codec;
 use hubbub_proto::command::Kind;
 use hubbub_proto::event::{Ack, Delivered, Entry};
 use hubbub_proto::limits::Limits;
 use hubbub_proto::route::{DeliveryClass, Publication, Work};
 use hubbub_proto::{
-    ClientId, CloseCode, Command, ConnId, ConversationId, DeviceId, Effect, Event, Identity,
-    Reason, Refusal, Request, Timestamp, Topic, UserId,
+    ChannelAction, ChannelClaims, ChannelPattern, ClientId, CloseCode, Command, ConnId,
+    ConversationId, DeviceId, Effect, Event, Identity, Reason, Refusal, Request, Timestamp, Topic,
+    UserId,
 };
 use serde_json::{Value, json};
 use tungstenite::protocol::Role;
@@ -78,7 +80,7 @@ impl Upstream for Script {
         self.changed.notify_all();
     }
 
-    /// `USER`, `USER/DEVICE`, `USER/DEVICE/EXPIRY`, `USER/DEVICE/EXPIRY/ROLE`; `bad` and `panic` do as they say, and `hold`
+    /// `USER`, `USER/DEVICE`, `USER/DEVICE/EXPIRY`, then roles and claims; `bad` and `panic` do as they say, and `hold`
     /// holds up the shard until it is let go.
     fn authenticate(&self, token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal> {
         match token {
@@ -107,22 +109,37 @@ pub(crate) fn identity(text: &str, asked: Option<&DeviceId>) -> Identity {
     let user = UserId::new(parts.next().unwrap()).unwrap();
     let named = parts.next().filter(|device| !device.is_empty());
     let named = named.map(|device| DeviceId::new(device).unwrap()).or(asked.cloned());
+    let expires_at =
+        parts.next().filter(|at| !at.is_empty()).map(|at| Timestamp(at.parse().unwrap()));
+    let (claims, roles): (Vec<_>, Vec<_>) = parts.partition(|part| part.starts_with('+'));
     Identity {
         user,
         name: None,
         device_named: named.is_some(),
         device: named.unwrap_or_else(|| DeviceId::new("made-up").unwrap()),
-        expires_at: parts
-            .next()
-            .filter(|at| !at.is_empty())
-            .map(|at| Timestamp(at.parse().unwrap())),
-        roles: parts.map(Into::into).collect(),
+        expires_at,
+        roles: roles.into_iter().map(Into::into).collect(),
         issued_at: None,
         device_kind: None,
         device_name: None,
         granted: Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
+        channels: (!claims.is_empty()).then(|| Arc::new(claimed(&claims))),
     }
+}
+
+/// `+CHANNELS` for everything on these, `+ACTION=CHANNELS` for that.
+fn claimed(claims: &[&str]) -> ChannelClaims {
+    let one = |text: &&str| {
+        let text = text.trim_start_matches('+');
+        let (action, pattern) = text.split_once('=').unwrap_or(("", text));
+        let named = |known: &ChannelAction| action.is_empty() || known.name() == action;
+        ChannelClaim {
+            pattern: ChannelPattern::new(pattern).unwrap(),
+            actions: ChannelAction::ALL.into_iter().filter(named).collect(),
+        }
+    };
+    ChannelClaims { permitted: claims.iter().map(one).collect(), ..ChannelClaims::default() }
 }
 
 impl Script {

@@ -333,7 +333,11 @@ fn a_reader_that_takes_no_replies_gets_its_code() {
 
 #[test]
 fn a_publication_that_the_socket_takes_in_parts_arrives_whole() {
-    let namespace = Namespace { subscribe: Who::Everyone, publish: Who::Everyone };
+    let namespace = Namespace {
+        subscribe: Who::Everyone.into(),
+        publish: Who::Everyone.into(),
+        ..Namespace::default()
+    };
     let live = LiveConfig { namespaces: vec![("open".into(), namespace)], ..LiveConfig::default() };
     let stage = Stage::with_live(1, Limits::default(), live);
     let mut subscriber = open(&stage, &TLS13, session("alice"), b"", small_buffers);

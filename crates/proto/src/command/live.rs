@@ -1,12 +1,22 @@
 //! Channels and signals, of which nothing is stored.
 
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::event::Epoch;
 use crate::id::{InvalidName, Text};
-use crate::{Channel, UserId};
+use crate::{Channel, ClientId, UserId};
 
-/// `subscribe` and `unsubscribe {channel}`
+/// Publications of a page of `channel_history` where the client names no number.
+pub const CHANNEL_HISTORY_LIMIT_DEFAULT: u32 = 50;
+/// Most publications of a page of `channel_history`; a larger `limit` counts as this.
+pub const CHANNEL_HISTORY_LIMIT_MAX: u32 = 1000;
+
+/// `unsubscribe {channel}`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ChannelTarget {
     /// Which channel.
@@ -14,7 +24,48 @@ pub struct ChannelTarget {
     pub channel: Channel,
 }
 
-/// `publish {channel, data}`
+/// `subscribe {channel, recover?}`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Subscribe {
+    /// Which channel.
+    #[serde(deserialize_with = "channel")]
+    pub channel: Channel,
+    /// Where the client stands, to be told what it missed since.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "position")]
+    pub recover: Option<ChannelPosition>,
+}
+
+/// A place in a channel that the client knows.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ChannelPosition {
+    /// The last offset that it has.
+    pub offset: u64,
+    /// In which life of the channel.
+    pub epoch: Epoch,
+}
+
+/// Takes an object and nothing else: the derived form would take an array as well.
+fn position<'de, D: Deserializer<'de>>(d: D) -> Result<Option<ChannelPosition>, D::Error> {
+    struct Object;
+    impl<'de> Visitor<'de> for Object {
+        type Value = Option<ChannelPosition>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object: {offset, epoch}")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            ChannelPosition::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+    d.deserialize_any(Object)
+}
+
+/// `publish {channel, data, client_id?}`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Publish {
     /// Which channel.
@@ -22,6 +73,37 @@ pub struct Publish {
     pub channel: Channel,
     /// Any JSON, passed on as it came.
     pub data: Data,
+    /// The publisher's own name for it, under which it is published once as long as it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<ClientId>,
+}
+
+/// `channel_history {channel, after? | before?, epoch?, limit?}`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ChannelHistory {
+    /// Which channel.
+    #[serde(deserialize_with = "channel")]
+    pub channel: Channel,
+    /// Only what has a larger offset, the oldest of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Only what has a smaller offset, the newest of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// In which life of the channel the offset was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
+    /// How many at most; 50 by default, at most 1000.
+    #[serde(default = "history_limit", deserialize_with = "limit_or_default")]
+    pub limit: u32,
+}
+
+const fn history_limit() -> u32 {
+    CHANNEL_HISTORY_LIMIT_DEFAULT
+}
+
+fn limit_or_default<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    Option::deserialize(d).map(|limit| limit.unwrap_or(CHANNEL_HISTORY_LIMIT_DEFAULT))
 }
 
 /// `signal {to, data}`

@@ -26,6 +26,7 @@ fn identity(user: &str, expires_at: Option<u64>) -> Identity {
         device_name: None,
         granted: Arc::default(),
         authority: crate::route::Authority::default(),
+        channels: None,
     }
 }
 
@@ -487,7 +488,7 @@ fn command(what: u8) -> Command {
         4 => Command::Sync(Sync::default()),
         5 => received(1, 12),
         6 => received(2, 3),
-        7 => Command::Subscribe(ChannelTarget { channel: Channel::new("news:a").unwrap() }),
+        7 => Command::Unsubscribe(ChannelTarget { channel: Channel::new("news:a").unwrap() }),
         _ => some(),
     }
 }

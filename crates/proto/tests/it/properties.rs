@@ -19,7 +19,7 @@ use crate::samples::{COMMANDS, message};
 const NAME: &str = "[A-Za-z0-9._@+=~|-]{1,128}";
 const TOKEN: &str = "[!-~]{1,64}";
 /// No word of the server's own has a `c` in front of a digit.
-const CHANNEL: &str = "c[0-9][a-z0-9_-]{0,20}:[!#-\\[\\]-~]{1,100}";
+const CHANNEL: &str = "c[0-9][a-z0-9_-]{0,20}:[!#-)+-\\[\\]-~]{1,100}";
 
 fn conversation() -> impl Strategy<Value = String> {
     let direct = (NAME, NAME).prop_map(|(a, b)| {
@@ -144,11 +144,20 @@ fn command() -> impl Strategy<Value = (&'static str, Value)> {
             ]
         },
     );
-    let live = (CHANNEL, NAME, content()).prop_flat_map(|(channel, user, data)| {
+    let place = (any::<u64>(), any::<u32>());
+    let live = (CHANNEL, NAME, content(), place, maybe(TOKEN)).prop_flat_map(|all| {
+        let (channel, user, data, (offset, epoch), client_id) = all;
+        let epoch = format!("{epoch:08x}");
+        let position = json!({"offset": offset, "epoch": epoch});
         prop_oneof![
             Just(("subscribe", json!({"channel": channel}))),
+            Just(("subscribe", json!({"channel": channel, "recover": position}))),
             Just(("unsubscribe", json!({"channel": channel}))),
-            Just(("publish", json!({"channel": channel, "data": data}))),
+            Just(("publish", json!({"channel": channel, "data": data, "client_id": client_id}))),
+            Just((
+                "channel_history",
+                json!({"channel": channel, "before": offset, "epoch": epoch, "limit": 9})
+            )),
             Just(("signal", json!({"to": format!("user:{user}"), "data": data}))),
         ]
     });

@@ -255,6 +255,7 @@ fn every_command_has_its_section_and_fields() {
         let others: &[&str] = match name.as_str() {
             "history" => &["after", "around"],
             "send" => &["forward"],
+            "channel_history" => &["before"],
             _ => &[],
         };
         fields.extend(others.iter().map(|field| (*field).to_owned()));

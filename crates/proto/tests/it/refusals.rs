@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::samples::{COMMANDS, message};
 
+mod live;
 mod push;
 
 #[track_caller]

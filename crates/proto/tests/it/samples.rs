@@ -1,6 +1,7 @@
 //! One example of everything that goes over the wire, with and without what may be absent.
 
 mod groups;
+mod live;
 mod operations;
 mod people;
 mod presence;
@@ -12,8 +13,8 @@ use hubbub_proto::codec::Codec;
 use hubbub_proto::command::{JoinPolicy, Kind, Role};
 use hubbub_proto::event::*;
 use hubbub_proto::{
-    Ack, Channel, ClientId, Command, CommandId, ConversationId, DeviceId, Event, GroupId, Reason,
-    Refusal, Timestamp, UserId,
+    Ack, ClientId, Command, CommandId, ConversationId, DeviceId, Event, GroupId, Reason, Refusal,
+    Timestamp, UserId,
 };
 use serde_json::value::RawValue;
 
@@ -32,6 +33,7 @@ pub(crate) static COMMANDS: LazyLock<Vec<Sample>> = LazyLock::new(|| {
         people::COMMANDS,
         push::COMMANDS,
         presence::COMMANDS,
+        live::COMMANDS,
     ]
     .concat();
     samples.sort_by_key(|(name, ..)| Command::TYPES.iter().position(|known| known == name));
@@ -111,14 +113,6 @@ const FOUNDATION: &[Sample] = &[
     ),
     ("group_dissolve", r#"{"group":"team"}"#, r#"{"group":"team","client_id":"g-8"}"#),
     ("group_members", r#"{"group":"team"}"#, r#"{"group":"team","after":"bob","limit":50}"#),
-    ("subscribe", r#"{"channel":"news:sports"}"#, r#"{"channel":"news:sports"}"#),
-    ("unsubscribe", r#"{"channel":"news:sports"}"#, r#"{"channel":"news:sports"}"#),
-    (
-        "publish",
-        r#"{"channel":"news:sports","data":null}"#,
-        r#"{"channel":"news:sports","data":{"score":[2,1]}}"#,
-    ),
-    ("signal", r#"{"to":"user:bob","data":"hi"}"#, r#"{"to":"user:bob","data":{"offer":"v=0"}}"#),
 ];
 
 /// A command's message as a client sends it.
@@ -132,10 +126,6 @@ pub(crate) fn user(id: &str) -> UserId {
 
 fn direct() -> ConversationId {
     ConversationId::new("direct:alice:bob").unwrap()
-}
-
-fn channel() -> Channel {
-    Channel::new("news:sports").unwrap()
 }
 
 fn team() -> ConversationId {
@@ -245,22 +235,6 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
             "token_expiring",
             Event::TokenExpiring(TokenExpiring { expires_at: Timestamp(1_763_600_400_000) }),
         ),
-        (
-            "publication",
-            Event::Publication(Publication {
-                channel: channel(),
-                offset: 18,
-                from: user("alice"),
-                data: RawValue::from_string(r#"{"score":[2,1]}"#.to_owned()).unwrap(),
-            }),
-        ),
-        (
-            "signal",
-            Event::Signal(SignalEvent {
-                from: user("alice"),
-                data: RawValue::from_string(r#"{"offer":"v=0"}"#.to_owned()).unwrap(),
-            }),
-        ),
         ("bye", Event::Bye(Bye { reconnect: true, retry_after_ms: 1_500 })),
         ("error", Event::Error(Refusal::with(Reason::Unauthorized, "Authenticate first."))),
     ];
@@ -271,6 +245,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         people::events(),
         push::events(),
         presence::events(),
+        live::events(),
     ]
     .concat()
 }
@@ -427,21 +402,17 @@ pub(crate) fn acks() -> Vec<(&'static str, Ack)> {
                 next: Some(user("bob")),
             }),
         ),
-        (
-            "subscribe",
-            Ack::Channel(Position {
-                channel: Some(channel()),
-                offset: 17,
-                epoch: Epoch(0x00c0_ffee),
-            }),
-        ),
-        (
-            "publish",
-            Ack::Channel(Position { channel: None, offset: 18, epoch: Epoch(0x00c0_ffee) }),
-        ),
     ];
-    [foundation, groups::acks(), operations::acks(), people::acks(), push::acks(), presence::acks()]
-        .concat()
+    [
+        foundation,
+        groups::acks(),
+        operations::acks(),
+        people::acks(),
+        push::acks(),
+        presence::acks(),
+        live::acks(),
+    ]
+    .concat()
 }
 
 /// Refusals of every form.

@@ -8,7 +8,7 @@ use std::io::BufRead;
 use std::time::Duration;
 
 use clap::Args;
-use hubbub_access::{Grant, Secret, Signer};
+use hubbub_access::{Grant, GrantOfChannels, Secret, Signer};
 use hubbub_client::{Client, Event, Options};
 use hubbub_proto::UserId;
 use serde_json::{Value, json};
@@ -95,6 +95,7 @@ fn own_tokens(place: &Place, url: &str, user: UserId) -> Result<Options, Failure
             aud: config.auth.audience(),
             iat,
             exp: iat + 3_600,
+            of_channels: GrantOfChannels::default(),
         };
         signer.sign(&grant, &algorithm).unwrap_or_default()
     };

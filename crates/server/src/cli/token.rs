@@ -1,7 +1,7 @@
 //! `hubbub token`: signs a token with the server's secret and prints it alone.
 
 use clap::Args;
-use hubbub_access::{Grant, Secret, Signer};
+use hubbub_access::{Grant, GrantOfChannels, Secret, Signer};
 use hubbub_proto::{DeviceId, UserId};
 
 use super::{Failure, Place, print};
@@ -29,6 +29,9 @@ pub(super) struct Token {
     /// A role; may be given several times
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
+    /// A channel that it names, or a pattern such as news:*; may be given several times
+    #[arg(long = "channel", value_name = "CHANNEL")]
+    channels: Vec<String>,
     /// How long it holds, such as 30m, 1h or 7d
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = seconds)]
     ttl: u64,
@@ -54,6 +57,7 @@ impl Token {
             aud: config.auth.audience(),
             iat,
             exp: iat.saturating_add(self.ttl),
+            of_channels: GrantOfChannels { channels: self.channels },
         };
         let algorithm = config.auth.algorithms.first().map_or("HS256", String::as_str);
         let token = Signer::new(&secret).sign(&grant, algorithm).map_err(|error| failed(&error))?;

@@ -1,12 +1,14 @@
 //! Every key there is.
 
 use hubbub_chat::{ChatConfig, ContentBytes, PushRules, UserRates};
-use hubbub_hub::{CompressionConfig, Level, LiveConfig, WindowBits};
+use hubbub_hub::{CompressionConfig, Level, LiveConfig, Permit, UnknownPermit, WindowBits};
 use hubbub_proto::Who;
 use hubbub_proto::limits::Limits;
 use hubbub_store::SqliteOptions;
 
-use super::table::Rule::{Address, Any, NoAddress, OneOf, Origins, Range, SomeOf, Text, Whose};
+use super::table::Rule::{
+    Address, Any, NoAddress, OneOf, Origins, Permits, Range, SomeOf, Text, Whose,
+};
 use super::table::{U16, U32, mirrors, sections};
 
 sections! {
@@ -16,10 +18,30 @@ sections! {
         /// environment variable for these.
         namespaces: Namespace {
             /// Who may subscribe. `everyone` is everyone who has signed in; roles come from the token, or
-            /// from `user_roles`.
-            subscribe: Vec<String> = vec!["nobody".into()], Whose;
+            /// from `user_roles`; `claim` is whoever has a token that names the channel, by `channels` or
+            /// `caps`.
+            subscribe: Vec<String> = vec!["nobody".into()], Permits;
             /// Who may publish; they need not be subscribed.
-            publish: Vec<String> = vec!["nobody".into()], Whose;
+            publish: Vec<String> = vec!["nobody".into()], Permits;
+            /// Who may read what is kept, with `channel_history`.
+            history: Vec<String> = vec!["nobody".into()], Permits;
+            /// Most publications that are kept of a channel, in memory; 0 for none.
+            history_size: u32 = 0, Range(0, 10_000);
+            /// Most bytes that they take.
+            history_bytes: u32 = 256 << 10, Range(1024, 256 << 20);
+            /// How long each is kept, in milliseconds. The channel is remembered as long.
+            history_ms: u32 = 300_000, Range(1000, U32);
+            /// Whether whoever may subscribe is told, on coming back, what they missed, as far as it is
+            /// kept.
+            recover: bool = false, Any;
+            /// Whether whoever subscribes is told the last publication, which is kept for it.
+            cache: bool = false, Any;
+            /// Longest `data` of a publication, in bytes; above it `too_big`. 0 for what a message may
+            /// have.
+            message_bytes_max: u32 = 0, Range(0, 64 << 20);
+            /// Publications per second of one connection in this namespace, and as many at once; above it
+            /// `rate_limited`. 0 for what a connection may send.
+            publishes_per_second: u32 = 0, Range(0, 1_000_000);
         }
     }
 
@@ -190,7 +212,8 @@ sections! {
         window_bits: u8 = 13, Range(9, 15);
     }
 
-    /// Channels, whatever their namespace. Nothing that is published on them is stored.
+    /// Channels, whatever their namespace. Nothing that is published on them is stored; what is kept
+    /// of it is in memory, and gone when the server stops.
     channels: ChannelsSection {
         /// Most channels that one thread keeps, with or without subscribers; above it
         /// `too_many_channels`.
@@ -198,6 +221,12 @@ sections! {
         /// Milliseconds after which a channel that nobody uses is forgotten (5 minutes; it may take
         /// twice as long). Used again, its offsets begin anew under another epoch.
         channel_idle_ms: u32 = LiveConfig::default().channel_idle_ms, Range(1000, U32);
+        /// Most bytes that one thread keeps of what was published, of all its channels together. Above
+        /// it the history of those is dropped that nobody has used for longest.
+        history_bytes_max: u32 = LiveConfig::default().history_bytes_max, Range(1 << 20, U32);
+        /// Most publications that somebody who comes back is told of a channel; who missed more has to
+        /// begin anew. They take at most a quarter of `limits.outbox_bytes_max`.
+        recovery_size_max: u32 = LiveConfig::default().recovery_size_max, Range(1, 10_000);
     }
 
     /// Signals: messages to a user's connections that are never stored.
@@ -443,20 +472,38 @@ impl Config {
     ///
     /// # Errors
     /// The first rule that says something unknown; none in a configuration that was loaded.
-    pub fn live(&self) -> Result<LiveConfig, hubbub_proto::who::UnknownWho> {
-        let who = |words: &[String]| Who::compile(words.iter().map(String::as_str));
-        let namespaces = self.namespaces.iter().map(|(name, rules)| {
-            let rules = hubbub_hub::Namespace {
-                subscribe: who(&rules.subscribe)?,
-                publish: who(&rules.publish)?,
-            };
+    pub fn live(&self) -> Result<LiveConfig, UnknownPermit> {
+        let namespaces = self.namespaces.iter().map(|(name, section)| {
+            let rules = section.rules()?;
             Ok((name.as_str().into(), rules))
         });
+        let signal = Who::compile(self.signals.send.iter().map(String::as_str));
         Ok(LiveConfig {
             namespaces: namespaces.collect::<Result<_, _>>()?,
-            signal: who(&self.signals.send)?,
+            // The rule of the table leaves no other words.
+            signal: signal.unwrap_or_default(),
             channels_max: self.channels.channels_max,
             channel_idle_ms: self.channels.channel_idle_ms,
+            history_bytes_max: self.channels.history_bytes_max,
+            recovery_size_max: self.channels.recovery_size_max,
+        })
+    }
+}
+
+impl Namespace {
+    fn rules(&self) -> Result<hubbub_hub::Namespace, UnknownPermit> {
+        let permit = |words: &[String]| Permit::compile(words.iter().map(String::as_str));
+        Ok(hubbub_hub::Namespace {
+            subscribe: permit(&self.subscribe)?,
+            publish: permit(&self.publish)?,
+            history: permit(&self.history)?,
+            history_size: self.history_size,
+            history_bytes: self.history_bytes,
+            history_ms: self.history_ms,
+            recover: self.recover,
+            cache: self.cache,
+            message_bytes_max: self.message_bytes_max,
+            publishes_per_second: self.publishes_per_second,
         })
     }
 }

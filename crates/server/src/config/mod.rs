@@ -300,7 +300,9 @@ fn family_default(key: &Key) -> Value {
 /// A rule about people may be written as one word.
 fn one_or_list(key: &Key, value: Value) -> Value {
     match value {
-        Value::String(_) if matches!(key.rule, Rule::Whose) => Value::Array(vec![value]),
+        Value::String(_) if matches!(key.rule, Rule::Whose | Rule::Permits) => {
+            Value::Array(vec![value])
+        }
         value => value,
     }
 }

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use hubbub_hub::Permit;
 use hubbub_proto::Who;
 use toml::Value;
 
@@ -49,6 +50,8 @@ pub enum Rule {
     Text,
     /// Who may do something: one or several of `nobody`, `everyone` and `role:NAME`.
     Whose,
+    /// Who may do something on channels: as above, or `claim`.
+    Permits,
 }
 
 /// The largest value of a 32-bit key, and of a 16-bit one.
@@ -104,6 +107,11 @@ impl Rule {
                     .map(drop)
                     .map_err(|error| error.to_string())
             }
+            (Self::Permits, Value::Array(list)) => {
+                Permit::compile(list.iter().filter_map(Value::as_str))
+                    .map(drop)
+                    .map_err(|error| error.to_string())
+            }
             _ => Ok(()),
         }
     }
@@ -122,6 +130,9 @@ impl Rule {
             Self::Origins => "origins".into(),
             Self::Text => "not empty".into(),
             Self::Whose => "`nobody`, `everyone`, `role:NAME`, or a list of these".into(),
+            Self::Permits => {
+                "`nobody`, `everyone`, `role:NAME`, `claim`, or a list of these".into()
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 use hubbub_proto::Who;
 
+use hubbub_hub::Permit;
+
 use super::*;
 
 fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
@@ -200,7 +202,8 @@ fn a_missing_file_is_named() {
 fn namespaces_are_sections_with_names() {
     let config = load(
         "[signals]\nsend = \"role:staff\"\n[namespaces.news]\nsubscribe = \"everyone\"\n\
-         publish = [\"role:editor\", \"role:staff\"]\n[namespaces.chat-2]\n",
+         publish = [\"role:editor\", \"role:staff\"]\nhistory = \"claim\"\nhistory_size = 20\n\
+         recover = true\n[namespaces.chat-2]\n",
         &[("HUBBUB_SIGNALS_SEND", "role:a, role:b")],
     )
     .unwrap();
@@ -208,9 +211,11 @@ fn namespaces_are_sections_with_names() {
     assert_eq!(live.signal, Who::Roles(["a".into(), "b".into()].into()));
     let [(closed, none), (name, news)] = &live.namespaces[..] else { panic!("{live:?}") };
     assert_eq!((&**closed, &**name), ("chat-2", "news"));
-    assert_eq!((&none.subscribe, &none.publish), (&Who::Nobody, &Who::Nobody));
-    assert_eq!(news.subscribe, Who::Everyone);
-    assert_eq!(news.publish, Who::Roles(["editor".into(), "staff".into()].into()));
+    assert_eq!((&none.subscribe, &none.publish), (&Permit::default(), &Permit::default()));
+    assert_eq!(news.subscribe, Who::Everyone.into());
+    assert_eq!(news.publish, Who::Roles(["editor".into(), "staff".into()].into()).into());
+    assert_eq!(news.history, Permit { who: Who::Nobody, claim: true });
+    assert_eq!((news.history_size, news.recover, news.cache), (20, true, false));
     assert!(Config::default().live().unwrap().namespaces.is_empty());
     assert_eq!(Config::default().live().unwrap().signal, Who::Nobody);
 }
@@ -219,6 +224,9 @@ fn namespaces_are_sections_with_names() {
 fn errors_in_namespaces_name_the_key() {
     for (file, expected) in [
         ("[namespaces.News]", "[namespaces.News]: this cannot be the name of a namespace"),
+        ("[namespaces.news]\nhistory_size = -1", "news.history_size: -1 is too small"),
+        ("[namespaces.news]\nhistory = [\"nobody\", \"token\"]", "news.history: \"token\" is not"),
+        ("[namespaces.room]", "no word of the server's own"),
         ("[namespaces.user]", "no word of the server's own"),
         ("[namespaces]\nnews = 1", "namespaces.news: it is a section of its own"),
         ("[namespaces.news]\nread = 1", "namespaces.news.read: there is no such key; there are s"),

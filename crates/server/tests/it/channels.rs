@@ -56,3 +56,45 @@ fn without_a_file_nothing_is_allowed() {
     assert_eq!(alice.refused("signal", json!({"to": "user:alice", "data": 1})), "not_allowed");
     node.stop();
 }
+
+#[test]
+fn who_comes_back_is_told_what_they_missed_and_claims_are_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hubbub.toml");
+    let config = "[namespaces.news]\nsubscribe = [\"claim\"]\npublish = [\"role:editor\"]\n\
+                  history = \"claim\"\nhistory_size = 3\nrecover = true\ncache = true\n\
+                  [server]\nshards = 2\n";
+    std::fs::write(&file, config).unwrap();
+    let node = Node::start(&[("CONFIG", file.to_str().unwrap())]);
+    let mut editor = Talk::open_with(&node, "", &node.token_with("eve", &["editor"]));
+    let reader = node.token_naming("rob", &["news:*"]);
+    let sports = json!({"channel": "news:sports"});
+    assert_eq!(editor.refused("subscribe", sports.clone()), "not_allowed");
+    assert_eq!(editor.refused("channel_history", sports.clone()), "not_allowed");
+    let mut rob = Talk::open_with(&node, "", &reader);
+    let at = rob.ok("subscribe", sports.clone());
+    drop(rob);
+    for n in 1..=3 {
+        editor.ok("publish", json!({"channel": "news:sports", "data": n}));
+    }
+    let mut rob = Talk::open_with(&node, "", &reader);
+    let recover = json!({"offset": 0, "epoch": at["epoch"]});
+    let back = rob.ok("subscribe", json!({"channel": "news:sports", "recover": recover}));
+    assert_eq!(back["recovered"], true);
+    let data: Vec<_> =
+        back["publications"].as_array().unwrap().iter().map(|one| one["data"].clone()).collect();
+    assert_eq!(data, [json!(1), json!(2), json!(3)]);
+    editor.ok("publish", json!({"channel": "news:sports", "data": 4}));
+    assert_eq!(rob.event("publication")["offset"], 4);
+    let back = rob.ok("subscribe", json!({"channel": "news:sports", "recover": recover}));
+    assert_eq!(back["recovered"], false, "only three are kept");
+    assert_eq!(back["publications"][0]["offset"], 4, "the last one");
+    let page = rob.ok("channel_history", json!({"channel": "news:sports", "limit": 2}));
+    assert_eq!((&page["more"], &page["offset"]), (&json!(true), &json!(4)));
+    assert_eq!(page["publications"][0]["offset"], 3);
+    let only = node.token_naming("una", &["news:weather"]);
+    let mut una = Talk::open_with(&node, "", &only);
+    assert_eq!(una.refused("subscribe", sports), "not_allowed");
+    una.ok("subscribe", json!({"channel": "news:weather"}));
+    node.stop();
+}

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use hubbub_access::GrantOfChannels;
+
 use crate::process::{Data, Launch, Server, hubbub};
 
 /// What outlives a process: the directory, the port, and the settings.
@@ -85,6 +87,13 @@ impl Node {
     /// A token for `user` with these roles that holds for an hour.
     pub(crate) fn token_with(&self, user: &str, roles: &[&str]) -> String {
         self.home.data.token_with(user, None, roles, 3600)
+    }
+
+    /// A token for `user` that names these channels.
+    pub(crate) fn token_naming(&self, user: &str, channels: &[&str]) -> String {
+        let channels = channels.iter().map(|name| (*name).to_owned()).collect();
+        let of_channels = GrantOfChannels { channels };
+        self.home.data.token_of(user, None, &[], 3600, of_channels)
     }
 
     /// A token for `user` that holds for `seconds` from now; negative is over.

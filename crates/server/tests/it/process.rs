@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hubbub_access::{Grant, Secret, Signer};
+use hubbub_access::{Grant, GrantOfChannels, Secret, Signer};
 use hubbub_proto::{DeviceId, UserId};
 
 /// Far more than anything here takes on a busy machine.
@@ -100,6 +100,18 @@ impl Data {
         roles: &[&str],
         seconds: i64,
     ) -> String {
+        self.token_of(user, device, roles, seconds, GrantOfChannels::default())
+    }
+
+    /// The same, with what it says of channels.
+    pub(crate) fn token_of(
+        &self,
+        user: &str,
+        device: Option<&str>,
+        roles: &[&str],
+        seconds: i64,
+        of_channels: GrantOfChannels,
+    ) -> String {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
         let exp = now.saturating_add_signed(seconds);
         let grant = Grant {
@@ -111,6 +123,7 @@ impl Data {
             aud: None,
             iat: now.min(exp),
             exp,
+            of_channels,
         };
         Signer::new(&self.secret()).sign(&grant, "HS256").unwrap()
     }

@@ -18,6 +18,7 @@ fn with_roles(roles: &[&str]) -> Identity {
         device_name: None,
         granted: std::sync::Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
+        channels: None,
     }
 }
 

@@ -25,6 +25,7 @@ fn identity(id: &str) -> Identity {
         device_name: None,
         granted: std::sync::Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
+        channels: None,
     }
 }
 

@@ -58,6 +58,9 @@ fn check(command: &Command, limits: &Limits) -> Result<(), Refusal> {
         Command::History(history) if history.directions() > 1 => {
             Err(Refusal::with(Reason::BadField, "Give one of `before`, `after` and `around`."))
         }
+        Command::ChannelHistory(page) if page.after.is_some() && page.before.is_some() => {
+            Err(Refusal::with(Reason::BadField, "Give one of `before` and `after`."))
+        }
         Command::GroupInvite(invite) if invite.members.is_empty() => {
             Err(Refusal::with(Reason::BadField, "`members` must name at least one user."))
         }
