@@ -1,6 +1,7 @@
 //! Presence: who is there, told to those who watch and may know.
 //!
 //! - [`roster`]: who is there, who watches whom, what is due when. Pure.
+//! - [`people`]: users and their connections, found by name and by connection.
 //! - [`agenda`]: things to do in the order of their moments.
 //! - [`circle`]: who may know what of whom, out of the store.
 //! - [`desk`]: the thread's work: requests in, answers and events out.
@@ -17,6 +18,7 @@ use crate::model::{Pair, PrivacyChoice};
 mod agenda;
 mod circle;
 pub(crate) mod desk;
+mod people;
 mod roster;
 
 /// What a command changed of who may know what of whom; nothing comes of one that changed nothing.

@@ -62,6 +62,8 @@ struct State {
     reads_closed: bool,
     writer_sleeps: bool,
     presence_sleeps: bool,
+    /// How often the threads were asked to give memory back.
+    tidies: u64,
     /// The thread of presence has ended, and hands nothing over any more.
     presence_ended: bool,
 }
@@ -70,7 +72,23 @@ impl State {
     fn count(&self) -> usize {
         self.commands.len() + self.reads.len() + self.presence.len()
     }
+
+    /// Whether a thread that last gave memory back then is asked to do so again.
+    const fn is_untidy(&self, tidied: &Tidied) -> bool {
+        self.tidies != tidied.0
+    }
+
+    /// The same, and it does so now.
+    const fn tidies(&self, tidied: &mut Tidied) -> bool {
+        let asked = self.is_untidy(tidied);
+        tidied.0 = self.tidies;
+        asked
+    }
 }
+
+/// How often all were asked to give memory back when one thread last did.
+#[derive(Debug, Default)]
+pub(crate) struct Tidied(u64);
 
 /// See the module.
 #[derive(Debug)]
@@ -95,6 +113,8 @@ pub(crate) struct Taken {
     pub(crate) ended: bool,
     /// Users who left, and when.
     pub(crate) left: Vec<(UserId, Timestamp)>,
+    /// Memory is to be given back afterwards.
+    pub(crate) tidy: bool,
 }
 
 /// What the thread of presence got.
@@ -106,6 +126,17 @@ pub(crate) struct Handed {
     pub(crate) resume: bool,
     /// Nothing will ever come any more.
     pub(crate) ended: bool,
+    /// Memory is to be given back afterwards.
+    pub(crate) tidy: bool,
+}
+
+/// What a reader got.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    /// To be answered; `None` where there is only memory to be given back.
+    pub(crate) request: Option<Request>,
+    /// There is room again for those who were left with something.
+    pub(crate) resume: bool,
 }
 
 impl Queue {
@@ -149,9 +180,10 @@ impl Queue {
 
     /// Waits for requests, at most as long as given (`None`: as long as it takes), and takes as many
     /// as write at most `max` rows.
-    pub(crate) fn take(&self, max: usize, wait: Option<Duration>) -> Taken {
+    pub(crate) fn take(&self, max: usize, wait: Option<Duration>, tidied: &mut Tidied) -> Taken {
         let mut state = self.lock();
-        if state.commands.is_empty() && state.left.is_empty() && !state.closed {
+        let is_idle = state.commands.is_empty() && state.left.is_empty();
+        if is_idle && !state.closed && !state.is_untidy(tidied) {
             state.writer_sleeps = true;
             state = match wait {
                 None => self.writer.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -182,7 +214,8 @@ impl Queue {
             // The thread of presence may wait for room.
             self.presence.notify_one();
         }
-        Taken { batch, crowded, resume, ended, left }
+        let tidy = state.tidies(tidied);
+        Taken { batch, crowded, resume, ended, left, tidy }
     }
 
     /// Whether those who were left with something are to be told, once.
@@ -215,9 +248,10 @@ impl Queue {
     }
 
     /// Waits for what concerns presence, at most as long as given (`None`: as long as it takes).
-    pub(crate) fn take_presence(&self, wait: Option<Duration>) -> Handed {
+    pub(crate) fn take_presence(&self, wait: Option<Duration>, tidied: &mut Tidied) -> Handed {
         let mut state = self.lock();
-        if state.presence.is_empty() && !state.reads_closed && wait != Some(Duration::ZERO) {
+        let is_idle = state.presence.is_empty() && wait != Some(Duration::ZERO);
+        if is_idle && !state.reads_closed && !state.is_untidy(tidied) {
             state.presence_sleeps = true;
             state = match wait {
                 None => self.presence.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -232,7 +266,8 @@ impl Queue {
         state.bytes -= batch.iter().map(|heard| weight(&heard.request)).sum::<usize>();
         let resume = self.room(&mut state);
         let ended = state.reads_closed && batch.is_empty();
-        Handed { batch, resume, ended }
+        let tidy = state.tidies(tidied);
+        Handed { batch, resume, ended, tidy }
     }
 
     /// Hands users who left to the writer; waits while it has not taken those before them.
@@ -270,21 +305,33 @@ impl Queue {
         (!left.is_empty()).then_some(left)
     }
 
-    /// Waits for a read; `None` when there will be none any more. Also says whether there is room
-    /// again.
-    pub(crate) fn take_read(&self) -> Option<(Request, bool)> {
+    /// Waits for a read, or to be asked to give memory back; `None` when there will be no read any
+    /// more.
+    pub(crate) fn take_read(&self, tidied: &mut Tidied) -> Option<Fetched> {
         let mut state = self.lock();
         loop {
             if let Some(read) = state.reads.pop_front() {
                 state.bytes -= weight(&read);
                 let resume = self.room(&mut state);
-                return Some((read, resume));
+                return Some(Fetched { request: Some(read), resume });
             }
             if state.reads_closed {
                 return None;
             }
+            if state.tidies(tidied) {
+                state.reads.shrink_to_fit();
+                return Some(Fetched { request: None, resume: false });
+            }
             state = self.readers.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Asks each thread to give memory back when it has done what waits for it.
+    pub(crate) fn ask_to_tidy(&self) {
+        self.lock().tidies += 1;
+        self.writer.notify_all();
+        self.readers.notify_all();
+        self.presence.notify_all();
     }
 
     /// Takes nothing in any more; what waits is still to be done.
@@ -358,11 +405,11 @@ mod tests {
         let mut batch = requests(6);
         assert!(queue.submit(&mut batch));
         assert_eq!(slots(batch.make_contiguous()), [4, 5]);
-        let taken = queue.take(1, NOW);
+        let taken = queue.take(1, NOW, &mut Tidied::default());
         assert_eq!((slots(&taken.batch), taken.crowded, taken.resume), (vec![0], true, false));
-        let taken = queue.take(1, NOW);
+        let taken = queue.take(1, NOW, &mut Tidied::default());
         assert_eq!((slots(&taken.batch), taken.resume), (vec![1], true));
-        let taken = queue.take(9, NOW);
+        let taken = queue.take(9, NOW, &mut Tidied::default());
         assert_eq!((slots(&taken.batch), taken.crowded, taken.resume), (vec![2, 3], false, false));
         assert_eq!(queue.waiting(), (0, 0));
     }
@@ -376,7 +423,7 @@ mod tests {
             GroupCreate { name: "g".into(), members, join: JoinPolicy::Invite, client_id: None };
         batch[1].work = Work::Command { id: None, command: Command::GroupCreate(create) };
         queue.submit(&mut batch);
-        let taken = || slots(&queue.take(10, NOW).batch);
+        let taken = || slots(&queue.take(10, NOW, &mut Tidied::default()).batch);
         assert_eq!((taken(), taken(), taken()), (vec![0], vec![1], vec![2, 3]));
     }
 
@@ -398,12 +445,12 @@ mod tests {
         let queue = queue(2, usize::MAX);
         let mut batch = requests(3);
         queue.submit(&mut batch);
-        queue.hand_on(queue.take(9, NOW).batch, Vec::new());
+        queue.hand_on(queue.take(9, NOW, &mut Tidied::default()).batch, Vec::new());
         assert_eq!(queue.waiting().0, 2);
         queue.submit(&mut batch);
         assert_eq!(batch.len(), 1, "the reads fill it");
-        let (read, resume) = queue.take_read().unwrap();
-        assert_eq!((read.conn.slot, resume), (0, true));
+        let fetched = queue.take_read(&mut Tidied::default()).unwrap();
+        assert_eq!((slots(fetched.request.as_slice()), fetched.resume), (vec![0], true));
         queue.submit(&mut batch);
         assert_eq!((batch.len(), queue.waiting().0), (0, 2));
     }
@@ -416,12 +463,34 @@ mod tests {
         let mut late = requests(1);
         assert!(!queue.submit(&mut late));
         assert_eq!(late.len(), 1);
-        let taken = queue.take(9, None);
+        let taken = queue.take(9, None, &mut Tidied::default());
         assert_eq!((taken.batch.len(), taken.ended), (2, false));
-        assert!(queue.take(9, None).ended);
+        assert!(queue.take(9, None, &mut Tidied::default()).ended);
         queue.hand_on(taken.batch, Vec::new());
         queue.close_reads();
-        let rest = std::iter::from_fn(|| queue.take_read()).count();
+        let rest = std::iter::from_fn(|| queue.take_read(&mut Tidied::default())).count();
         assert_eq!(rest, 2);
+    }
+
+    #[test]
+    fn each_thread_gives_memory_back_once_for_each_time_it_is_asked() {
+        let queue = queue(9, usize::MAX);
+        let (mut writer, mut presence) = (Tidied::default(), Tidied::default());
+        let (mut one, mut other) = (Tidied::default(), Tidied::default());
+        for _ in 0..2 {
+            queue.ask_to_tidy();
+            // None of these waits: it has something to do.
+            assert!(queue.take(9, None, &mut writer).tidy);
+            assert!(queue.take_presence(None, &mut presence).tidy);
+            for reader in [&mut one, &mut other] {
+                assert!(queue.take_read(reader).unwrap().request.is_none());
+            }
+            assert!(!queue.take(9, NOW, &mut writer).tidy);
+            assert!(!queue.take_presence(NOW, &mut presence).tidy);
+        }
+        queue.ask_to_tidy();
+        queue.hand_on(requests(1).into(), Vec::new());
+        assert!(queue.take_read(&mut one).unwrap().request.is_some(), "what waits goes first");
+        assert!(queue.take_read(&mut one).unwrap().request.is_none());
     }
 }

@@ -165,10 +165,20 @@ impl Rates {
         self.shrink(now, USERS_MAX);
     }
 
+    /// Forgets everybody whose buckets are full, and gives the room back.
+    pub(crate) fn tidy(&mut self, now: Timestamp) {
+        self.forget_full(now);
+        self.users.shrink_to(2 * self.users.len());
+    }
+
+    fn forget_full(&mut self, now: Timestamp) {
+        let now_us = now.0.saturating_mul(1_000);
+        self.users.retain(|_, buckets| buckets.iter().any(|full_at_us| *full_at_us > now_us));
+    }
+
     fn shrink(&mut self, now: Timestamp, users_max: usize) {
         if self.users.len() > users_max {
-            let now_us = now.0.saturating_mul(1_000);
-            self.users.retain(|_, buckets| buckets.iter().any(|full_at_us| *full_at_us > now_us));
+            self.forget_full(now);
             if self.users.len() > users_max / 2 {
                 self.users = HashMap::new();
             }
@@ -221,6 +231,20 @@ mod tests {
         assert_eq!(kept(2_000, 20), 20);
         assert_eq!(kept(2_000, 19), 9, "the others are full again");
         assert_eq!(kept(2_000, 8), 0);
+    }
+
+    #[test]
+    fn whose_buckets_are_full_is_forgotten_when_it_is_calm() {
+        let rates = UserRates { messages_per_second: 1, burst_ms: 1_000, ..UserRates::default() };
+        let mut rates = Rates::new(&rates);
+        for n in 0..1_000 {
+            assert!(take(&mut rates, &user(n), Load::Messages, Timestamp(n.into())).is_ok());
+        }
+        let wide = rates.users.capacity();
+        rates.tidy(Timestamp(1_990));
+        assert_eq!(rates.users.len(), 9);
+        assert!(rates.users.capacity() < wide / 8, "{}", rates.users.capacity());
+        assert!(take(&mut rates, &user(995), Load::Messages, Timestamp(1_990)).is_err());
     }
 
     proptest! {

@@ -20,7 +20,7 @@ use crate::ChatConfig;
 use crate::config::InvalidConfig;
 use crate::ports::{Clock, Names, Reader, Router, Store, StoreError};
 use crate::presence::desk::Desk;
-use crate::queue::{Bounds, Queue};
+use crate::queue::{Bounds, Fetched, Queue, Tidied};
 use crate::reading::{answer, reply};
 use crate::stats::{Snapshot, Stats};
 use crate::writer::{Executed, Scribe};
@@ -73,6 +73,8 @@ struct Shared {
     store: Arc<dyn Store>,
     config: ChatConfig,
     stats: Arc<Stats>,
+    /// Gives back what the calling thread's allocator keeps without use.
+    give_back: fn(),
     health: Mutex<Health>,
     /// When the writer began the batch that it works on; 0 while it waits for one.
     busy_since: AtomicU64,
@@ -86,7 +88,8 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// Takes the store's writer and readers and starts the threads.
+    /// Takes the store's writer and readers and starts the threads. Each of these calls `give_back`
+    /// when it was asked to by [`Chat::tidy`]: to have its allocator return what is free.
     ///
     /// # Errors
     /// When the configuration cannot work, the store gives no handle, or a thread does not start.
@@ -96,6 +99,7 @@ impl Chat {
         clock: Arc<dyn Clock>,
         names: Box<dyn Names>,
         config: ChatConfig,
+        give_back: fn(),
     ) -> Result<Self, StartError> {
         config.check()?;
         let scribe = Scribe::new(store.writer()?, config.clone(), names)?;
@@ -113,6 +117,7 @@ impl Chat {
             store,
             config,
             stats: scribe.stats(),
+            give_back,
             health: Mutex::new(Health::Ok),
             busy_since: AtomicU64::new(0),
             running: Mutex::new(0),
@@ -184,6 +189,11 @@ impl Chat {
         true
     }
 
+    /// Has each thread give back what a crowd or a burst took, when it has done what waits for it.
+    pub fn tidy(&self) {
+        self.shared.queue.ask_to_tidy();
+    }
+
     /// Whether messages can be written.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -221,11 +231,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The writer's thread.
 fn write(shared: &Shared, mut scribe: Scribe) {
+    let mut tidied = Tidied::default();
     loop {
         let wait = scribe.next_deadline().map(|deadline| {
             Duration::from_millis(deadline.since(shared.clock.now())).max(WAIT_MIN)
         });
-        let mut taken = shared.queue.take(BATCH_MAX, wait);
+        let mut taken = shared.queue.take(BATCH_MAX, wait, &mut tidied);
         if taken.ended {
             break;
         }
@@ -247,6 +258,10 @@ fn write(shared: &Shared, mut scribe: Scribe) {
         shared.busy_since.store(0, Relaxed);
         shared.queue.hand_on(reads, presence);
         note_failure(shared, &scribe);
+        if taken.tidy {
+            scribe.tidy(now);
+            (shared.give_back)();
+        }
         if size >= SPACED_FROM {
             thread::sleep(SPACING.saturating_sub(began.elapsed()));
         }
@@ -270,10 +285,11 @@ fn post(shared: &Shared, effects: Vec<Effect>) {
 /// The thread of presence.
 fn attend(shared: &Shared, mut reader: Box<dyn Reader>) {
     let mut desk = Desk::new(&shared.config);
+    let mut tidied = Tidied::default();
     loop {
         let now = shared.clock.now();
         let wait = desk.next_due(now).map(|due| Duration::from_millis(due.since(now)));
-        let handed = shared.queue.take_presence(wait);
+        let handed = shared.queue.take_presence(wait, &mut tidied);
         if handed.ended {
             break;
         }
@@ -296,6 +312,10 @@ fn attend(shared: &Shared, mut reader: Box<dyn Reader>) {
         shared.stats.presence_events(std::mem::take(&mut desk.told));
         post(shared, effects);
         shared.queue.hand_back(desk.take_left());
+        if handed.tidy {
+            desk.tidy();
+            (shared.give_back)();
+        }
         if !is_calm && desk.next_due(now).is_none_or(|due| due > now) {
             // Sessions come in crowds: the next ones are taken together.
             thread::sleep(CROWD);
@@ -333,7 +353,12 @@ fn shed(shared: &Shared, batch: &mut Vec<Request>) {
 
 /// A reader's thread.
 fn read(shared: &Shared, mut reader: Box<dyn Reader>) {
-    while let Some((request, resume)) = shared.queue.take_read() {
+    let mut tidied = Tidied::default();
+    while let Some(Fetched { request, resume }) = shared.queue.take_read(&mut tidied) {
+        let Some(request) = request else {
+            (shared.give_back)();
+            continue;
+        };
         let now = shared.clock.now();
         let run = || answer(&mut *reader, &shared.config, shared.store.epoch(), &request, now);
         let effects = match catch_unwind(AssertUnwindSafe(run)) {

@@ -246,6 +246,11 @@ impl Scribe {
         self.last_seen.add(seen, now);
     }
 
+    /// Gives back what is remembered of users and not needed any more.
+    pub(crate) fn tidy(&mut self, now: Timestamp) {
+        self.rates.tidy(now);
+    }
+
     /// The one place where users are held to their rates: takes what exceeds them out of the batch.
     fn turn_away(&mut self, batch: &mut Vec<Request>) -> Vec<Effect> {
         let mut replies = Vec::new();

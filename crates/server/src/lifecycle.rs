@@ -69,7 +69,11 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
     };
     let mut upkeep = vec![
         tokio::spawn(health::watch(parts.readiness.clone())),
-        tokio::spawn(crate::memory::give_back(parts.accept.clone(), parts.permits.clone())),
+        tokio::spawn(crate::memory::give_back(
+            parts.accept.clone(),
+            parts.permits.clone(),
+            parts.chat.clone(),
+        )),
     ];
     upkeep.extend(summary.map(tokio::spawn));
     if let Some(watch) = watch {

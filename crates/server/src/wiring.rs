@@ -88,6 +88,7 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
         Arc::new(SystemClock),
         Box::new(UuidNames::new()),
         config.chat()?,
+        crate::memory::collect,
     )?);
     hub.run(Arc::new(Services { chat: chat.clone(), verifier: verifier.clone() }))?;
 

@@ -139,6 +139,13 @@ impl Desk {
         self.roster.take_left()
     }
 
+    /// Gives back what a crowd took.
+    pub(crate) fn tidy(&mut self) {
+        self.gets.shrink_to(2 * self.gets.len());
+        self.pairs.shrink_to(2 * self.pairs.len());
+        self.roster.tidy();
+    }
+
     /// The server stops: everybody leaves, and nobody is told.
     pub(crate) fn finish(&mut self, now: Timestamp) -> Vec<(UserId, Timestamp)> {
         self.roster.all_leave(now)

@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 
 use super::View;
 use super::agenda::Agenda;
+use super::people::{NEVER, Parting, People, Person, Seat, Story};
 use crate::model::{KeptPresence, PrivacyChoice};
 
 /// Most users without a connection who are remembered for their grace period; one more is gone at once.
@@ -33,8 +34,6 @@ const GATHER_MS: u64 = 50;
 const MERGE_FROM: usize = 64;
 /// Most kinds of devices that are told apart.
 const KINDS_MAX: usize = 64;
-/// The zero of an optional moment.
-const NEVER: Timestamp = Timestamp(0);
 
 /// The numbers of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -67,16 +66,6 @@ impl Look {
     }
 }
 
-/// A connection.
-#[derive(Debug)]
-struct Seat {
-    person: u32,
-    /// The bit of its device's kind; 0 where it has none.
-    kind: u64,
-    away: bool,
-    watch: Option<Box<Watch>>,
-}
-
 /// What a connection wants to be told of.
 #[derive(Debug, Default)]
 struct Watch {
@@ -90,30 +79,6 @@ struct Watch {
     told_at: Timestamp,
     /// Stands in the agenda.
     filed: bool,
-}
-
-/// A user who is there, or was until lately.
-#[derive(Debug)]
-struct Person {
-    id: UserId,
-    seats: SmallVec<[ConnId; 1]>,
-    /// What the store keeps of them; `None` until it was asked.
-    kept: Option<KeptPresence>,
-    /// What was told last; `None` where nobody listened.
-    told: Option<Look>,
-    told_at: Timestamp,
-    /// When the last connection ended, and how they were then.
-    left_at: Timestamp,
-    parting: Look,
-    /// When they became invisible, and what others saw until then and see for the grace period.
-    hidden_at: Timestamp,
-    veil: (Status, u64),
-    /// The moment in the agenda that counts.
-    look_at: Timestamp,
-    /// They left and it was taken note of.
-    gone: bool,
-    /// Whom they let know has changed since they were told of: what they had chosen then.
-    reconsider: Option<PrivacyChoice>,
 }
 
 /// What is to be done next.
@@ -153,11 +118,9 @@ pub(super) struct Unasked;
 #[derive(Debug)]
 pub(super) struct Roster {
     rules: Rules,
-    seats: FxHashMap<ConnId, Seat>,
-    people: Vec<Option<Person>>,
-    free: Vec<u32>,
-    /// Keyed by what clients choose, so hashed with a secret.
-    by_id: HashMap<UserId, u32>,
+    people: People,
+    /// What those connections want that want anything.
+    wishes: FxHashMap<ConnId, Watch>,
     /// By whom a user is watched by name.
     watchers: HashMap<UserId, Vec<ConnId>>,
     /// How many that are together.
@@ -177,10 +140,8 @@ impl Roster {
     pub(super) fn new(rules: Rules) -> Self {
         Self {
             rules,
-            seats: FxHashMap::default(),
-            people: Vec::new(),
-            free: Vec::new(),
-            by_id: HashMap::new(),
+            people: People::default(),
+            wishes: FxHashMap::default(),
             watchers: HashMap::new(),
             watches: 0,
             friend_watchers: 0,
@@ -203,77 +164,82 @@ impl Roster {
         kind: Option<&str>,
         now: Timestamp,
     ) {
-        if self.seats.contains_key(&conn) {
+        if self.people.is_seated(conn) {
             return;
         }
-        let index = self.person_index(&identity.user);
-        let kind = kind.map_or(0, |kind| self.kind_bit(kind));
-        self.seats.insert(conn, Seat { person: index, kind, away: false, watch: None });
-        if let Some(person) = self.person_mut(index) {
-            let was_absent = person.seats.is_empty() && person.left_at != NEVER;
-            person.seats.push(conn);
-            person.left_at = NEVER;
-            person.gone = false;
+        let place = self.people.enter(&identity.user);
+        let kind = kind.and_then(|kind| self.kind_number(kind));
+        if let Some(person) = self.people.get_mut(place) {
+            let was_absent = person.seats.is_empty() && person.parting().left_at != NEVER;
+            person.part(|parting| {
+                parting.left_at = NEVER;
+                parting.look = Look::default();
+                parting.gone = false;
+            });
             self.absent -= usize::from(was_absent);
         }
-        self.file_look(index, now);
+        self.people.sit(place, Seat { conn, kind, away: false });
+        self.file_look(place, now);
     }
 
     /// A session is gone.
     pub(super) fn closed(&mut self, conn: ConnId, now: Timestamp) {
         self.unwatch(conn);
-        let Some(seat) = self.seats.get(&conn) else { return };
-        let index = seat.person;
-        let parting = self.present_look(index, now);
-        self.seats.remove(&conn);
+        let Some(place) = self.people.place_at(conn) else { return };
+        let look = self.present_look(place, now);
+        self.people.rise(conn);
         let crowded = self.absent >= ABSENT_MAX;
         let grace_ms = if crowded { 0 } else { self.rules.grace_ms };
-        let Some(person) = self.person_mut(index) else { return };
-        person.seats.retain(|seat| *seat != conn);
+        let Some(person) = self.people.get_mut(place) else { return };
         if person.seats.is_empty() {
-            person.left_at = now.max(Timestamp(1));
-            // Without grace they left so long ago.
-            if crowded {
-                person.parting = Look::default();
-            } else {
-                person.parting = parting;
-            }
+            person.part(|parting| {
+                parting.left_at = now.max(Timestamp(1));
+                // Without grace they left so long ago.
+                parting.look = if crowded { Look::default() } else { look };
+            });
             self.absent += 1;
         }
-        self.file_look(index, now.plus_ms(grace_ms));
+        self.file_look(place, now.plus_ms(grace_ms));
     }
 
     /// A connection says what it, or its user, shows.
     pub(super) fn set(&mut self, conn: ConnId, status: Chosen, now: Timestamp) {
-        let Some(seat) = self.seats.get_mut(&conn) else { return };
-        seat.away = status == Chosen::Away;
-        let index = seat.person;
-        let shown = self.present_look(index, now).public();
+        let Some(place) = self.people.place_at(conn) else { return };
+        if let Some(seat) = self.people.seat_mut(conn) {
+            seat.away = status == Chosen::Away;
+        }
+        let shown = self.present_look(place, now).public();
         if status != Chosen::Away
-            && let Some(person) = self.person_mut(index)
+            && let Some(person) = self.people.get_mut(place)
         {
             let hides = status == Chosen::Invisible;
-            let was_visible = person.kept.is_some_and(|kept| kept.chosen != Chosen::Invisible);
-            (person.hidden_at, person.veil) = match (hides, was_visible) {
+            let kept = person.story().kept;
+            let was_visible = kept.is_some_and(|kept| kept.chosen != Chosen::Invisible);
+            person.part(|parting| match (hides, was_visible) {
                 // As one who leaves: gone only after the grace period.
-                (true, true) => (now, shown),
-                (true, false) => (person.hidden_at, person.veil),
-                (false, _) => (NEVER, (Status::Offline, 0)),
-            };
+                (true, true) => (parting.hidden_at, parting.veil) = (now, shown),
+                (true, false) => {}
+                (false, _) => {
+                    (parting.hidden_at, parting.veil) = (NEVER, (Status::Offline, 0));
+                }
+            });
             // What the store keeps was written before this was heard of. When the user was last
             // seen is by the writer's clock, so the store is asked anew.
-            person.kept = person.kept.filter(|_| !hides).map(|kept| kept.choosing(status, now));
+            let kept = kept.filter(|_| !hides).map(|kept| kept.choosing(status, now));
+            person.tell(|story| story.kept = kept);
         }
-        self.file_look(index, now);
+        self.file_look(place, now);
     }
 
     /// What is told of a user has to be weighed anew: they changed whom they let know, from this.
     pub(super) fn reconsider(&mut self, user: &UserId, from: PrivacyChoice, now: Timestamp) {
-        if let Some(index) = self.by_id.get(user).copied() {
-            if let Some(person) = self.person_mut(index) {
-                person.reconsider.get_or_insert(from);
+        if let Some(place) = self.people.place_of(user) {
+            if let Some(person) = self.people.get_mut(place) {
+                person.part(|parting| {
+                    parting.reconsider.get_or_insert(from);
+                });
             }
-            self.file_look(index, now);
+            self.file_look(place, now);
         }
     }
 
@@ -287,16 +253,19 @@ impl Roster {
         friends: bool,
         users: &[UserId],
     ) -> Result<(), TooMany> {
-        let Some(seat) = self.seats.get(&conn) else { return Ok(()) };
+        if !self.people.is_seated(conn) {
+            return Ok(());
+        }
         let mut users = users.to_vec();
         users.sort_unstable();
         users.dedup();
-        let had = seat.watch.as_ref().map_or(0, |watch| watch.users.len());
+        let watch = self.wishes.get(&conn);
+        let had = watch.map_or(0, |watch| watch.users.len());
         if self.watches - had + users.len() > self.rules.watches_max {
             return Err(TooMany);
         }
-        let told_at = seat.watch.as_ref().map_or(NEVER, |watch| watch.told_at);
-        let filed = seat.watch.as_ref().is_some_and(|watch| watch.filed);
+        let told_at = watch.map_or(NEVER, |watch| watch.told_at);
+        let filed = watch.is_some_and(|watch| watch.filed);
         self.unwatch(conn);
         let places = users.iter().map(|user| {
             let watchers = self.watchers.entry(user.clone()).or_default();
@@ -309,16 +278,14 @@ impl Roster {
         let is_nothing = users.is_empty() && !friends;
         let users = users.into();
         let watch = Watch { friends, users, places, pending: Vec::new(), told_at, filed };
-        if let Some(seat) = self.seats.get_mut(&conn) {
-            seat.watch = (!is_nothing || filed).then(|| Box::new(watch));
+        if !is_nothing || filed {
+            self.wishes.insert(conn, watch);
         }
         Ok(())
     }
 
     fn unwatch(&mut self, conn: ConnId) {
-        let Some(watch) = self.seats.get_mut(&conn).and_then(|seat| seat.watch.take()) else {
-            return;
-        };
+        let Some(watch) = self.wishes.remove(&conn) else { return };
         self.pending -= watch.pending.len();
         self.watches -= watch.users.len();
         self.friend_watchers -= usize::from(watch.friends);
@@ -330,7 +297,7 @@ impl Roster {
             if watchers.is_empty() {
                 self.watchers.remove(user);
             }
-            let moved = moved.and_then(|moved| self.seats.get_mut(&moved)?.watch.as_mut());
+            let moved = moved.and_then(|moved| self.wishes.get_mut(&moved));
             if let Some(moved) = moved
                 && let Ok(at) = moved.users.binary_search(user)
             {
@@ -347,9 +314,9 @@ impl Roster {
             return Some(step);
         }
         while self.pending < PENDING_MAX
-            && let Some((at, index)) = self.looks.take(now)
+            && let Some((at, place)) = self.looks.take(now)
         {
-            if let Some(step) = self.look(at, index, now) {
+            if let Some(step) = self.look(at, place, now) {
                 return Some(step);
             }
         }
@@ -362,67 +329,72 @@ impl Roster {
         [look, self.deliveries.next()].into_iter().flatten().min()
     }
 
-    fn look(&mut self, at: Timestamp, index: u32, now: Timestamp) -> Option<Step> {
+    fn look(&mut self, at: Timestamp, place: u32, now: Timestamp) -> Option<Step> {
         let grace_ms = self.rules.grace_ms;
         let listened = self.friend_watchers > 0 || !self.watchers.is_empty();
-        let person = self.people.get_mut(index as usize)?.as_mut()?;
+        let person = self.people.get_mut(place)?;
         if person.look_at != at {
             return None;
         }
         person.look_at = NEVER;
         let is_absent = person.seats.is_empty();
-        if is_absent && person.gone {
-            self.remove(index);
+        let parting = person.parting();
+        if is_absent && parting.gone {
+            self.people.remove(place);
+            self.absent -= 1;
             return None;
         }
-        let over = person.left_at.plus_ms(grace_ms);
-        let in_grace = is_absent && person.parting != Look::default() && now < over;
-        if listened && person.kept.is_none() {
+        let over = parting.left_at.plus_ms(grace_ms);
+        let in_grace = is_absent && parting.look != Look::default() && now < over;
+        if listened && person.story().kept.is_none() {
             person.look_at = at;
             let user = person.id.clone();
-            self.looks.file(at, index);
+            self.looks.file(at, place);
             return Some(Step::Recall(user));
         }
         if is_absent && !in_grace {
-            person.gone = true;
-            person.parting = Look::default();
-            person.kept = person.kept.map(|kept| kept.seen(person.left_at));
-            self.left.push((person.id.clone(), person.left_at));
+            person.part(|parting| {
+                parting.gone = true;
+                parting.look = Look::default();
+            });
+            person.tell(|story| story.kept = story.kept.map(|kept| kept.seen(parting.left_at)));
+            self.left.push((person.id.clone(), parting.left_at));
         }
-        let change = self.change(index, listened, now);
-        if let Some(person) = self.person(index) {
-            let unveiled = person.hidden_at.plus_ms(grace_ms);
-            if person.hidden_at != NEVER && now < unveiled {
-                self.file_look(index, unveiled);
-            }
+        let change = self.change(place, listened, now);
+        let unveiled = parting.hidden_at.plus_ms(grace_ms);
+        if parting.hidden_at != NEVER && now < unveiled {
+            self.file_look(place, unveiled);
         }
         if in_grace {
-            self.file_look(index, over);
+            self.file_look(place, over);
         } else if is_absent {
             // Long enough that what is told of them, and what is written, can be asked for here.
-            self.file_look(index, now.plus_ms(2 * self.rules.interval_ms + 1_000));
+            self.file_look(place, now.plus_ms(2 * self.rules.interval_ms + 1_000));
         }
         change.map(Step::Tell)
     }
 
-    fn change(&mut self, index: u32, listened: bool, now: Timestamp) -> Option<Change> {
-        let look = self.current_look(index, now);
-        let person = self.person_mut(index)?;
+    fn change(&mut self, place: u32, listened: bool, now: Timestamp) -> Option<Change> {
+        let look = self.current_look(place, now);
+        let person = self.people.get_mut(place)?;
+        let reconsider = person.parting().reconsider;
+        person.part(|parting| parting.reconsider = None);
+        let Story { kept, told, .. } = person.story();
+        let before = (!person.overlooked).then_some(told);
+        person.overlooked = !listened;
         if !listened {
-            person.told = None;
-            person.reconsider = None;
+            person.tell(|story| story.told = Look::default());
             return None;
         }
-        let reconsider = person.reconsider.take();
-        let before = person.told.replace(look);
+        person.tell(|story| story.told = look);
         if before == Some(look) && reconsider.is_none() {
             return None;
         }
-        person.told_at = now;
+        person.tell(|story| story.told_at = now);
         let public = match before {
             Some(before) => before.public() != look.public(),
             // Nobody must learn that an invisible user came or went.
-            None => person.kept.is_some_and(|kept| kept.chosen != Chosen::Invisible),
+            None => kept.is_some_and(|kept| kept.chosen != Chosen::Invisible),
         };
         let before = before.unwrap_or(look).shown;
         Some(Change { user: person.id.clone(), public, before, shown: look.shown, reconsider })
@@ -430,9 +402,7 @@ impl Roster {
 
     fn next_delivery(&mut self, now: Timestamp) -> Option<Step> {
         while let Some((_, conn)) = self.deliveries.take(now) {
-            let Some(seat) = self.seats.get_mut(&conn) else { continue };
-            let person = seat.person;
-            let Some(watch) = &mut seat.watch else { continue };
+            let Some(watch) = self.wishes.get_mut(&conn) else { continue };
             watch.filed = false;
             let before = watch.pending.len();
             merge(&mut watch.pending);
@@ -448,9 +418,7 @@ impl Roster {
                 watch.filed = true;
                 self.deliveries.file(now.plus_ms(self.rules.interval_ms), conn);
             }
-            let Some(viewer) = self.person(person).map(|person| person.id.clone()) else {
-                continue;
-            };
+            let Some(viewer) = self.owner(conn).map(|person| person.id.clone()) else { continue };
             return Some(Step::Deliver { conn, viewer, about });
         }
         None
@@ -458,20 +426,21 @@ impl Roster {
 
     /// The store keeps this of a user.
     pub(super) fn recall(&mut self, user: &UserId, kept: KeptPresence) {
-        if let Some(index) = self.by_id.get(user).copied()
-            && let Some(person) = self.person_mut(index)
+        if let Some(place) = self.people.place_of(user)
+            && let Some(person) = self.people.get_mut(place)
         {
+            let Parting { gone, left_at, .. } = person.parting();
             // That they left may not be written yet.
-            let kept = if person.gone { kept.seen(person.left_at) } else { kept };
-            person.kept.get_or_insert(kept);
+            let kept = if gone { kept.seen(left_at) } else { kept };
+            person.tell(|story| {
+                story.kept.get_or_insert(kept);
+            });
         }
     }
 
     /// A connection is to be told of a user with its next event.
     pub(super) fn note(&mut self, conn: ConnId, user: &UserId, view: View, now: Timestamp) {
-        let Some(watch) = self.seats.get_mut(&conn).and_then(|seat| seat.watch.as_mut()) else {
-            return;
-        };
+        let Some(watch) = self.wishes.get_mut(&conn) else { return };
         watch.pending.push((user.clone(), view));
         self.pending += 1;
         let count = watch.pending.len();
@@ -494,8 +463,8 @@ impl Roster {
     /// Everybody leaves: the server stops.
     pub(super) fn all_leave(&mut self, now: Timestamp) -> Vec<(UserId, Timestamp)> {
         let mut left = self.take_left();
-        for person in self.people.iter().flatten().filter(|person| !person.gone) {
-            let at = if person.seats.is_empty() { person.left_at } else { now };
+        for person in self.people.iter().filter(|person| !person.parting().gone) {
+            let at = if person.seats.is_empty() { person.parting().left_at } else { now };
             left.push((person.id.clone(), at));
         }
         left
@@ -510,21 +479,14 @@ impl Roster {
 
     /// The connections of `viewer` that are told of all friends.
     pub(super) fn friend_watchers(&self, viewer: &UserId) -> SmallVec<[ConnId; 2]> {
-        let seats = self.find(viewer).map_or(&[][..], |person| &person.seats);
-        let watches = |conn: &&ConnId| {
-            let watch = self.seats.get(conn).and_then(|seat| seat.watch.as_ref());
-            watch.is_some_and(|watch| watch.friends)
-        };
-        seats.iter().filter(watches).copied().collect()
+        let watches = |conn: &ConnId| self.wishes.get(conn).is_some_and(|watch| watch.friends);
+        self.conns_of(viewer).filter(watches).collect()
     }
 
     /// The connections that watch `user` by name, and whose they are.
     pub(super) fn named_watchers(&self, user: &UserId) -> Vec<(ConnId, UserId)> {
         let watchers = self.watchers.get(user).map_or(&[][..], |watchers| watchers);
-        let viewer = |conn: &ConnId| {
-            let seat = self.seats.get(conn)?;
-            Some((*conn, self.person(seat.person)?.id.clone()))
-        };
+        let viewer = |conn: &ConnId| Some((*conn, self.owner(*conn)?.id.clone()));
         watchers.iter().filter_map(viewer).collect()
     }
 
@@ -532,13 +494,12 @@ impl Roster {
     /// friends and not by name.
     pub(super) fn watching(&self, viewer: &UserId, user: &UserId) -> [SmallVec<[ConnId; 2]>; 2] {
         let mut found = <[SmallVec<[ConnId; 2]>; 2]>::default();
-        for conn in self.find(viewer).map_or(&[][..], |person| &person.seats) {
-            let watch = self.seats.get(conn).and_then(|seat| seat.watch.as_ref());
-            let Some(watch) = watch else { continue };
+        for conn in self.conns_of(viewer) {
+            let Some(watch) = self.wishes.get(&conn) else { continue };
             if watch.users.binary_search(user).is_ok() {
-                found[0].push(*conn);
+                found[0].push(conn);
             } else if watch.friends {
-                found[1].push(*conn);
+                found[1].push(conn);
             }
         }
         found
@@ -551,20 +512,21 @@ impl Roster {
         user: &UserId,
         now: Timestamp,
     ) -> Option<(Status, Option<PrivacyChoice>)> {
-        let index = *self.by_id.get(user)?;
-        let person = self.person(index)?;
-        let told = person.told.unwrap_or_else(|| self.current_look(index, now));
-        Some((told.shown, person.reconsider))
+        let place = self.people.place_of(user)?;
+        let person = self.people.get(place)?;
+        let told =
+            if person.overlooked { self.current_look(place, now) } else { person.story().told };
+        Some((told.shown, person.parting().reconsider))
     }
 
     /// Whether the connection is still there.
     pub(super) fn is_here(&self, conn: ConnId) -> bool {
-        self.seats.contains_key(&conn)
+        self.people.is_seated(conn)
     }
 
     /// Whether the user may be there: false of one of whom only the store knows.
     pub(super) fn may_be_here(&self, user: &UserId) -> bool {
-        self.by_id.contains_key(user)
+        self.people.place_of(user).is_some()
     }
 
     /// How a user is; `None` where they are not known here and only the store can say.
@@ -576,13 +538,14 @@ impl Roster {
         user: &UserId,
         now: Timestamp,
     ) -> Result<Option<(Look, KeptPresence)>, Unasked> {
-        let Some(index) = self.by_id.get(user).copied() else { return Ok(None) };
-        let Some(person) = self.person(index) else { return Ok(None) };
-        let kept = person.kept.ok_or(Unasked)?;
-        let over = person.left_at.plus_ms(self.rules.grace_ms) <= now;
+        let Some(place) = self.people.place_of(user) else { return Ok(None) };
+        let Some(person) = self.people.get(place) else { return Ok(None) };
+        let kept = person.story().kept.ok_or(Unasked)?;
+        let left_at = person.parting().left_at;
+        let over = left_at.plus_ms(self.rules.grace_ms) <= now;
         // It may not have been looked at.
-        let kept = if person.seats.is_empty() && over { kept.seen(person.left_at) } else { kept };
-        Ok(Some((self.current_look(index, now), kept)))
+        let kept = if person.seats.is_empty() && over { kept.seen(left_at) } else { kept };
+        Ok(Some((self.current_look(place, now), kept)))
     }
 
     /// The names of the kinds of devices, in alphabetical order, as the user or as others see them.
@@ -597,24 +560,25 @@ impl Roster {
         names
     }
 
-    fn current_look(&self, index: u32, now: Timestamp) -> Look {
-        let Some(person) = self.person(index) else { return Look::default() };
+    fn current_look(&self, place: u32, now: Timestamp) -> Look {
+        let Some(person) = self.people.get(place) else { return Look::default() };
         if !person.seats.is_empty() {
-            return self.present_look(index, now);
+            return self.present_look(place, now);
         }
-        if now < person.left_at.plus_ms(self.rules.grace_ms) {
-            let Look { status, kinds, .. } = person.parting;
+        let parting = person.parting();
+        if now < parting.left_at.plus_ms(self.rules.grace_ms) {
+            let Look { status, kinds, .. } = parting.look;
             return self.chosen_look(person, status, kinds, now);
         }
         Look::default()
     }
 
     /// How a user with connections is.
-    fn present_look(&self, index: u32, now: Timestamp) -> Look {
-        let Some(person) = self.person(index) else { return Look::default() };
+    fn present_look(&self, place: u32, now: Timestamp) -> Look {
+        let Some(person) = self.people.get(place) else { return Look::default() };
         let (mut kinds, mut away) = (0, true);
-        for seat in person.seats.iter().filter_map(|conn| self.seats.get(conn)) {
-            kinds |= seat.kind;
+        for seat in &person.seats {
+            kinds |= seat.kind.map_or(0, |kind| 1 << kind);
             away &= seat.away;
         }
         let status = if away { Status::Away } else { Status::Online };
@@ -624,12 +588,13 @@ impl Roster {
     /// How it looks by what the user chose.
     fn chosen_look(&self, person: &Person, status: Status, kinds: u64, now: Timestamp) -> Look {
         const NOTHING: (Status, u64) = (Status::Offline, 0);
-        let (status, (shown, shown_kinds)) = match (status, person.kept.map(|kept| kept.chosen)) {
+        let chosen = person.story().kept.map(|kept| kept.chosen);
+        let (status, (shown, shown_kinds)) = match (status, chosen) {
             (Status::Offline, _) => (Status::Offline, NOTHING),
             (_, Some(Chosen::Invisible)) => {
-                let veiled = person.hidden_at != NEVER
-                    && now < person.hidden_at.plus_ms(self.rules.grace_ms);
-                (Status::Invisible, if veiled { person.veil } else { NOTHING })
+                let Parting { hidden_at, veil, .. } = person.parting();
+                let veiled = hidden_at != NEVER && now < hidden_at.plus_ms(self.rules.grace_ms);
+                (Status::Invisible, if veiled { veil } else { NOTHING })
             }
             (_, Some(Chosen::Busy)) => (Status::Busy, (Status::Busy, kinds)),
             (status, _) => (status, (status, kinds)),
@@ -639,82 +604,45 @@ impl Roster {
 
     // Tables.
 
-    fn kind_bit(&mut self, kind: &str) -> u64 {
+    fn kind_number(&mut self, kind: &str) -> Option<u8> {
         let known = self.kinds.iter().position(|known| **known == *kind);
-        let place = known.unwrap_or_else(|| {
+        let number = known.unwrap_or_else(|| {
             if self.kinds.len() < KINDS_MAX {
                 let last = self.kinds.len() + 1 == KINDS_MAX;
                 self.kinds.push(if last { "other".into() } else { kind.into() });
             }
             self.kinds.len() - 1
         });
-        1 << place
+        u8::try_from(number).ok()
     }
 
-    fn find(&self, user: &UserId) -> Option<&Person> {
-        self.by_id.get(user).and_then(|index| self.person(*index))
+    /// Whose connection it is.
+    fn owner(&self, conn: ConnId) -> Option<&Person> {
+        self.people.get(self.people.place_at(conn)?)
     }
 
-    fn person(&self, index: u32) -> Option<&Person> {
-        self.people.get(index as usize)?.as_ref()
+    /// The connections of a user.
+    fn conns_of(&self, user: &UserId) -> impl Iterator<Item = ConnId> {
+        self.people.find(user).into_iter().flat_map(|person| &person.seats).map(|seat| seat.conn)
     }
 
-    fn person_mut(&mut self, index: u32) -> Option<&mut Person> {
-        self.people.get_mut(index as usize)?.as_mut()
-    }
-
-    fn person_index(&mut self, user: &UserId) -> u32 {
-        if let Some(index) = self.by_id.get(user) {
-            return *index;
-        }
-        let person = Person {
-            id: user.clone(),
-            seats: SmallVec::new(),
-            kept: None,
-            told: Some(Look::default()),
-            told_at: NEVER,
-            left_at: NEVER,
-            parting: Look::default(),
-            hidden_at: NEVER,
-            veil: (Status::Offline, 0),
-            look_at: NEVER,
-            gone: false,
-            reconsider: None,
-        };
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.people.push(None);
-            u32::try_from(self.people.len() - 1).unwrap_or(u32::MAX)
-        });
-        self.people[index as usize] = Some(person);
-        self.by_id.insert(user.clone(), index);
-        index
-    }
-
-    fn remove(&mut self, index: u32) {
-        if let Some(person) = self.people.get_mut(index as usize).and_then(Option::take) {
-            self.by_id.remove(&person.id);
-            self.free.push(index);
-            self.absent -= 1;
-        }
-        if self.by_id.is_empty() {
-            // A crowd is gone: what it took is given back.
-            self.people = Vec::new();
-            self.free = Vec::new();
-            self.by_id = HashMap::new();
-            self.seats = FxHashMap::default();
-        }
+    /// Gives back what a crowd took.
+    pub(super) fn tidy(&mut self) {
+        self.people.tidy();
+        self.wishes.shrink_to(2 * self.wishes.len());
+        self.watchers.shrink_to(2 * self.watchers.len());
     }
 
     /// Sees that the user is looked at then, or earlier; after the interval since they were told of.
-    fn file_look(&mut self, index: u32, at: Timestamp) {
+    fn file_look(&mut self, place: u32, at: Timestamp) {
         let interval_ms = self.rules.interval_ms;
-        let Some(person) = self.person_mut(index) else { return };
+        let Some(person) = self.people.get_mut(place) else { return };
         let at = at.max(Timestamp(1));
-        let at =
-            if person.told_at == NEVER { at } else { at.max(person.told_at.plus_ms(interval_ms)) };
+        let told_at = person.story().told_at;
+        let at = if told_at == NEVER { at } else { at.max(told_at.plus_ms(interval_ms)) };
         if person.look_at == NEVER || at < person.look_at {
             person.look_at = at;
-            self.looks.file(at, index);
+            self.looks.file(at, place);
         }
     }
 }

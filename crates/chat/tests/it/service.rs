@@ -50,7 +50,7 @@ fn start(store: &MemoryStore, config: ChatConfig) -> (Chat, Receiver<Came>) {
     let router = Arc::new(Post(Mutex::new(out)));
     let names: Box<dyn Names> = Box::<Row>::default();
     let store = Arc::new(store.clone());
-    (Chat::start(store, router, Arc::new(Still), names, config).unwrap(), effects)
+    (Chat::start(store, router, Arc::new(Still), names, config, || {}).unwrap(), effects)
 }
 
 fn replies(effects: &Receiver<Came>, count: usize) -> Vec<Value> {
@@ -171,7 +171,9 @@ fn a_store_that_is_in_use_and_a_number_that_cannot_work_are_said_at_the_start() 
         let (out, _effects) = channel();
         let router = Arc::new(Post(Mutex::new(out)));
         let names: Box<dyn Names> = Box::<Row>::default();
-        Chat::start(Arc::new(store.clone()), router, Arc::new(Still), names, config).err().unwrap()
+        Chat::start(Arc::new(store.clone()), router, Arc::new(Still), names, config, || {})
+            .err()
+            .unwrap()
     };
     assert!(matches!(start(ChatConfig::default()), StartError::Store(StoreError::InUse(_))));
     let broken = ChatConfig { readers: 0, ..ChatConfig::default() };

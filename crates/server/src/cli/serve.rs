@@ -43,6 +43,7 @@ impl Serve {
             flags.push(("server", "dev", Value::Boolean(true)));
         }
         let config = self.place.load(flags)?;
+        crate::memory::use_small_pages();
         log::start(&config.log);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("control")
