@@ -2,7 +2,7 @@
 
 use hubbub_client::outbox::Outgoing;
 use hubbub_proto::{ConversationId, UserId};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::journal::PUSHER;
 use crate::oracle::Sent;
@@ -23,7 +23,7 @@ impl World {
         let delay_ms = self.stage.rng.between(0, longest_ms);
         self.stage.schedule.after(delay_ms, Happening::Act);
         let mut device = self.stage.rng.index(self.devices.len());
-        let what = self.stage.rng.below(126);
+        let what = self.stage.rng.below(130);
         if (94..98).contains(&what) && self.stage.rng.chance(900) {
             device = self.any_pusher().unwrap_or(device);
         }
@@ -38,6 +38,7 @@ impl World {
             94..98 => self.push(device),
             98..100 => self.type_something(device),
             100..106 => self.befriend(device),
+            126..130 => self.forward(device),
             _ => self.operate(device),
         }
         let journal = self.node.store.journal();
@@ -89,8 +90,7 @@ impl World {
         for _ in 0..burst {
             let n = self.unique();
             let (content, client_id) = (json!(format!("message {n}")), format!("c{n}"));
-            let lasts_ms = self.stage.rng.between(1_000, 60_000);
-            let expires_in_ms = self.stage.rng.chance(60).then_some(lasts_ms);
+            let extra = self.beside();
             let kind = if self.stage.rng.chance(100) { "custom:note" } else { "text" };
             let device = &mut self.devices[device];
             trace!(
@@ -104,16 +104,46 @@ impl World {
                 content: content.to_string(),
                 kind,
                 client_id: client_id.clone(),
-                expires_in_ms,
+                extra: extra.clone(),
             });
             let mut message = Outgoing::new(&to, content, kind, &client_id);
-            if let Some(expires_in_ms) = expires_in_ms {
-                message.extra.insert("expires_in_ms".into(), json!(expires_in_ms));
-            }
+            message.extra = extra;
             if !device.core.send_message(message) {
                 self.stage.count("outbox full");
             }
         }
+    }
+
+    /// What is said beside the content, if anything.
+    fn beside(&mut self) -> Map<String, Value> {
+        let mut extra = Map::new();
+        if self.stage.rng.chance(60) {
+            let lasts_ms = self.stage.rng.between(1_000, 60_000);
+            extra.insert("expires_in_ms".into(), json!(lasts_ms));
+        }
+        if self.stage.rng.chance(80) {
+            extra.insert("mentions".into(), json!(self.some_users()));
+        }
+        if self.stage.rng.chance(30) {
+            extra.insert("mention_all".into(), json!(true));
+        }
+        extra
+    }
+
+    /// A message that a device shows is given to others.
+    fn forward(&mut self, device: usize) {
+        let own = self.stage.rng.chance(500);
+        let Some((conversation, seq)) = self.any_message(device, own) else { return };
+        let to = match self.any_group(device).filter(|_| self.stage.rng.chance(500)) {
+            Some(group) => group.to_string(),
+            None => format!("user:{}", self.any_user()),
+        };
+        let mut payload = Value::Object(self.beside());
+        payload["to"] = json!(to);
+        payload["forward"] = json!({ "conversation": conversation, "seq": seq });
+        payload["client_id"] = json!(format!("f{}", self.unique()));
+        trace!(self.stage, "device {device} forwards {payload}");
+        self.devices[device].ask("send", payload);
     }
 
     /// The same message again, from any device of the same user.
@@ -139,10 +169,10 @@ impl World {
         let sent = Sent::clone(sent.get(at)?);
         self.stage.oracle.races(&self.node.store.journal(), &sent);
         let content = serde_json::from_str(&sent.content).unwrap_or_default();
-        let Sent { to, kind, client_id, expires_in_ms, .. } = sent;
-        let again = json!({
-            "to": to, "kind": kind, "client_id": client_id, "expires_in_ms": expires_in_ms,
-        });
+        let mut again = Value::Object(sent.extra);
+        again["to"] = json!(sent.to);
+        again["kind"] = json!(sent.kind);
+        again["client_id"] = json!(sent.client_id);
         Some((again, content))
     }
 

@@ -190,6 +190,42 @@ impl Journal {
         self.logs.get(id)
     }
 
+    /// A message as `user` saw it when `entry` was committed.
+    pub(crate) fn seen_before(
+        &self,
+        user: &UserId,
+        id: &ConversationId,
+        seq: u64,
+        entry: &Committed,
+    ) -> Option<Committed> {
+        let log = self.logs.get(id)?;
+        let mut seen = log.entry(seq).filter(|seen| seen.kind.is_message())?.clone();
+        let end = log.end_of(user, seq)?;
+        let over = seen.head.expires_at.is_some_and(|at| at <= entry.at);
+        let before = |update: &&Committed| update.message_id < entry.message_id;
+        for update in log.updates(seq).filter(before) {
+            if update.removes().is_some() {
+                return None;
+            }
+            if update.kind == Kind::MessageEdited && update.seq <= end {
+                seen.content = update.content.clone();
+            }
+        }
+        (!over && seen.message_id < entry.message_id).then_some(seen)
+    }
+
+    /// How many messages were forwarded, and how many mention somebody.
+    pub(crate) fn heads(&self) -> [(&'static str, u64); 2] {
+        let count = |has: fn(&Head) -> bool| {
+            let all = self.logs.values().flat_map(|log| &log.entries);
+            all.filter(|entry| has(&entry.head)).count() as u64
+        };
+        [
+            ("forwarded", count(|head| head.forwarded.is_some())),
+            ("mentions", count(|head| head.mention_all || !head.mentions.is_empty())),
+        ]
+    }
+
     /// How many entries expired up to now.
     pub(crate) fn ended_by(&self, now: Timestamp) -> u64 {
         let ended = |log: &Log| (1..=log.head()).filter(|seq| log.is_over(*seq, now)).count();

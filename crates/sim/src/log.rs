@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hubbub_chat::model::Unread;
 use hubbub_proto::command::{Content, Kind};
 use hubbub_proto::event::Head;
 use hubbub_proto::{ClientId, Timestamp, UserId};
@@ -168,7 +169,7 @@ impl Log {
     }
 
     /// P6, counted anew.
-    pub(crate) fn unread(&self, user: &UserId, read_seq: u64, now: Timestamp) -> u64 {
+    pub(crate) fn unread(&self, user: &UserId, read_seq: u64, now: Timestamp) -> Unread {
         let join = self.stays.get(user).and_then(|spans| spans.last()).map_or(0, |span| span.join);
         let counts = |e: &&Committed| {
             e.seq > read_seq
@@ -179,7 +180,12 @@ impl Log {
                 && !self.is_gone(user, e.seq, now)
                 && self.removal(e.seq).is_none()
         };
-        (self.entries.iter().filter(counts).count() as u64).min(100)
+        let mut unread = Unread::default();
+        for entry in self.entries.iter().rev().filter(counts).take(100) {
+            let named = entry.head.mention_all || entry.head.mentions.contains(user);
+            unread.add(entry.seq, named);
+        }
+        unread
     }
 
     /// Takes an entry in, and from it who came and went.

@@ -45,7 +45,7 @@ impl World {
 
     /// A message that a device shows, one of its user's where there is one and `own`; now and then
     /// any place at all.
-    fn any_message(&mut self, device: usize, own: bool) -> Option<(String, u64)> {
+    pub(crate) fn any_message(&mut self, device: usize, own: bool) -> Option<(String, u64)> {
         if self.stage.rng.chance(100) {
             let conversation = self.any_conversation(device)?;
             return Some((conversation, self.stage.rng.between(0, 20)));

@@ -165,6 +165,10 @@ impl Log {
             "member_unbanned" | "group_updated" => rules.at_least(sender, Role::Admin),
             "member_role" => rules.at_least(sender, Role::Owner),
             _ if self.dissolved => Err("the group is dissolved"),
+            _ if entry.head.mention_all => {
+                rules.at_least(sender, Role::Admin)?;
+                rules.may_speak(sender, entry.at)
+            }
             _ if entry.kind.is_message() => rules.may_speak(sender, entry.at),
             _ => Ok(()),
         }

@@ -62,6 +62,10 @@ pub enum Sabotage {
     KeepExpired,
     /// The store keeps no pins.
     LosePins,
+    /// The store counts no mentions.
+    LoseMentions,
+    /// The store forgets whom a message mentions and where it came from.
+    LoseHeads,
     /// The store takes everybody for an owner.
     ForgetRoles,
     /// The application on a device does not take in what was done to messages.
@@ -70,7 +74,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Every one.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::AckBeforeCommit,
         Self::ForgetClientIds,
         Self::RenameRetries,
@@ -98,6 +102,8 @@ impl Sabotage {
         Self::ShowExpired,
         Self::KeepExpired,
         Self::LosePins,
+        Self::LoseMentions,
+        Self::LoseHeads,
         Self::ForgetRoles,
         Self::IgnoreUpdates,
     ];

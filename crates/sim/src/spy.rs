@@ -197,6 +197,11 @@ impl<T: Messages + ?Sized> Messages for Spy<T> {
 
     fn entries(&mut self, conversation: ConversationKey, range: Range) -> Result<Vec<Entry>> {
         let mut entries = self.inner.entries(conversation, range)?;
+        if self.is(Sabotage::LoseHeads) {
+            for head in entries.iter_mut().filter_map(|entry| entry.head.as_mut()) {
+                (head.forwarded, head.mentions, head.mention_all) = (None, Vec::new(), false);
+            }
+        }
         if self.is(Sabotage::ShowExpired) {
             for head in entries.iter_mut().filter_map(|entry| entry.head.as_mut()) {
                 head.expires_at = None;
@@ -236,7 +241,11 @@ impl<T: Messages + ?Sized> Messages for Spy<T> {
         }
         let user = if self.is(Sabotage::CountOwnMessages) { UserKey(-1) } else { reader.user };
         let reader = Counting { user, ..reader };
-        self.inner.unread(conversation, reader, from, to)
+        let unread = self.inner.unread(conversation, reader, from, to)?;
+        if self.is(Sabotage::LoseMentions) {
+            return Ok(Unread { count: unread.count, ..Unread::default() });
+        }
+        Ok(unread)
     }
 
     fn first_seq_at(

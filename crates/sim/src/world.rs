@@ -67,6 +67,7 @@ pub fn run(seed: u64, config: &Config) -> Result<Report, Violation> {
     ]);
     let expired = world.node.store.journal().ended_by(world.stage.schedule.now());
     world.stage.counts.insert("expired", expired);
+    world.stage.counts.extend(world.node.store.journal().heads());
     for kind in KINDS_COUNTED {
         let journal = world.node.store.journal();
         let all = journal.logs.values().flat_map(|log| &log.entries);

@@ -57,7 +57,9 @@ pub(super) fn shown(
         )));
     }
     let about = if committed.is_update() { &wire["target_seq"] } else { &wire["reply_to"] };
-    if said.is_none() && about.as_u64() != committed.head.about {
+    let head = entry.extra.as_ref().map(|extra| extra.head.clone()).unwrap_or_default();
+    let altered = head != committed.head || about.as_u64() != committed.head.about;
+    if said.is_none() && altered {
         return Err(Promise::P1.broken(format!("{user} is shown {id}/{seq} altered: {wire}")));
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! What the node shows to a user: pushes, pages, summaries.
 
+use hubbub_chat::model::Unread;
 use hubbub_proto::event::{Entry, Listed, LogItem, Receipt, Summary, SyncedConversation};
 use hubbub_proto::route::Work;
 use hubbub_proto::{
@@ -192,10 +193,13 @@ impl Oracle {
             return Err(Promise::P5.broken(format!("{id}: a cursor of {user} is beyond {head}")));
         }
         let unread = log.unread(user, summary.read_seq, now);
-        if u64::from(summary.unread) != unread {
+        let (count, mentions, mention_seq) =
+            (summary.unread, summary.mentions, summary.mention_seq);
+        let told = Unread { count, mentions, mention_seq };
+        if told != unread {
             return Err(Promise::P6.broken(format!(
-                "{id}: {user} has {unread} unread beyond {}, is told {}",
-                summary.read_seq, summary.unread
+                "{id}: {user} has {unread:?} beyond {}, is told {told:?}",
+                summary.read_seq
             )));
         }
         Ok(())

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hubbub_chat::ports::{Order, Range, Reader};
 use hubbub_proto::command::{Content, Kind, Send};
-use hubbub_proto::event::{PushEntry, PushedTo, Removed, Written};
+use hubbub_proto::event::{Forwarded, PushEntry, PushedTo, Removed, Written};
 use hubbub_proto::{
     Ack, ClientId, Command, CommandId, ConnId, ConversationId, Reason, Refusal, Timestamp, UserId,
 };
+
+use serde_json::{Map, Value};
 
 use super::{Oracle, key};
 use crate::journal::Journal;
@@ -38,7 +40,8 @@ pub(crate) struct Sent {
     pub(crate) content: String,
     pub(crate) kind: &'static str,
     pub(crate) client_id: String,
-    pub(crate) expires_in_ms: Option<u64>,
+    /// What is said beside the content.
+    pub(crate) extra: Map<String, Value>,
 }
 
 #[derive(Debug, Default)]
@@ -285,13 +288,14 @@ impl Ledger {
                     .broken(format!("{who} {client_id}: acked at {first:?}, now at {place:?}")));
             }
         }
-        if let Command::Send(send) = &asked.command
-            && !says(send, &entry.kind, &entry.content)
-        {
-            return Err(Promise::P2.broken(format!(
-                "{who}: acked at {conversation}/{seq}, which says {}",
-                entry.content
-            )));
+        if let Command::Send(send) = &asked.command {
+            if send.forward.is_none() && !says(send, &entry.kind, &entry.content) {
+                return Err(Promise::P2.broken(format!(
+                    "{who}: acked at {conversation}/{seq}, which says {}",
+                    entry.content
+                )));
+            }
+            said_beside(journal, send, entry)?;
         }
         if written.duplicate {
             self.duplicates += 1;
@@ -389,7 +393,9 @@ impl Ledger {
     fn check_sent(&self, journal: &Journal) -> Result<(), Broken> {
         let mut contents: BTreeMap<&str, (&ConversationId, u64)> = BTreeMap::new();
         for (id, log) in &journal.logs {
-            for entry in log.entries.iter().filter(|entry| entry.kind.is_message()) {
+            let own =
+                |entry: &&Committed| entry.kind.is_message() && entry.head.forwarded.is_none();
+            for entry in log.entries.iter().filter(own) {
                 if let Some(first) = contents.insert(entry.content.get(), (id, entry.seq)) {
                     let seq = entry.seq;
                     return Err(Promise::P2
@@ -413,6 +419,36 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// P1, P7: what stands beside the content is what was asked for, and what was forwarded is what the
+/// sender could see at that place in the order of commits.
+fn said_beside(journal: &Journal, send: &Send, entry: &Committed) -> Result<(), Broken> {
+    let (user, head) = (&entry.sender, &entry.head);
+    let what = format!("send of {user} {}", entry.client_id);
+    let mentions: BTreeSet<_> = send.mentions.iter().collect();
+    let mut expires_at = send.expires_in_ms.map(|ms| entry.at.plus_ms(ms));
+    let mut forwarded = None;
+    if let Some(asked) = &send.forward {
+        let Some(source) = journal.seen_before(user, &asked.conversation, asked.seq, entry) else {
+            let what = format!("{what}: forwards {asked:?}, which they do not see");
+            return Err(Promise::P7.broken(what));
+        };
+        if (&source.kind, source.content.get()) != (&entry.kind, entry.content.get()) {
+            let what = format!("{what}: forwards {source:?} as {}", entry.content);
+            return Err(Promise::P7.broken(what));
+        }
+        expires_at = expires_at.into_iter().chain(source.head.expires_at).min();
+        let first = Forwarded { from: source.sender.clone(), at: source.at };
+        forwarded = Some(source.head.forwarded.unwrap_or(first));
+    }
+    let same = head.mentions.len() == mentions.len()
+        && head.mentions.iter().all(|user| mentions.contains(user))
+        && head.mention_all == send.mention_all
+        && head.about == send.reply_to
+        && head.expires_at == expires_at
+        && head.forwarded == forwarded;
+    if same { Ok(()) } else { Err(Promise::P1.broken(format!("{what}: written with {head:?}"))) }
 }
 
 fn says(send: &Send, kind: &Kind, content: &Content) -> bool {

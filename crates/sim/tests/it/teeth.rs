@@ -33,13 +33,16 @@ fn every_sabotage_is_noticed() {
             | Sabotage::IgnoreJoin
             | Sabotage::ConfirmUnseen => &[Promise::P4],
             Sabotage::LoseRead
-            | Sabotage::LoseEdits
             | Sabotage::LoseReactions
             | Sabotage::LosePins
             | Sabotage::IgnoreUpdates => &[Promise::P5],
+            // What is forwarded is what was there before.
+            Sabotage::LoseEdits => &[Promise::P5, Promise::P7],
             // Half of it may be gone.
             Sabotage::ForgetRemovals => &[Promise::P7, Promise::P5],
-            Sabotage::CountOwnMessages | Sabotage::CountRemovedMessages => &[Promise::P6],
+            Sabotage::CountOwnMessages
+            | Sabotage::CountRemovedMessages
+            | Sabotage::LoseMentions => &[Promise::P6],
             Sabotage::IgnoreLeave
             | Sabotage::ForgetStays
             | Sabotage::IgnoreVeils
@@ -52,7 +55,7 @@ fn every_sabotage_is_noticed() {
             // It counts as unread, and stands in the list of conversations.
             Sabotage::ForgetHidden => &[Promise::P7, Promise::P5, Promise::P6],
             Sabotage::ShowExpired => &[Promise::P7, Promise::P5, Promise::P1],
-            Sabotage::KeepExpired => &[Promise::P1],
+            Sabotage::KeepExpired | Sabotage::LoseHeads => &[Promise::P1],
         };
         check(sabotage, expect);
     }
