@@ -38,6 +38,12 @@ impl Transaction<'_> {
         if self.store.hidden(conversation, user, (0, head), most)?.len() >= most as usize {
             return Err(Reason::TooManyHidden.into());
         }
+        // What was done to a message goes with it: hidden alone it would be missing on those devices
+        // only that had not heard of it yet.
+        let entry = self.entry_at(conversation, command.seq)?;
+        if entry.is_none_or(|entry| entry.kind.is_update()) {
+            return Err(Reason::NotFound.into());
+        }
         let rev = self.next_rev();
         self.writing()?.hide(conversation, user, command.seq, rev)?;
         self.cache.forget((conversation, user));

@@ -725,3 +725,12 @@ fn history_around_an_entry_goes_both_ways() {
     check(&mut room, 20, 4, (19, 20), true);
     check(&mut room, 10, 100, (1, 20), false);
 }
+
+#[test]
+fn what_was_done_to_a_message_is_not_hidden_without_it() {
+    let mut room = Room::new();
+    room.say("alice", "user:bob", "c1");
+    room.ask("alice", "react", on(1, json!({"emoji": "x"})));
+    assert_eq!(room.ask("bob", "delete", on(2, json!({}))), reason("not_found"));
+    assert_eq!(items(&pull(&mut room, "bob", DIRECT)), ["1", "2"]);
+}
