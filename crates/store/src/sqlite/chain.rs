@@ -34,6 +34,16 @@ const STEP: &str = "SELECT seq, previous, at, sender, kind, removed, expires_at,
      FROM entry WHERE rev = ?1";
 const SET_TAIL: &str = "UPDATE conversation SET tail = ?2 WHERE key = ?1";
 
+/// What `plans` looks at.
+#[cfg(test)]
+pub(super) const QUERIES: &[(&str, &str)] = &[
+    ("SIGNPOST", SIGNPOST),
+    ("TAIL", TAIL),
+    ("NEWEST", NEWEST),
+    ("STEP", STEP),
+    ("SET_TAIL", SET_TAIL),
+];
+
 /// An entry that is passed on the way down.
 pub(super) struct Passed<'r> {
     pub(super) rev: i64,

@@ -61,11 +61,11 @@ const MEMBERSHIP: &str = concat!(
 );
 const OPEN_GROUPS: &str = "SELECT c.id
      FROM member m INDEXED BY open_place CROSS JOIN conversation c ON c.key = m.conversation
-     WHERE m.user = ?1 AND m.open = 1 AND m.kind > 0 AND m.kind = ?2 AND c.dissolved = 0
+     WHERE m.user = ?1 AND m.open = 1 AND m.kind <> 0 AND m.kind = ?2 AND c.dissolved = 0
      ORDER BY c.id";
 const OPEN_GROUP_COUNT: &str = "SELECT count(*)
      FROM member m INDEXED BY open_place CROSS JOIN conversation c ON c.key = m.conversation
-     WHERE m.user = ?1 AND m.open = 1 AND m.kind > 0 AND m.kind = ?2 AND c.dissolved = 0";
+     WHERE m.user = ?1 AND m.open = 1 AND m.kind <> 0 AND m.kind = ?2 AND c.dissolved = 0";
 const OPEN_STAY: &str =
     "INSERT INTO member (user, conversation, role, received_seq, read_seq, rev, open, kind, user_id)
      VALUES (?1, ?2, ?3, ?4, ?4, ?5, 1, (SELECT kind FROM conversation WHERE key = ?2),
@@ -83,6 +83,21 @@ const CLOSE_STAY: &str = "UPDATE stay SET left_seq = ?3
 const ADVANCE: &str = "UPDATE member SET
          received_seq = max(received_seq, ?3), read_seq = max(read_seq, ?4), rev = ?5
      WHERE user = ?1 AND conversation = ?2 AND (received_seq < ?3 OR read_seq < ?4)";
+
+/// What `plans` looks at.
+#[cfg(test)]
+pub(super) const QUERIES: &[(&str, &str)] = &[
+    ("FIND", FIND),
+    ("CHANGED", CHANGED),
+    ("RECENT", RECENT),
+    ("MEMBERS", MEMBERS),
+    ("MEMBERSHIP", MEMBERSHIP),
+    ("OPEN_GROUPS", OPEN_GROUPS),
+    ("OPEN_GROUP_COUNT", OPEN_GROUP_COUNT),
+    ("OPEN_STAY", OPEN_STAY),
+    ("CLOSE_STAY", CLOSE_STAY),
+    ("ADVANCE", ADVANCE),
+];
 
 impl<S: Seat> Conversations for Handle<S> {
     fn conversation(&mut self, id: &ConversationId) -> Result<Option<Conversation>> {

@@ -30,6 +30,17 @@ const MANAGERS: &str = "SELECT u.id
      WHERE m.conversation = ?1 AND m.open = 1 AND m.role >= ?2
      ORDER BY m.role DESC, m.user LIMIT ?3";
 
+/// What `plans` looks at.
+#[cfg(test)]
+pub(super) const QUERIES: &[(&str, &str)] = &[
+    ("BAN", BAN),
+    ("BANS", BANS),
+    ("REQUEST", REQUEST),
+    ("REQUESTS", REQUESTS),
+    ("LINKS", LINKS),
+    ("MANAGERS", MANAGERS),
+];
+
 impl<S: Seat> Groups for Handle<S> {
     fn ban(&mut self, conversation: ConversationKey, user: UserKey) -> Result<Option<Ban>> {
         find(self.seat.connection(), BAN, [conversation.0, user.0], |row| ban(row, 0))

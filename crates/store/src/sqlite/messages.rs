@@ -38,6 +38,11 @@ const ENTRY: &str = "SELECT e.rev, e.seq, u.id, e.client_id, e.at, e.kind, e.con
          e.target_seq, e.removed, e.edited, e.reacted, e.extra, e.expires_at, e.receipt
      FROM entry e CROSS JOIN user u ON u.key = e.sender WHERE e.rev = ?1";
 
+/// What `plans` looks at.
+#[cfg(test)]
+pub(super) const QUERIES: &[(&str, &str)] =
+    &[("RECORDED", RECORDED), ("ENTRY", ENTRY), ("APPEND", APPEND)];
+
 impl<S: Seat> Messages for Handle<S> {
     fn recorded(&mut self, sender: UserKey, client_id: &ClientId) -> Result<Option<Recorded>> {
         recorded(self.seat.connection(), sender, client_id)

@@ -13,7 +13,7 @@ use super::schema;
 /// A version, and the SQL that leads to it from the one before.
 pub(super) type Migration = (u32, &'static str);
 
-/// All of them, ascending.
+/// All of them, by one more each.
 pub(super) const MIGRATIONS: &[Migration] = &[
     (1, schema::VERSION_1),
     (2, schema::VERSION_2),
@@ -110,8 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn versions_ascend() {
-        assert!(MIGRATIONS.is_sorted_by(|(earlier, _), (later, _)| earlier < later));
+    fn versions_count_up_from_1_without_a_hole() {
+        let versions = MIGRATIONS.iter().map(|(version, _)| *version);
+        assert!(versions.eq(1..=u32::try_from(MIGRATIONS.len()).unwrap()));
     }
 
     #[test]

@@ -20,11 +20,15 @@ mod messages;
 mod migrations;
 mod operations;
 mod people;
+#[cfg(test)]
+mod plans;
 mod presence;
 mod push;
 mod receipts;
 mod schema;
 mod settings;
+#[cfg(test)]
+mod upgrade;
 mod users;
 mod wal;
 

@@ -45,10 +45,32 @@ const HIDDEN: &str = "SELECT seq FROM hidden
      ORDER BY seq LIMIT ?5";
 const EXPIRED: &str = "SELECT conversation, seq, rev FROM entry INDEXED BY expiring
      WHERE expires_at <= ?1 ORDER BY expires_at, rev LIMIT ?2";
+const NEXT_EXPIRY: &str = "SELECT min(expires_at) FROM entry WHERE expires_at IS NOT NULL";
 const JOINED_AFTER: &str = "SELECT s.join_seq, u.id
      FROM stay s INDEXED BY latecomer CROSS JOIN user u ON u.key = s.user
      WHERE s.conversation = ?1 AND s.join_seq > ?2 AND s.left_seq IS NULL
      ORDER BY s.join_seq, s.user";
+
+/// What `plans` looks at.
+#[cfg(test)]
+pub(super) const QUERIES: &[(&str, &str)] = &[
+    ("EDIT", EDIT),
+    ("CHAIN_EDIT", CHAIN_EDIT),
+    ("SET_EDITED", SET_EDITED),
+    ("WIPE", WIPE),
+    ("EDITED", EDITED),
+    ("NEXT_EMOJI", NEXT_EMOJI),
+    ("COUNT", COUNT),
+    ("SOME_USERS", SOME_USERS),
+    ("MINE", MINE),
+    ("REACTIONS", REACTIONS),
+    ("DROP_PIN", DROP_PIN),
+    ("PINS", PINS),
+    ("HIDDEN", HIDDEN),
+    ("EXPIRED", EXPIRED),
+    ("NEXT_EXPIRY", NEXT_EXPIRY),
+    ("JOINED_AFTER", JOINED_AFTER),
+];
 
 impl<S: Seat> Operations for Handle<S> {
     fn edit(&mut self, _: ConversationKey, rev: Rev) -> Result<Option<Edit>> {
@@ -144,8 +166,8 @@ impl<S: Seat> Operations for Handle<S> {
     }
 
     fn next_expiry(&mut self) -> Result<Option<Timestamp>> {
-        let sql = "SELECT min(expires_at) FROM entry WHERE expires_at IS NOT NULL";
-        let next = one(self.seat.connection(), sql, [], |row| optional(row, 0)).map_err(failed)?;
+        let next =
+            one(self.seat.connection(), NEXT_EXPIRY, [], |row| optional(row, 0)).map_err(failed)?;
         Ok(next.flatten().map(Timestamp))
     }
 

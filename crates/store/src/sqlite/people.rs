@@ -22,27 +22,30 @@ const RELATION: &str = "SELECT state, blocked, note, at, rev FROM relation
 const RELATIONS: &str =
     "SELECT r.state, r.blocked, r.note, r.at, r.rev, u.key, u.id, u.name, u.privacy
      FROM relation r INDEXED BY relation_change CROSS JOIN user u ON u.key = r.other
-     WHERE r.user = ?1 AND r.rev > ?2 AND (?3 OR r.state > 0 OR r.blocked = 1)
+     WHERE r.user = ?1 AND r.rev > ?2 AND (?3 OR r.state <> 0 OR r.blocked = 1)
      ORDER BY r.rev LIMIT ?4";
 const NEWEST: &str = "SELECT coalesce((SELECT max(rev) FROM relation WHERE user = ?1), 0),
      coalesce((SELECT relations_floor FROM user WHERE key = ?1), 0)";
-const IN_STATE: &str = "SELECT count(*) FROM relation WHERE user = ?1 AND state = ?2 AND state > 0";
-const BLOCKED: &str = "SELECT count(*) FROM relation WHERE user = ?1 AND blocked = 1";
+const IN_STATE: &str = "SELECT count(*) FROM relation INDEXED BY relation_state
+     WHERE user = ?1 AND state = ?2 AND state <> 0";
+const BLOCKED: &str = "SELECT count(*) FROM relation INDEXED BY relation_block
+     WHERE user = ?1 AND blocked = 1";
 const FRIENDS: &str = "SELECT u.key, u.id, u.name, u.privacy
      FROM relation r INDEXED BY relation_state CROSS JOIN user u ON u.key = r.other
-     WHERE r.user = ?1 AND r.state = ?2 AND r.state > 0 AND r.blocked = 0
+     WHERE r.user = ?1 AND r.state = ?2 AND r.state <> 0 AND r.blocked = 0
          AND EXISTS (SELECT 1 FROM relation o
              WHERE o.user = r.other AND o.other = r.user AND o.state = ?2 AND o.blocked = 0)
      LIMIT ?3";
 const SHOWING: &str = "SELECT picture, avatar, about, data, rev FROM user WHERE key = ?1";
 const PUT: &str = "INSERT OR REPLACE INTO relation (user, other, state, blocked, note, at, rev)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-const ENDED: &str = "SELECT count(*) FROM relation WHERE user = ?1 AND state = 0 AND blocked = 0";
+const ENDED: &str = "SELECT count(*) FROM relation INDEXED BY relation_end
+     WHERE user = ?1 AND state = 0 AND blocked = 0";
 /// The newest tombstone that is to go where so many stay.
-const LAST_TO_GO: &str = "SELECT rev FROM relation
+const LAST_TO_GO: &str = "SELECT rev FROM relation INDEXED BY relation_end
      WHERE user = ?1 AND state = 0 AND blocked = 0 ORDER BY rev DESC LIMIT 1 OFFSET ?2";
-const FORGET: &str =
-    "DELETE FROM relation WHERE user = ?1 AND state = 0 AND blocked = 0 AND rev <= ?2";
+const FORGET: &str = "DELETE FROM relation INDEXED BY relation_end
+     WHERE user = ?1 AND state = 0 AND blocked = 0 AND rev <= ?2";
 const SET_FLOOR: &str = "UPDATE user SET relations_floor = ?2 WHERE key = ?1";
 const ROLES: &str = "SELECT roles FROM user WHERE key = ?1";
 const SET_ROLES: &str = "UPDATE user SET roles = ?2, rev = ?3 WHERE key = ?1";
@@ -54,13 +57,39 @@ const DEVICES: &str = "SELECT id, kind, name, last_seen, not_before FROM device
      WHERE user = ?1 ORDER BY last_seen DESC, id";
 const SIGNED_OUT: &str = "SELECT u.id, d.id, d.not_before
      FROM device d INDEXED BY signed_out CROSS JOIN user u ON u.key = d.user
-     WHERE d.not_before > ?1 AND d.not_before > 0 ORDER BY d.not_before DESC LIMIT ?2";
+     WHERE d.not_before > ?1 AND d.not_before <> 0 ORDER BY d.not_before DESC LIMIT ?2";
 const PUT_DEVICE: &str =
     "INSERT OR REPLACE INTO device (user, id, kind, name, last_seen, not_before)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const FORGET_DEVICE: &str = "DELETE FROM device WHERE user = ?1 AND id IN (
          SELECT id FROM device WHERE user = ?1 AND not_before = 0 ORDER BY last_seen, id
          LIMIT max(0, (SELECT count(*) FROM device WHERE user = ?1 AND not_before = 0) - ?2))";
+
+/// What `plans` looks at.
+#[cfg(test)]
+pub(super) const QUERIES: &[(&str, &str)] = &[
+    ("PAIR", PAIR),
+    ("RELATION", RELATION),
+    ("RELATIONS", RELATIONS),
+    ("NEWEST", NEWEST),
+    ("IN_STATE", IN_STATE),
+    ("BLOCKED", BLOCKED),
+    ("FRIENDS", FRIENDS),
+    ("SHOWING", SHOWING),
+    ("PUT", PUT),
+    ("ENDED", ENDED),
+    ("LAST_TO_GO", LAST_TO_GO),
+    ("FORGET", FORGET),
+    ("SET_FLOOR", SET_FLOOR),
+    ("ROLES", ROLES),
+    ("SET_ROLES", SET_ROLES),
+    ("SET_PRIVACY", SET_PRIVACY),
+    ("SET_SHOWING", SET_SHOWING),
+    ("DEVICES", DEVICES),
+    ("SIGNED_OUT", SIGNED_OUT),
+    ("PUT_DEVICE", PUT_DEVICE),
+    ("FORGET_DEVICE", FORGET_DEVICE),
+];
 
 /// Reads a device's id.
 fn device_id(row: &Row<'_>, column: usize) -> rusqlite::Result<DeviceId> {

@@ -10,13 +10,18 @@ use super::errors::{damaged, failed};
 use super::schema::int;
 use super::{Handle, Seat, Writing};
 
+const PRESENCE: &str = "SELECT presence.chosen, presence.last_seen
+     FROM user JOIN presence ON presence.user = user.key WHERE user.id = ?1";
+
+/// What `plans` looks at.
+#[cfg(test)]
+pub(super) const QUERIES: &[(&str, &str)] = &[("PRESENCE", PRESENCE)];
+
 impl<S: Seat> Presences for Handle<S> {
     fn presence(&mut self, user: &UserId) -> Result<KeptPresence> {
-        let select = "SELECT presence.chosen, presence.last_seen
-             FROM user JOIN presence ON presence.user = user.key WHERE user.id = ?1";
         self.seat
             .connection()
-            .prepare_cached(select)
+            .prepare_cached(PRESENCE)
             .and_then(|mut statement| {
                 let kept = |row: &rusqlite::Row<'_>| {
                     let last_seen: Option<i64> = row.get(1)?;

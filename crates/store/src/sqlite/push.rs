@@ -16,7 +16,7 @@ use super::{Handle, Seat, Writing};
 
 const AUDIENCES: &str = "SELECT c.key, c.id
      FROM member m INDEXED BY open_place CROSS JOIN conversation c ON c.key = m.conversation
-     WHERE m.user = ?1 AND m.open = 1 AND m.kind > 0 AND m.kind = ?2 ORDER BY c.key";
+     WHERE m.user = ?1 AND m.open = 1 AND m.kind <> 0 AND m.kind = ?2 ORDER BY c.key";
 const NEWEST: &str = "SELECT join_seq, left_seq FROM stay WHERE conversation = ?1 AND user = ?2
      ORDER BY join_seq DESC LIMIT 1";
 const GO_ON: &str = "UPDATE stay SET left_seq = NULL
@@ -31,6 +31,18 @@ const TAKE_AWAY: &str =
     "DELETE FROM stay WHERE conversation = ?1 AND user = ?2 AND left_seq IS NULL";
 const SET_OPEN: &str =
     "UPDATE member SET open = ?3, rev = ?4 WHERE user = ?1 AND conversation = ?2";
+
+/// What `plans` looks at.
+#[cfg(test)]
+pub(super) const QUERIES: &[(&str, &str)] = &[
+    ("AUDIENCES", AUDIENCES),
+    ("NEWEST", NEWEST),
+    ("GO_ON", GO_ON),
+    ("KEEP_NEWEST", KEEP_NEWEST),
+    ("CLOSE", CLOSE),
+    ("TAKE_AWAY", TAKE_AWAY),
+    ("SET_OPEN", SET_OPEN),
+];
 
 impl<S: Seat> Audiences for Handle<S> {
     fn audiences_of(&mut self, user: UserKey) -> Result<Vec<(ConversationKey, ConversationId)>> {

@@ -21,6 +21,11 @@ const REACHED: &str = "SELECT u.key, u.id, u.name, u.privacy, m.received_seq, m.
      CROSS JOIN user u ON u.key = s.user
      WHERE s.conversation = ?1 AND s.left_seq IS NULL AND s.join_seq <= ?2 AND s.user <> ?3";
 
+/// What `plans` looks at.
+#[cfg(test)]
+pub(super) const QUERIES: &[(&str, &str)] =
+    &[("WANTED", WANTED), ("NEWEST", NEWEST), ("REACHED", REACHED)];
+
 impl<S: Seat> Receipts for Handle<S> {
     fn receipts_wanted(
         &mut self,

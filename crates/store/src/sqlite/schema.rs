@@ -181,6 +181,8 @@ pub(super) const VERSION_3: &str = "
 /// - `user.roles` is what a back end gave the user, a role on each line; null for none.
 /// - `user.relations_floor` is the newest tombstone that was forgotten.
 /// - `relation` has a row for each side; one without state and block is a tombstone.
+/// - What an index leaves out is said with `<>`, here and in later versions, and again in each query
+///   that uses it: `>` would be taken for the range to be searched.
 pub(super) const VERSION_4: &str = "
     ALTER TABLE user ADD COLUMN privacy INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE user ADD COLUMN picture TEXT;
@@ -202,7 +204,7 @@ pub(super) const VERSION_4: &str = "
         PRIMARY KEY (user, other)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX relation_change ON relation (user, rev);
-    CREATE INDEX relation_state ON relation (user, state) WHERE state > 0;
+    CREATE INDEX relation_state ON relation (user, state) WHERE state <> 0;
     CREATE INDEX relation_block ON relation (user) WHERE blocked = 1;
     CREATE INDEX relation_end ON relation (user, rev) WHERE state = 0 AND blocked = 0;
 
@@ -215,7 +217,7 @@ pub(super) const VERSION_4: &str = "
         not_before INTEGER NOT NULL,
         PRIMARY KEY (user, id)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX signed_out ON device (not_before) WHERE not_before > 0;
+    CREATE INDEX signed_out ON device (not_before) WHERE not_before <> 0;
 ";
 
 /// Version 5: groups complete, what users keep about conversations, and receipts that are asked for.
@@ -280,7 +282,7 @@ pub(super) const VERSION_5: &str = "
 pub(super) const VERSION_6: &str = "
     ALTER TABLE member ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;
     UPDATE member SET kind = (SELECT kind FROM conversation WHERE key = member.conversation);
-    CREATE INDEX open_place ON member (user, kind, conversation) WHERE open = 1 AND kind > 0;
+    CREATE INDEX open_place ON member (user, kind, conversation) WHERE open = 1 AND kind <> 0;
 ";
 
 /// Version 7: what outlasts a connection of a user's presence. `chosen` is 0 for online, 1 for busy,
