@@ -361,7 +361,7 @@ fn shrink<K: Eq + Hash, T, S: BuildHasher>(map: &mut HashMap<K, Known<T>, S>, ma
 
 /// When the newest entry of a conversation was written.
 fn newest_at(store: &mut dyn Writer, row: &Conversation) -> Result<Timestamp> {
-    if row.head_seq <= row.floor_seq {
+    if row.head_seq == 0 {
         return Ok(Timestamp(0));
     }
     let newest = Range {

@@ -1,8 +1,14 @@
 //! What an operator may choose about messaging. Each field is the key of the same name in the
 //! section `[chat]` of the configuration file.
 
+use std::ops::RangeInclusive;
+
 use hubbub_proto::Who;
 use serde::{Deserialize, Serialize};
+
+/// The longest time for which a group may keep its entries where the server keeps them for ever: a
+/// hundred years.
+const RETENTION_MS_MAX: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 
 /// The rules' numbers, and the sizes of the services.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -17,6 +23,15 @@ pub struct ChatConfig {
     /// How long a client id is promised to be remembered, in milliseconds (30 days). Announced to
     /// clients, which give up older queued commands.
     pub dedupe_window_ms: u64,
+    /// How long entries are kept, in milliseconds; 0: for ever. What is older is wiped and shown to
+    /// nobody; its rows go when its client id is not remembered any more.
+    pub retention_ms: u64,
+    /// The shortest time for which a group may say that its entries are kept, in milliseconds. The
+    /// longest is `retention_ms`.
+    pub retention_min_ms: u64,
+    /// Most entries that one step of the writer wipes for being too old, most that it wipes in groups
+    /// that say so themselves, and most whose rows it deletes.
+    pub retention_rows_max: u32,
     /// Most members of a group.
     pub group_members_max: u32,
     /// Most groups that a user may be in. Each costs a subscription of each of their connections.
@@ -172,6 +187,9 @@ impl Default for ChatConfig {
             offline_window_ms: 7 * DAY_MS,
             offline_entries_max: 10_000,
             dedupe_window_ms: 30 * DAY_MS,
+            retention_ms: 0,
+            retention_min_ms: 60 * 60 * 1000,
+            retention_rows_max: 500,
             group_members_max: 10_000,
             groups_per_user_max: 1_000,
             stays_max: 1_000,
@@ -228,6 +246,21 @@ pub struct InvalidConfig {
 }
 
 impl ChatConfig {
+    /// What a group may choose for how long its entries are kept, in milliseconds; empty where that
+    /// is nothing.
+    #[must_use]
+    pub fn group_retentions(&self) -> RangeInclusive<u64> {
+        let most = if self.retention_ms == 0 { RETENTION_MS_MAX } else { self.retention_ms };
+        self.retention_min_ms..=most
+    }
+
+    /// How long entries are kept where a group says this of itself; `None` for ever.
+    #[must_use]
+    pub fn retention(&self, own_ms: Option<u64>) -> Option<u64> {
+        let server_ms = Some(self.retention_ms).filter(|ms| *ms > 0);
+        own_ms.into_iter().chain(server_ms).min()
+    }
+
     /// Checks what the types do not.
     ///
     /// # Errors
@@ -237,6 +270,13 @@ impl ChatConfig {
             ("offline_window_ms", self.offline_window_ms >= 1_000, "at least 1000"),
             ("offline_entries_max", self.offline_entries_max >= 1, "at least 1"),
             ("dedupe_window_ms", self.dedupe_window_ms >= 1_000, "at least 1000"),
+            (
+                "retention_ms",
+                self.retention_ms == 0 || self.retention_ms >= 60_000,
+                "0 or at least 60000",
+            ),
+            ("retention_min_ms", self.retention_min_ms >= 60_000, "at least 60000"),
+            ("retention_rows_max", (1..=10_000).contains(&self.retention_rows_max), "1 to 10000"),
             ("group_members_max", self.group_members_max >= 1, "at least 1"),
             ("groups_per_user_max", self.groups_per_user_max >= 1, "at least 1"),
             ("stays_max", self.stays_max >= 1, "at least 1"),

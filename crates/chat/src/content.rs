@@ -23,6 +23,8 @@ pub(crate) enum GroupContent<'a> {
         join: Option<JoinPolicy>,
         #[serde(skip_serializing_if = "Option::is_none")]
         announcement: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retention_ms: Option<u64>,
     },
     AllMuted {
         muted: bool,
@@ -117,12 +119,22 @@ mod tests {
             r#"{"name":"g","join":"open","members":["alice","bob"]}"#,
         );
         check(
-            GroupContent::Updated { name: Some("n"), join: None, announcement: None },
+            GroupContent::Updated {
+                name: Some("n"),
+                join: None,
+                announcement: None,
+                retention_ms: None,
+            },
             r#"{"name":"n"}"#,
         );
         check(
-            GroupContent::Updated { name: None, join: None, announcement: Some("") },
-            r#"{"announcement":""}"#,
+            GroupContent::Updated {
+                name: None,
+                join: None,
+                announcement: Some(""),
+                retention_ms: Some(0),
+            },
+            r#"{"announcement":"","retention_ms":0}"#,
         );
         check(
             GroupContent::AllMuted { muted: true, until: Some(Timestamp(5)) },

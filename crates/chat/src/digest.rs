@@ -108,8 +108,12 @@ pub(crate) fn update(command: &GroupUpdate) -> u64 {
         .maybe(command.name.as_deref())
         .maybe(command.join.map(policy));
     // Left out where there is none, so that commands of older servers keep their digests.
-    match &command.announcement {
-        Some(text) => form.text("announcement").text(text).digest(),
+    let form = match &command.announcement {
+        Some(text) => form.text("announcement").text(text),
+        None => form,
+    };
+    match command.retention_ms {
+        Some(ms) => form.text("retention").number(ms).digest(),
         None => form.digest(),
     }
 }

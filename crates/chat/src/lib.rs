@@ -33,6 +33,7 @@ mod soft;
 pub mod stats;
 mod stop;
 mod stored_head;
+mod sweep;
 mod typists;
 pub mod visibility;
 pub mod writer;

@@ -45,6 +45,8 @@ pub struct Profile {
     pub join: JoinPolicy,
     /// What all members are to read.
     pub announcement: Option<Box<str>>,
+    /// How long its entries are kept, in milliseconds, where it says so itself; never 0.
+    pub retention_ms: Option<u64>,
 }
 
 /// A conversation's row.
@@ -268,6 +270,17 @@ pub struct EntryKey {
     pub seq: u64,
     /// Its place in the order of commits.
     pub rev: Rev,
+}
+
+/// An entry with its age.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Aged {
+    /// Which entry.
+    pub entry: EntryKey,
+    /// The name of its log.
+    pub conversation: ConversationId,
+    /// When it was written.
+    pub at: Timestamp,
 }
 
 /// A pinned message.

@@ -14,6 +14,7 @@ mod people;
 mod presence;
 mod push;
 mod receipts;
+mod retention;
 mod settings;
 
 use hubbub_measure::Distribution;
@@ -33,6 +34,7 @@ pub use operations::{OperationWrites, Operations};
 pub use people::{People, WritePeople};
 pub use presence::{Presences, WritePresences};
 pub use push::{AudienceWriter, Audiences};
+pub use retention::{Retention, RetentionWrites};
 
 /// Why the store did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -235,6 +237,8 @@ pub trait Writer:
     + AudienceWriter
     + Presences
     + WritePresences
+    + Retention
+    + RetentionWrites
     + Send
 {
     /// The newest change that was committed.

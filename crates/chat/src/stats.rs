@@ -16,6 +16,8 @@ pub struct Stats {
     reads: AtomicU64,
     typing_dropped: AtomicU64,
     presence_events: AtomicU64,
+    retired: AtomicU64,
+    forgotten: AtomicU64,
     panics: AtomicU64,
     batch_sizes: Histogram,
     refusals: Box<[AtomicU64]>,
@@ -30,6 +32,8 @@ impl Default for Stats {
             reads: AtomicU64::new(0),
             typing_dropped: AtomicU64::new(0),
             presence_events: AtomicU64::new(0),
+            retired: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             batch_sizes: Histogram::default(),
             refusals: Reason::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -52,6 +56,10 @@ pub struct Snapshot {
     pub typing_dropped: u64,
     /// Events of presence that went out.
     pub presence_events: u64,
+    /// Entries that were wiped for being too old.
+    pub retired: u64,
+    /// Entries of these whose rows were deleted.
+    pub forgotten: u64,
     /// Panics while answering a read; the request was refused with `internal`.
     pub panics: u64,
     /// Requests of each batch that had any.
@@ -91,6 +99,14 @@ impl Stats {
         self.typing_dropped.fetch_add(count as u64, Relaxed);
     }
 
+    pub(crate) fn retired(&self, count: usize) {
+        self.retired.fetch_add(count as u64, Relaxed);
+    }
+
+    pub(crate) fn forgotten(&self, count: usize) {
+        self.forgotten.fetch_add(count as u64, Relaxed);
+    }
+
     pub(crate) fn presence_events(&self, count: u64) {
         self.presence_events.fetch_add(count, Relaxed);
     }
@@ -116,6 +132,8 @@ impl Stats {
             reads: self.reads.load(Relaxed),
             typing_dropped: self.typing_dropped.load(Relaxed),
             presence_events: self.presence_events.load(Relaxed),
+            retired: self.retired.load(Relaxed),
+            forgotten: self.forgotten.load(Relaxed),
             panics: self.panics.load(Relaxed),
             batch_sizes: self.batch_sizes.read(),
             refusals: refusals

@@ -18,6 +18,7 @@ mod people;
 mod presence;
 mod push;
 mod relation;
+mod retention;
 mod roles;
 mod send;
 mod settings;
@@ -47,6 +48,7 @@ use crate::receipts::Receipts;
 use crate::seen::LastSeen;
 use crate::soft::SoftCursors;
 use crate::stats::Stats;
+use crate::sweep::Sweep;
 use crate::typists::Typists;
 
 /// When a command that met a full disk or a failed row makes sense again, in milliseconds.
@@ -92,6 +94,8 @@ pub struct Scribe {
     failed: Option<Box<str>>,
     /// When the next message expires.
     expiring: Option<Timestamp>,
+    /// What is kept no longer.
+    sweep: Sweep,
     stats: Arc<Stats>,
 }
 
@@ -149,6 +153,9 @@ impl Scribe {
     ) -> Result<Self> {
         let committed = store.committed_rev()?;
         let expiring = store.next_expiry()?;
+        let sweep = config.retention_ms > 0
+            || store.next_overdue()?.is_some()
+            || !store.retired(1)?.is_empty();
         // How long ago that was is seen when it is asked.
         let limit = u32::try_from(SIGNED_OUT_MAX).unwrap_or(u32::MAX);
         let known = store.signed_out(Timestamp::default(), limit)?;
@@ -172,6 +179,7 @@ impl Scribe {
             flush_after: Timestamp::default(),
             failed: None,
             expiring,
+            sweep: Sweep::new(sweep),
             stats: Arc::default(),
         })
     }
@@ -203,6 +211,7 @@ impl Scribe {
                 }
                 Err(StoreError::Row(row)) => {
                     tracing::warn!(row, requests = batch.len(), "a row was refused, going singly");
+                    self.sweep.put_off(self.now);
                     self.singly(&batch, &mut outcome);
                 }
                 Err(error) => self.give_up(&error, &batch, 0, &mut outcome),
@@ -293,7 +302,9 @@ impl Scribe {
         let soft = soft.map(|due| due.max(self.flush_after));
         let expiring = self.expiring.filter(|_| self.failed.is_none());
         let expiring = expiring.map(|due| due.max(self.flush_after));
-        [soft, expiring, self.receipts.next_due()].into_iter().flatten().min()
+        let sweep = self.sweep.due().filter(|_| self.failed.is_none());
+        let sweep = sweep.map(|due| due.max(self.flush_after));
+        [soft, expiring, sweep, self.receipts.next_due()].into_iter().flatten().min()
     }
 
     /// One transaction: everything is applied, then committed, and only then do the effects exist
@@ -323,6 +334,7 @@ impl Scribe {
             open: &mut self.open,
             now: self.now,
             expiring: self.expiring,
+            sweep: self.sweep,
             rev: self.committed,
             wrote: false,
             effects: Vec::with_capacity(batch.len() * 2),
@@ -341,7 +353,8 @@ impl Scribe {
             transaction.place = place;
             transaction.request(request)?;
         }
-        transaction.finish(flushed)
+        let sweeps = flush == Flush::Due && self.now >= self.flush_after;
+        transaction.finish(flushed, sweeps)
     }
 
     fn to_flush(&self, flush: Flush) -> Waiting {
@@ -372,6 +385,7 @@ impl Scribe {
     fn publish(&mut self, done: Done) -> Settled {
         self.soft.keep();
         self.expiring = done.expiring;
+        self.sweep = done.sweep;
         self.soft.settle(done.flushed.cursors);
         self.last_seen.settle(done.flushed.last_seen);
         self.visits.settle(done.flushed.visits, self.now);

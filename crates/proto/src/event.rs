@@ -637,6 +637,9 @@ pub struct Summary {
     /// What all members of a group are to read; absent for one who left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub announcement: Option<Box<str>>,
+    /// How long entries are kept, in milliseconds; absent for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_ms: Option<u64>,
     /// This member may only read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub muted: Option<Muted>,

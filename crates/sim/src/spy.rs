@@ -3,6 +3,7 @@
 mod groups;
 mod personal;
 mod presence;
+mod retention;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

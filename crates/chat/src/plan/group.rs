@@ -12,6 +12,8 @@ mod links;
 #[cfg(test)]
 mod matrix;
 
+use std::ops::RangeInclusive;
+
 use hubbub_proto::command::{Content, GroupCreate, GroupUpdate, Kind, Role};
 use hubbub_proto::{Reason, Refusal, Timestamp, UserId};
 
@@ -41,7 +43,7 @@ pub enum Change {
     Exit(UserId),
     /// Another role.
     Role(UserId, Role),
-    /// Another name, policy or announcement.
+    /// Another name, policy, announcement or retention.
     Profile(Profile),
     /// A user is kept out.
     Ban(UserId, Until),
@@ -71,7 +73,7 @@ pub struct Target {
 pub struct State<'a> {
     /// Now.
     pub now: Timestamp,
-    /// Its name, policy and announcement.
+    /// Its name, policy, announcement and retention.
     pub profile: &'a Profile,
     /// Whether it has ended.
     pub dissolved: bool,
@@ -127,19 +129,33 @@ pub fn create(
     let changes =
         members.into_iter().enumerate().map(|(i, user)| Change::Enter(user, role(i))).collect();
     let profile =
-        Profile { name: Some(command.name.clone()), join: command.join, announcement: None };
+        Profile { name: Some(command.name.clone()), join: command.join, ..Profile::default() };
     Ok((profile, Plan { kind: Kind::GroupCreated, content, changes }))
 }
 
-/// Another name, policy or announcement, by an admin or owner.
+/// Another name, policy, announcement or retention, by an admin or owner; `retentions` is what a group
+/// may choose, in milliseconds.
 ///
 /// # Errors
-/// `not_a_member`, `not_allowed`, `bad_field` where nothing is to be changed.
-pub fn update(state: &State<'_>, command: &GroupUpdate) -> Result<Plan, Refusal> {
+/// `not_a_member`, `not_allowed`, `bad_field` where nothing is to be changed, or for a retention that is
+/// too short or too long.
+pub fn update(
+    state: &State<'_>,
+    command: &GroupUpdate,
+    retentions: &RangeInclusive<u64>,
+) -> Result<Plan, Refusal> {
     state.at_least(Role::Admin)?;
-    let GroupUpdate { name, join, announcement, .. } = command;
-    if name.is_none() && join.is_none() && announcement.is_none() {
-        let detail = "`name`, `join` or `announcement` must be given.";
+    let GroupUpdate { name, join, announcement, retention_ms, .. } = command;
+    if name.is_none() && join.is_none() && announcement.is_none() && retention_ms.is_none() {
+        let detail = "`name`, `join`, `announcement` or `retention_ms` must be given.";
+        return Err(Refusal::with(Reason::BadField, detail));
+    }
+    if let Some(ms) = retention_ms
+        && *ms > 0
+        && !retentions.contains(ms)
+    {
+        let (least, most) = (retentions.start(), retentions.end());
+        let detail = format!("`retention_ms` must be 0, or from {least} to {most}.");
         return Err(Refusal::with(Reason::BadField, detail));
     }
     let told = announcement.clone().map(|text| Some(text).filter(|text| !text.is_empty()));
@@ -147,11 +163,14 @@ pub fn update(state: &State<'_>, command: &GroupUpdate) -> Result<Plan, Refusal>
         name: name.clone().or_else(|| state.profile.name.clone()),
         join: join.unwrap_or(state.profile.join),
         announcement: told.unwrap_or_else(|| state.profile.announcement.clone()),
+        retention_ms: retention_ms
+            .map_or(state.profile.retention_ms, |ms| Some(ms).filter(|ms| *ms > 0)),
     };
     let content = GroupContent::Updated {
         name: name.as_deref(),
         join: *join,
         announcement: announcement.as_deref(),
+        retention_ms: *retention_ms,
     };
     Ok(Plan {
         kind: Kind::GroupUpdated,

@@ -93,6 +93,7 @@ impl Desk<'_> {
                 .announcement
                 .clone()
                 .filter(|_| membership.is_open()),
+            retention_ms: self.config.retention(conversation.profile.retention_ms),
             muted: muted(membership.silenced, self.now),
             all_muted: muted(conversation.silenced, self.now).filter(|_| membership.is_open()),
             member: standing(conversation, Some(membership)).is_some(),

@@ -143,7 +143,9 @@ impl Transaction<'_> {
         let state = found.state(self, actor);
         let id = &found.conversation;
         let plan = match command {
-            Command::GroupUpdate(update) => group::update(&state, update)?,
+            Command::GroupUpdate(update) => {
+                group::update(&state, update, &self.config.group_retentions())?
+            }
             Command::GroupInvite(invite) => {
                 let invitees = self.invitees(&found, invite)?;
                 let plan = group::invite(&state, &invitees)?;

@@ -29,6 +29,7 @@ use crate::seen::LastSeen;
 use crate::soft::SoftCursors;
 use crate::stats::Stats;
 use crate::stop::Stop;
+use crate::sweep::Sweep;
 use crate::typists::Typists;
 
 /// See the module.
@@ -48,6 +49,8 @@ pub(super) struct Transaction<'a> {
     pub(super) now: Timestamp,
     /// When the next message expires, as far as it is known; perhaps too early.
     pub(super) expiring: Option<Timestamp>,
+    /// What is kept no longer.
+    pub(super) sweep: Sweep,
     /// The newest change so far.
     pub(super) rev: Rev,
     pub(super) wrote: bool,
@@ -85,6 +88,7 @@ pub(super) struct Done {
     pub(super) wrote: bool,
     /// When the next message expires then.
     pub(super) expiring: Option<Timestamp>,
+    pub(super) sweep: Sweep,
     /// What it wrote of what waited.
     pub(super) flushed: Waiting,
 }
@@ -237,11 +241,14 @@ impl Transaction<'_> {
     }
 
     /// The end of the batch: what waited and is due, and the heads.
-    pub(super) fn finish(mut self, flushed: Waiting) -> Result<Done> {
+    pub(super) fn finish(mut self, flushed: Waiting, sweeps: bool) -> Result<Done> {
         self.flush(flushed.cursors)?;
         self.note_last_seen(flushed.last_seen)?;
         self.expire()?;
         self.note_visits(flushed.visits)?;
+        if sweeps {
+            self.sweep()?;
+        }
         for id in std::mem::take(&mut self.dirty) {
             self.begin()?;
             if let Some(slot) = self.cache.slot(self.store, &id)? {
@@ -260,6 +267,7 @@ impl Transaction<'_> {
             rev,
             wrote,
             expiring,
+            sweep,
             ..
         } = self;
         Ok(Done {
@@ -273,6 +281,7 @@ impl Transaction<'_> {
             rev,
             wrote,
             expiring,
+            sweep,
             flushed,
         })
     }

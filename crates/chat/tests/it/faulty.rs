@@ -1,6 +1,7 @@
 //! A store whose writer fails on demand, and that notes what it is asked to do.
 
 mod presence;
+mod retention;
 
 use std::sync::{Arc, Mutex};
 
@@ -34,6 +35,8 @@ pub(crate) enum Fault {
     IoAtCommit,
     /// `advance_cursors` refuses the row.
     CursorRow,
+    /// `retire` refuses the row.
+    RetireRow,
 }
 
 #[derive(Default)]

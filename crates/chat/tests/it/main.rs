@@ -15,6 +15,7 @@ mod people;
 mod push;
 mod reading;
 mod receipts;
+mod retention;
 mod roles;
 mod room;
 mod send;

@@ -49,7 +49,8 @@ pub(crate) struct Room {
     pub(crate) events: Vec<String>,
     /// The sentence of the last refusal.
     refusal: String,
-    said: usize,
+    /// How many things were said by `chatter`.
+    pub(crate) said: usize,
 }
 
 impl Room {

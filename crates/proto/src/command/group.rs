@@ -52,7 +52,7 @@ pub struct GroupCreate {
     pub client_id: Option<ClientId>,
 }
 
-/// `group_update {group, name?, join?, announcement?, client_id?}`
+/// `group_update {group, name?, join?, announcement?, retention_ms?, client_id?}`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct GroupUpdate {
     /// Which group.
@@ -71,6 +71,9 @@ pub struct GroupUpdate {
     /// What all members are to read; `null` or an empty one takes it away, and is empty here.
     #[serde(default, deserialize_with = "announcement", skip_serializing_if = "Option::is_none")]
     pub announcement: Option<Box<str>>,
+    /// How long its entries are kept, in milliseconds; `null` is 0: as long as the server keeps them.
+    #[serde(default, deserialize_with = "retention", skip_serializing_if = "Option::is_none")]
+    pub retention_ms: Option<u64>,
     /// For a safe retry (P2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
@@ -191,6 +194,10 @@ fn optional_group_name<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Box<str
 
 /// Longest announcement of a group, in characters.
 pub const ANNOUNCEMENT_CHARS_MAX: usize = 500;
+
+fn retention<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    Option::deserialize(d).map(|ms: Option<u64>| Some(ms.unwrap_or(0)))
+}
 
 fn announcement<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Box<str>>, D::Error> {
     text::<ANNOUNCEMENT_CHARS_MAX, D>(d).map(Some)

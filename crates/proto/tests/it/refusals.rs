@@ -287,6 +287,8 @@ fn missing_and_mistyped_fields() {
             "`join` must be one of `invite`, `approval`, `open`.".into(),
         ),
         ("group_update", r#"{"group":"g","name":"\n"}"#.into(), group_name.into()),
+        ("group_update", r#"{"group":"g","retention_ms":-1}"#.into(), "`retention_ms` must be a whole number, 0 or more.".into()),
+        ("group_update", r#"{"group":"g","retention_ms":"1"}"#.into(), "`retention_ms` must be a whole number, 0 or more.".into()),
         ("group_join", r#"{"group":"group:"}"#.into(), name("`group`: group id")),
         (
             "group_invite",

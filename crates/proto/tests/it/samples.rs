@@ -93,7 +93,7 @@ const FOUNDATION: &[Sample] = &[
     (
         "group_update",
         r#"{"group":"team"}"#,
-        r#"{"group":"team","name":"The team","join":"invite","announcement":"Monday at nine","client_id":"g-2"}"#,
+        r#"{"group":"team","name":"The team","join":"invite","announcement":"Monday at nine","retention_ms":604800000,"client_id":"g-2"}"#,
     ),
     (
         "group_invite",
@@ -259,6 +259,7 @@ fn direct_summary() -> Summary {
         role: None,
         join: None,
         announcement: None,
+        retention_ms: None,
         muted: None,
         all_muted: None,
         member: true,
@@ -286,6 +287,7 @@ fn group_summary() -> Summary {
         role: Some(Role::Owner),
         join: Some(JoinPolicy::Open),
         announcement: Some("Monday at nine".into()),
+        retention_ms: Some(604_800_000),
         muted: None,
         all_muted: Some(Muted { until: Some(NOW) }),
         member: true,

@@ -260,6 +260,17 @@ sections! {
         /// How long a client id is remembered at least, in milliseconds (30 days). Clients are told
         /// and give up older queued commands.
         dedupe_window_ms: u64 = ChatConfig::default().dedupe_window_ms, Range(1000, i64::MAX);
+        /// How long messages and all other entries are kept, in milliseconds; 0: for ever. What is older
+        /// is wiped and shown to nobody, and cannot be brought back; what is left of it is deleted once
+        /// its client id is not remembered any more.
+        retention_ms: u64 = ChatConfig::default().retention_ms, Range(0, i64::MAX);
+        /// The shortest time for which a group may say that its entries are kept, in milliseconds (an
+        /// hour). The longest is `retention_ms`.
+        retention_min_ms: u64 = ChatConfig::default().retention_min_ms, Range(60_000, i64::MAX);
+        /// Most entries that one step of the writer wipes for being too old, twenty times a second
+        /// while there are more: as many for the server's retention, for those of groups, and that it
+        /// deletes.
+        retention_rows_max: u32 = ChatConfig::default().retention_rows_max, Range(1, 10_000);
         /// Most members of a group.
         group_members_max: u32 = ChatConfig::default().group_members_max, Range(1, U32);
         /// Most groups that a user may be in. Each costs a subscription of each of their connections.
@@ -404,7 +415,7 @@ mirrors!(LimitsSection => Limits {
 });
 
 mirrors!(Chat => ChatConfig, with what other sections say, {
-    offline_window_ms, offline_entries_max, dedupe_window_ms, group_members_max, groups_per_user_max, stays_max,
+    offline_window_ms, offline_entries_max, dedupe_window_ms, retention_ms, retention_min_ms, retention_rows_max, group_members_max, groups_per_user_max, stays_max,
     join_requests_max, join_requests_per_user_max, group_bans_max, group_links_max, draft_bytes_max,
     receipt_members_max,
     receipt_interval_ms, edit_window_ms, edits_max, recall_window_ms, reactions_max, pins_max, hidden_max, expired_max, sync_entries_max, sync_bytes_max, redelivery_entries, presence_grace_ms,

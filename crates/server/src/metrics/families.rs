@@ -234,6 +234,10 @@ families! {
             |now, out| out.value(now.chat.reads);
         Counter, "hubbub_presence_events_total", [], "Events of presence that went out.",
             |now, out| out.value(now.chat.presence_events);
+        Counter, "hubbub_entries_retired_total", [], "Entries that were wiped for being older than what is kept.",
+            |now, out| out.value(now.chat.retired);
+        Counter, "hubbub_entries_forgotten_total", [], "Entries of these whose rows were deleted.",
+            |now, out| out.value(now.chat.forgotten);
         Gauge, "hubbub_queue_requests", [], "Requests that wait for the writer, a reader, or presence.",
             |now, out| out.value(now.chat.queued);
         Gauge, "hubbub_queue_bytes", [], "Their bytes.", |now, out| out.value(now.chat.queued_bytes);

@@ -18,7 +18,7 @@ pub(super) const CASES: &[Case] = &[
 fn created(fixture: &mut dyn Fixture) {
     let mut desk = Desk::begin(fixture.store());
     let named =
-        Profile { name: Some("Friends".into()), join: JoinPolicy::Open, announcement: None };
+        Profile { name: Some("Friends".into()), join: JoinPolicy::Open, ..Profile::default() };
     for (id, kind, profile) in [
         ("group:friends", ConversationKind::Group, named),
         ("direct:alice:bob", ConversationKind::Direct, Profile::default()),
@@ -56,6 +56,7 @@ fn changed(fixture: &mut dyn Fixture) {
         name: Some("Garden".into()),
         join: JoinPolicy::Approval,
         announcement: Some("Water it".into()),
+        retention_ms: Some(86_400_000),
     };
     desk.writer.set_profile(key, &garden).unwrap();
     let id = conversation_id("group:g");

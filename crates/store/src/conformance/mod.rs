@@ -19,6 +19,7 @@ mod people;
 mod personal;
 mod presence;
 mod push;
+mod retention;
 mod transactions;
 mod users;
 
@@ -53,6 +54,7 @@ pub fn all(make: &dyn Fn() -> Box<dyn Fixture>) {
         operations::CASES,
         changes::CASES,
         push::CASES,
+        retention::CASES,
         presence::CASES,
     ];
     for (name, case) in files.iter().copied().flatten() {

@@ -28,7 +28,7 @@ fn key(conversation: ConversationKey, seq: u64, rev: Rev) -> EntryKey {
     EntryKey { conversation, seq, rev }
 }
 
-fn emoji(text: &str) -> Emoji {
+pub(super) fn emoji(text: &str) -> Emoji {
     Emoji::new(text).unwrap()
 }
 

@@ -10,7 +10,7 @@ use hubbub_chat::model::{
 use hubbub_chat::ports::{Conversations, Result};
 use hubbub_proto::command::Role;
 use hubbub_proto::event::ConversationKind;
-use hubbub_proto::{ConversationId, UserId};
+use hubbub_proto::{ConversationId, Timestamp, UserId};
 
 use super::groups::Doors;
 use super::messages::Row;
@@ -31,6 +31,8 @@ pub(super) struct Log {
     pub(super) doors: Doors,
     /// The seqs of entries whose senders ask for receipts.
     pub(super) receipts: BTreeSet<u64>,
+    /// When it is to be looked at because of a retention of its own.
+    pub(super) overdue: Option<Timestamp>,
 }
 
 impl Log {
@@ -187,6 +189,7 @@ pub(super) fn create(
         pins: BTreeMap::new(),
         hidden: BTreeMap::new(),
         receipts: BTreeSet::new(),
+        overdue: None,
     };
     Arc::make_mut(&mut state.logs_by_id).insert(id.clone(), key);
     Arc::make_mut(&mut state.logs).insert(key, Arc::new(log));

@@ -16,10 +16,21 @@ use crate::{UNREAD_COUNTED_MAX, UNREAD_SCANNED_MAX};
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) entry: Entry,
-    sender: UserKey,
+    pub(super) sender: UserKey,
     digest: u64,
     /// Of an edit how many of its message there are up to it.
     pub(super) edit_number: u32,
+    pub(super) age: Age,
+}
+
+/// What retention has done to an entry.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Age {
+    #[default]
+    Current,
+    Retired,
+    /// It would be forgotten if it were not the newest of its log.
+    Kept,
 }
 
 impl Row {
@@ -141,7 +152,8 @@ pub(super) fn append(state: &mut State, new: &NewEntry<'_>) -> Result<Appended> 
     if log.entries.last_key_value().is_some_and(|(newest, _)| new.seq <= *newest) {
         return refused("an entry with this or a later seq exists");
     }
-    let row = Row { entry, sender: new.sender, digest: new.digest, edit_number: 0 };
+    let row =
+        Row { entry, sender: new.sender, digest: new.digest, edit_number: 0, age: Age::Current };
     log.entries.insert(new.seq, Arc::new(row));
     if let Some(person) = users::person(state, new.sender) {
         person.sent.insert(new.client_id.clone(), (new.conversation, new.seq));

@@ -15,6 +15,7 @@ mod people;
 mod presence;
 mod push;
 mod receipts;
+mod retention;
 mod settings;
 mod users;
 
@@ -101,6 +102,8 @@ struct State {
     rev: Rev,
     /// The newest change that was an entry.
     newest_entry: Rev,
+    /// Up to which entry the logs were swept.
+    swept: Rev,
     people: Arc<BTreeMap<UserKey, Arc<users::Person>>>,
     people_by_id: Arc<BTreeMap<UserId, UserKey>>,
     logs: Arc<BTreeMap<ConversationKey, Arc<conversations::Log>>>,

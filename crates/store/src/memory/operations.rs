@@ -22,8 +22,24 @@ impl Log {
         self.reactions.iter().filter(move |((seq, ..), _)| *seq == target.seq)
     }
 
-    fn entry_mut(&mut self, seq: u64) -> Option<&mut Row> {
+    pub(super) fn entry_mut(&mut self, seq: u64) -> Option<&mut Row> {
         self.entries.get_mut(&seq).map(Arc::make_mut)
+    }
+
+    /// Wipes an entry, of a message also its edits from the newest down.
+    pub(super) fn wipe(&mut self, seq: u64, removed: Removed) {
+        let mut next = Some(seq);
+        while let Some(seq) = next {
+            let Some(row) = self.entry_mut(seq) else { break };
+            row.entry.content = content::null();
+            row.entry.fate.removed = Some(removed);
+            row.entry.head = row.entry.head.take().and_then(|head| {
+                let rest = Head { about: head.about, receipt: head.receipt, ..Head::default() };
+                Some(Box::new(rest)).filter(|rest| **rest != Head::default())
+            });
+            let edited = row.entry.fate.edited;
+            next = edited.and_then(|rev| self.seq_of(rev));
+        }
     }
 
     /// The seq of the entry that was written as `rev`.
@@ -205,18 +221,7 @@ impl OperationWrites for Handle<Writing> {
         let log = conversations::log(self.seat.working()?, target.conversation)?;
         log.reactions.retain(|((seq, ..), _)| *seq != target.seq);
         log.pins.remove(&target.seq);
-        let mut next = Some(target.seq);
-        while let Some(seq) = next {
-            let Some(row) = log.entry_mut(seq) else { break };
-            row.entry.content = content::null();
-            row.entry.fate.removed = Some(removed);
-            row.entry.head = row.entry.head.take().and_then(|head| {
-                let rest = Head { about: head.about, receipt: head.receipt, ..Head::default() };
-                Some(Box::new(rest)).filter(|rest| **rest != Head::default())
-            });
-            let edited = row.entry.fate.edited;
-            next = edited.and_then(|rev| log.seq_of(rev));
-        }
+        log.wipe(target.seq, removed);
         Ok(())
     }
 

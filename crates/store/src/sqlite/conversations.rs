@@ -11,14 +11,14 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::chain::Tails;
 use super::errors::{damaged, failed};
-use super::schema::{int, number};
+use super::schema::{int, number, optional};
 use super::{Handle, Seat, users};
 
 /// The columns that [`conversation`] reads.
 macro_rules! conversation_columns {
     () => {
         "c.key, c.id, c.kind, c.head_seq, c.floor_seq, c.rev, c.name, c.join_policy, c.dissolved,
-         c.announcement, c.silenced_until"
+         c.announcement, c.silenced_until, c.retention_ms"
     };
 }
 
@@ -199,7 +199,7 @@ fn places(
     collect(connection, sql, params![user.0, bound, limit], |row| {
         let conversation = conversation(row)?;
         let stays = stays(connection, conversation.key, user)?;
-        Ok((conversation, place(row, 11, stays)?))
+        Ok((conversation, place(row, 12, stays)?))
     })
 }
 
@@ -290,6 +290,7 @@ fn conversation(row: &Row<'_>) -> rusqlite::Result<Conversation> {
                 code => return Err(damaged(7, format!("{code} is no join policy"))),
             },
             announcement: row.get(9)?,
+            retention_ms: optional(row, 11)?,
         },
         dissolved: row.get(8)?,
         silenced: until(row, 10)?,
@@ -404,10 +405,11 @@ pub(super) fn set_profile(
     conversation: ConversationKey,
     profile: &Profile,
 ) -> Result<()> {
-    let sql = "UPDATE conversation SET name = ?2, join_policy = ?3, announcement = ?4
+    let sql = "UPDATE conversation SET name = ?2, join_policy = ?3, announcement = ?4,
+             retention_ms = ?5
          WHERE key = ?1";
-    let Profile { name, join, announcement } = profile;
-    let row = params![conversation.0, name, join_code(*join), announcement];
+    let Profile { name, join, announcement, retention_ms } = profile;
+    let row = params![conversation.0, name, join_code(*join), announcement, retention_ms.map(int)];
     change(connection, sql, row, NO_CONVERSATION)
 }
 

@@ -23,6 +23,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     (6, schema::VERSION_6),
     (7, schema::VERSION_7),
     (8, schema::VERSION_8),
+    (9, schema::VERSION_9),
 ];
 
 /// Brings the database to the last version of `migrations`.

@@ -8,7 +8,7 @@
 //! of some commit. A small database is checked for damage then; a large one is not, because that
 //! would keep a server from starting for as long as it takes to read everything.
 //!
-//! Deliberately absent: seq allocation and idempotency windows (the rules' work), and deleting.
+//! Deliberately absent: seq allocation and idempotency windows, which are the rules' work.
 
 mod backup;
 mod chain;
@@ -25,6 +25,7 @@ mod plans;
 mod presence;
 mod push;
 mod receipts;
+mod retention;
 mod schema;
 mod settings;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::errors::{damaged, failed};
 use super::messages::content;
+use super::retention::{KEPT, RETIRED};
 use super::schema::{int, number, optional};
 use super::{Handle, Seat, Writing, users};
 use crate::{REACTION_USERS_MAX, REACTIONS_COUNTED_MAX};
@@ -37,7 +38,7 @@ const REACTIONS: &str = "SELECT r.emoji, u.id, r.at
      FROM reaction r CROSS JOIN user u ON u.key = r.user
      WHERE r.target = ?1 AND (r.emoji, r.user) > (?2, ?3) AND r.emoji <= ?4 AND r.seq <= ?5
      ORDER BY r.emoji, r.user LIMIT ?6";
-const DROP_PIN: &str = "DELETE FROM pin WHERE conversation = ?1 AND seq = ?2";
+pub(super) const DROP_PIN: &str = "DELETE FROM pin WHERE conversation = ?1 AND seq = ?2";
 const PINS: &str = "SELECT p.seq, p.by_seq, u.id, p.at FROM pin p CROSS JOIN user u ON u.key = p.by
      WHERE p.conversation = ?1 ORDER BY p.by_seq";
 const HIDDEN: &str = "SELECT seq FROM hidden
@@ -193,12 +194,7 @@ impl OperationWrites for Handle<Writing> {
 
     fn remove(&mut self, target: EntryKey, removed: Removed) -> Result<()> {
         self.seat.write(|connection, _| {
-            let mut next = Some(target.rev.0);
-            while let Some(rev) = next {
-                let read = |row: &Row<'_>| optional(row, 0);
-                next = one(connection, EDITED, [int(rev)], read).map_err(failed)?.flatten();
-                run(connection, WIPE, (int(rev), code(removed)))?;
-            }
+            wipe(connection, Some(int(target.rev.0)), removed)?;
             run(connection, "DELETE FROM reaction WHERE target = ?1", [int(target.rev.0)])?;
             run(connection, DROP_PIN, [target.conversation.0, int(target.seq)])
         })
@@ -287,7 +283,7 @@ impl OperationWrites for Handle<Writing> {
     }
 }
 
-fn one<T>(
+pub(super) fn one<T>(
     connection: &Connection,
     sql: &str,
     args: impl Params,
@@ -296,7 +292,7 @@ fn one<T>(
     connection.prepare_cached(sql)?.query_row(args, read).optional()
 }
 
-fn all<T>(
+pub(super) fn all<T>(
     connection: &Connection,
     sql: &str,
     args: impl Params,
@@ -305,9 +301,19 @@ fn all<T>(
     connection.prepare_cached(sql)?.query_map(args, read)?.collect()
 }
 
-fn run(connection: &Connection, sql: &str, args: impl Params) -> Result<()> {
+pub(super) fn run(connection: &Connection, sql: &str, args: impl Params) -> Result<()> {
     let done = connection.prepare_cached(sql).and_then(|mut statement| statement.execute(args));
     done.map(|_| ()).map_err(failed)
+}
+
+/// Wipes an entry, of a message also its edits from the newest down.
+pub(super) fn wipe(connection: &Connection, newest: Option<i64>, removed: Removed) -> Result<()> {
+    let mut next = newest;
+    while let Some(rev) = next {
+        next = one(connection, EDITED, [rev], |row| row.get(0)).map_err(failed)?.flatten();
+        run(connection, WIPE, (rev, code(removed)))?;
+    }
+    Ok(())
 }
 
 fn mine(
@@ -374,7 +380,7 @@ pub(super) fn removed(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<R
         None => Ok(None),
         Some(1) => Ok(Some(Removed::Recalled)),
         Some(2) => Ok(Some(Removed::Deleted)),
-        Some(3) => Ok(Some(Removed::Expired)),
+        Some(3 | RETIRED | KEPT) => Ok(Some(Removed::Expired)),
         Some(other) => Err(damaged(column, format!("{other} is no reason to remove"))),
     }
 }

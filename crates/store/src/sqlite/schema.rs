@@ -300,6 +300,22 @@ pub(super) const VERSION_8: &str = "
     ALTER TABLE entry ADD COLUMN edit_number INTEGER;
 ";
 
+/// Version 9: what is kept no longer.
+///
+/// - `conversation.retention_ms` is a group's own; `conversation.sweep_at` is when it is to be looked
+///   at because of that.
+/// - `entry.removed` is 4 for what was retired, and 5 for what would be forgotten if it were not the
+///   newest of its log.
+/// - `retired` has what is to be forgotten, in the order of commits.
+/// - `hidden_entry` finds who hid an entry.
+pub(super) const VERSION_9: &str = "
+    ALTER TABLE conversation ADD COLUMN retention_ms INTEGER;
+    ALTER TABLE conversation ADD COLUMN sweep_at INTEGER;
+    CREATE INDEX overdue ON conversation (sweep_at) WHERE sweep_at IS NOT NULL;
+    CREATE INDEX retired ON entry (removed) WHERE removed = 4;
+    CREATE INDEX hidden_entry ON hidden (conversation, seq);
+";
+
 /// Opens the connection of the writer, or one that prepares the database for it.
 ///
 /// `synchronous = FULL` in WAL mode syncs the log before `COMMIT` returns (P1). Foreign keys are off

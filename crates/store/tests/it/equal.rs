@@ -191,7 +191,10 @@ impl Subject {
                 let join = if *open { JoinPolicy::Open } else { JoinPolicy::Invite };
                 let announcement = name.clone().filter(|_| *open).map(Into::into);
                 let name = name.as_deref().map(Into::into);
-                told(writer.set_profile(conversation(c), &Profile { name, join, announcement }))
+                told(writer.set_profile(
+                    conversation(c),
+                    &Profile { name, join, announcement, retention_ms: open.then_some(7) },
+                ))
             }
             Step::Dissolve(c) => told(writer.dissolve(conversation(c))),
             Step::OpenStay(c, u, code, seq) => {

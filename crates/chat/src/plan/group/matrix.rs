@@ -109,8 +109,8 @@ fn on_the_group(out: &mut String) {
     let tell: GroupUpdate = serde_json::from_str(r#"{"group":"g","announcement":"n"}"#).unwrap();
     let quiet: GroupMute = serde_json::from_str(r#"{"group":"g","muted":true}"#).unwrap();
     let acts: [(&str, OnGroup<'_>); 5] = [
-        ("rename", &|s| update(s, &rename)),
-        ("announce", &|s| update(s, &tell)),
+        ("rename", &|s| update(s, &rename, &(1..=9))),
+        ("announce", &|s| update(s, &tell, &(1..=9))),
         ("mute all", &|s| mute(s, &quiet, None)),
         ("leave", &leave),
         ("dissolve", &dissolve),

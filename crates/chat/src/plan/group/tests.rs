@@ -57,7 +57,12 @@ fn user(name: &str) -> UserId {
 
 /// Three members, one owner, room for four; `alice` acts.
 fn with_state<T>(role: Option<Role>, join: JoinPolicy, run: impl FnOnce(State<'_>) -> T) -> T {
-    let profile = Profile { name: Some("g".into()), join, announcement: Some("old".into()) };
+    let profile = Profile {
+        name: Some("g".into()),
+        join,
+        announcement: Some("old".into()),
+        ..Profile::default()
+    };
     let actor = user("alice");
     run(State {
         now: Timestamp(1_000),
@@ -92,9 +97,10 @@ fn roles_table() {
         name: Some("n".into()),
         join: None,
         announcement: None,
+        retention_ms: None,
         client_id: None,
     };
-    let update: &dyn Fn(&State<'_>) -> _ = &|state| update(state, &rename);
+    let update: &dyn Fn(&State<'_>) -> _ = &|state| update(state, &rename, &(1_000..=9_000));
     check(None, Open, update, Err(Reason::NotAMember));
     check(MEMBER, Open, update, Err(Reason::NotAllowed));
     check(ADMIN, Invite, update, kind("group_updated"));
@@ -239,14 +245,26 @@ fn an_update_must_change_something_and_keeps_the_rest() {
     let command = |json: &str| serde_json::from_str::<GroupUpdate>(json).unwrap();
     let changes = |json: &str| {
         with_state(OWNER, JoinPolicy::Open, |state| {
-            update(&state, &command(json)).map(|p| p.changes).map_err(|refusal| refusal.reason)
+            update(&state, &command(json), &(1_000..=9_000))
+                .map(|p| p.changes)
+                .map_err(|refusal| refusal.reason)
         })
     };
     assert_eq!(changes(r#"{"group":"g"}"#), Err(Reason::BadField));
     let old = || Some("old".into());
-    let closed = Profile { name: Some("g".into()), join: JoinPolicy::Invite, announcement: old() };
+    let closed = Profile {
+        name: Some("g".into()),
+        join: JoinPolicy::Invite,
+        announcement: old(),
+        ..Profile::default()
+    };
     assert_eq!(changes(r#"{"group":"g","join":"invite"}"#), Ok(vec![Change::Profile(closed)]));
-    let renamed = Profile { name: Some("n".into()), join: JoinPolicy::Open, announcement: old() };
+    let renamed = Profile {
+        name: Some("n".into()),
+        join: JoinPolicy::Open,
+        announcement: old(),
+        ..Profile::default()
+    };
     assert_eq!(changes(r#"{"group":"g","name":"n"}"#), Ok(vec![Change::Profile(renamed.clone())]));
     for (json, announcement) in [(r#""new""#, Some("new")), (r#""""#, None), ("null", None)] {
         let told = Profile {
@@ -256,5 +274,19 @@ fn an_update_must_change_something_and_keeps_the_rest() {
         };
         let command = format!(r#"{{"group":"g","announcement":{json}}}"#);
         assert_eq!(changes(&command), Ok(vec![Change::Profile(told)]), "{json}");
+    }
+    let renamed = Profile { name: Some("g".into()), ..renamed };
+    for (json, retention) in [
+        ("1000", Ok(Some(1_000))),
+        ("9000", Ok(Some(9_000))),
+        ("0", Ok(None)),
+        ("null", Ok(None)),
+        ("999", Err(Reason::BadField)),
+        ("9001", Err(Reason::BadField)),
+    ] {
+        let command = format!(r#"{{"group":"g","retention_ms":{json}}}"#);
+        let expect = retention
+            .map(|retention_ms| vec![Change::Profile(Profile { retention_ms, ..renamed.clone() })]);
+        assert_eq!(changes(&command), expect, "{json}");
     }
 }

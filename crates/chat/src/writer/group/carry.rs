@@ -102,7 +102,7 @@ impl Transaction<'_> {
         (seq, rev): (u64, Rev),
     ) -> Result<()> {
         let Some(slot) = self.cache.slot(self.store, conversation)? else { return Ok(()) };
-        let key = slot.row.key;
+        let (key, kept_ms) = (slot.row.key, slot.row.profile.retention_ms);
         self.writing()?;
         match change {
             Change::Enter(user, role) => {
@@ -136,7 +136,14 @@ impl Transaction<'_> {
                 let free = self.user_key(user)?;
                 self.store.remove_ban(key, free)?;
             }
-            Change::Profile(profile) => self.store.set_profile(key, profile)?,
+            Change::Profile(profile) => {
+                self.store.set_profile(key, profile)?;
+                if profile.retention_ms != kept_ms {
+                    // Looked at once, which finds out when the next time is.
+                    self.store.set_overdue(key, profile.retention_ms.map(|_| self.now))?;
+                    self.sweep.wake(self.now);
+                }
+            }
             Change::SilenceAll(until) => self.store.silence_all(key, *until)?,
             Change::Dissolve => {
                 self.store.dissolve(key)?;

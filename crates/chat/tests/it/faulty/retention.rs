@@ -1,0 +1,56 @@
+//! Retention, passed on.
+
+use hubbub_chat::model::{Aged, ConversationKey, EntryKey, Rev};
+use hubbub_chat::ports::{Result, Retention, RetentionWrites, StoreError};
+use hubbub_proto::{ConversationId, Timestamp};
+
+use super::{Fault, Faulty};
+
+impl Retention for Faulty {
+    fn committed_after(&mut self, after: Rev, limit: u32) -> Result<Vec<Aged>> {
+        self.note("committed_after");
+        self.inner.committed_after(after, limit)
+    }
+
+    fn swept(&mut self) -> Result<Rev> {
+        self.inner.swept()
+    }
+
+    fn overdue(&mut self, now: Timestamp, limit: u32) -> Result<Vec<ConversationId>> {
+        self.note("overdue");
+        self.inner.overdue(now, limit)
+    }
+
+    fn next_overdue(&mut self) -> Result<Option<Timestamp>> {
+        self.inner.next_overdue()
+    }
+
+    fn retired(&mut self, limit: u32) -> Result<Vec<Aged>> {
+        self.inner.retired(limit)
+    }
+}
+
+impl RetentionWrites for Faulty {
+    fn set_swept(&mut self, rev: Rev) -> Result<()> {
+        self.inner.set_swept(rev)
+    }
+
+    fn set_overdue(&mut self, conversation: ConversationKey, at: Option<Timestamp>) -> Result<()> {
+        self.inner.set_overdue(conversation, at)
+    }
+
+    fn raise_floor(&mut self, conversation: ConversationKey, seq: u64) -> Result<()> {
+        self.inner.raise_floor(conversation, seq)
+    }
+
+    fn retire(&mut self, entry: EntryKey) -> Result<()> {
+        match self.note("retire") {
+            Fault::RetireRow => Err(StoreError::Row("it is not to be retired".into())),
+            _ => self.inner.retire(entry),
+        }
+    }
+
+    fn forget(&mut self, entry: EntryKey) -> Result<()> {
+        self.inner.forget(entry)
+    }
+}

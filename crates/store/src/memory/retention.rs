@@ -1,0 +1,122 @@
+//! What is kept no longer, in memory.
+
+use hubbub_chat::content;
+use hubbub_chat::model::{Aged, ConversationKey, EntryKey, Fate, Rev};
+use hubbub_chat::ports::{Result, Retention, RetentionWrites};
+use hubbub_proto::command::Kind;
+use hubbub_proto::event::Removed;
+use hubbub_proto::{ConversationId, Timestamp};
+
+use super::messages::{Age, Row};
+use super::{Handle, Seat, State, Writing, conversations, users};
+
+/// Entries of all logs, in the order of commits, at most `limit`.
+fn aged(state: &State, limit: u32, wanted: impl Fn(&Row) -> bool) -> Vec<Aged> {
+    let logs = state.logs.iter().flat_map(|(key, log)| {
+        log.entries.values().filter(|row| wanted(row)).map(|row| {
+            let (seq, rev) = (row.entry.seq, row.rev());
+            Aged {
+                entry: EntryKey { conversation: *key, seq, rev },
+                conversation: log.row.id.clone(),
+                at: row.entry.at,
+            }
+        })
+    });
+    let mut found: Vec<Aged> = logs.collect();
+    found.sort_by_key(|aged| aged.entry.rev);
+    found.truncate(limit as usize);
+    found
+}
+
+impl<S: Seat> Retention for Handle<S> {
+    fn committed_after(&mut self, after: Rev, limit: u32) -> Result<Vec<Aged>> {
+        Ok(aged(&self.seat.state(), limit, |row| row.rev() > after))
+    }
+
+    fn swept(&mut self) -> Result<Rev> {
+        Ok(self.seat.state().swept)
+    }
+
+    fn overdue(&mut self, now: Timestamp, limit: u32) -> Result<Vec<ConversationId>> {
+        let state = self.seat.state();
+        let mut due: Vec<_> = state
+            .logs
+            .iter()
+            .filter_map(|(key, log)| Some((log.overdue.filter(|at| *at <= now)?, *key, log)))
+            .collect();
+        due.sort_by_key(|(at, key, _)| (*at, *key));
+        Ok(due.into_iter().take(limit as usize).map(|(_, _, log)| log.row.id.clone()).collect())
+    }
+
+    fn next_overdue(&mut self) -> Result<Option<Timestamp>> {
+        Ok(self.seat.state().logs.values().filter_map(|log| log.overdue).min())
+    }
+
+    fn retired(&mut self, limit: u32) -> Result<Vec<Aged>> {
+        Ok(aged(&self.seat.state(), limit, |row| row.age == Age::Retired))
+    }
+}
+
+impl RetentionWrites for Handle<Writing> {
+    fn set_swept(&mut self, rev: Rev) -> Result<()> {
+        self.seat.working()?.swept = rev;
+        Ok(())
+    }
+
+    fn set_overdue(&mut self, conversation: ConversationKey, at: Option<Timestamp>) -> Result<()> {
+        conversations::log(self.seat.working()?, conversation)?.overdue = at;
+        Ok(())
+    }
+
+    fn raise_floor(&mut self, conversation: ConversationKey, seq: u64) -> Result<()> {
+        let row = conversations::row(self.seat.working()?, conversation)?;
+        row.floor_seq = row.floor_seq.max(seq);
+        Ok(())
+    }
+
+    fn retire(&mut self, entry: EntryKey) -> Result<()> {
+        let log = conversations::log(self.seat.working()?, entry.conversation)?;
+        let Some(row) = log.entry_mut(entry.seq) else { return Ok(()) };
+        if row.age != Age::Current {
+            return Ok(());
+        }
+        if row.entry.fate.removed.is_none() && row.entry.kind != Kind::MessageEdited {
+            log.wipe(entry.seq, Removed::Expired);
+        }
+        if let Some(row) = log.entry_mut(entry.seq) {
+            row.age = Age::Retired;
+            row.edit_number = 0;
+            row.entry.content = content::null();
+            row.entry.head = None;
+            row.entry.fate = Fate { removed: Some(Removed::Expired), ..Fate::default() };
+        }
+        log.reactions.retain(|((seq, ..), _)| *seq != entry.seq);
+        log.pins.remove(&entry.seq);
+        log.hidden.retain(|(_, seq), _| *seq != entry.seq);
+        log.receipts.remove(&entry.seq);
+        Ok(())
+    }
+
+    fn forget(&mut self, entry: EntryKey) -> Result<()> {
+        let state = self.seat.working()?;
+        let log = conversations::log(state, entry.conversation)?;
+        let newest = log.entries.last_key_value().map(|(seq, _)| *seq);
+        let before = log.entries.range(..entry.seq).next_back();
+        let before = before.filter(|(_, row)| row.age == Age::Kept).map(|(seq, _)| *seq);
+        let mut gone: Vec<u64> = before.into_iter().collect();
+        match log.entry_mut(entry.seq) {
+            Some(row) if row.age == Age::Retired && newest == Some(entry.seq) => {
+                row.age = Age::Kept;
+            }
+            Some(row) if row.age == Age::Retired => gone.push(entry.seq),
+            _ => {}
+        }
+        let gone: Vec<_> = gone.into_iter().filter_map(|seq| log.entries.remove(&seq)).collect();
+        for row in gone {
+            if let Some(person) = users::person(state, row.sender) {
+                person.sent.remove(&row.entry.client_id);
+            }
+        }
+        Ok(())
+    }
+}
