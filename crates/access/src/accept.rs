@@ -20,12 +20,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::Pace;
-use crate::handshake::Upgrade;
+use crate::gate::Meeting;
 use crate::head::{self, Head};
 use crate::leaving::Leaving;
 use crate::permit::{Permit, Permits};
 use crate::rejection::Rejection;
-use crate::routes::Access;
+use crate::routes::{Access, Admitted};
 use crate::secured::Security;
 use crate::speaking::Place;
 
@@ -130,7 +130,7 @@ pub(crate) enum First {
     /// More has to come.
     Waits,
     /// A handshake that succeeds, and the length of its head.
-    Upgrade(Upgrade, usize),
+    Upgrade(Box<Admitted>, usize),
     /// For the HTTP library.
     Http,
     /// For the library too, version 2.
@@ -177,11 +177,11 @@ impl Acceptor {
     }
 
     /// What the bytes come to; `seen` of them came to nothing before.
-    pub(crate) fn first(&self, bytes: &[u8], seen: usize) -> First {
+    pub(crate) fn first(&self, bytes: &[u8], seen: usize, peer: SocketAddr) -> First {
         match head::look(bytes, seen) {
             Head::Partial if bytes.len() < HEAD_BYTES_MAX => First::Waits,
-            Head::Upgrade(parts, len) => match self.upgrade(&parts) {
-                Some(upgrade) => First::Upgrade(upgrade, len),
+            Head::Upgrade(parts, len) => match self.upgrade(&parts, peer) {
+                Some(admitted) => First::Upgrade(Box::new(admitted), len),
                 None => First::Http,
             },
             Head::Http2 => First::Http2,
@@ -190,8 +190,8 @@ impl Acceptor {
     }
 
     /// A handshake that succeeds; what is refused is refused by the routes.
-    fn upgrade(&self, parts: &Parts) -> Option<Upgrade> {
-        self.access.upgrade(parts)?.ok()
+    fn upgrade(&self, parts: &Parts, peer: SocketAddr) -> Option<Admitted> {
+        self.access.upgrade(parts, peer)?.ok()
     }
 
     /// Hands a socket over whose handshake has not been answered yet.
@@ -199,13 +199,14 @@ impl Acceptor {
         &self,
         socket: HubSocket,
         rest: &[u8],
-        upgrade: Upgrade,
-        remote: SocketAddr,
-        permit: Permit,
+        admitted: Admitted,
+        mut permit: Permit,
     ) {
         count(&self.stats.adopted);
-        let answer = upgrade.answer();
-        let opening = Opening { kind: upgrade.kind, answer, remote, permit: Box::new(permit) };
+        let Admitted { upgrade, client, visit } = admitted;
+        permit.keep(visit);
+        let (answer, permit) = (upgrade.answer(), Box::new(permit));
+        let opening = Opening { kind: upgrade.kind, answer, remote: client, permit };
         self.data_plane.adopt(socket, Bytes::copy_from_slice(rest), opening);
     }
 }
@@ -277,29 +278,52 @@ impl Door {
 
     fn meet(&mut self, mut stream: std::net::TcpStream, peer: SocketAddr) {
         count(&self.acceptor.stats.accepted);
-        let permit = match self.admit() {
+        let meeting = self.acceptor.access.gate.meet(peer.ip());
+        if let Meeting::Refused(rejection) = meeting {
+            return self.send_off(stream, &rejection);
+        }
+        let introduced = matches!(meeting, Meeting::Introduced);
+        let mut permit = match self.admit() {
             Ok(permit) => permit,
+            // Nothing can be read before the proxy's word.
+            Err(_) if introduced => return,
             Err(rejection) => return self.refuse(stream, peer, rejection),
         };
+        if let Meeting::Direct(visit) = meeting {
+            permit.keep(visit);
+        }
+        if introduced {
+            return self.begin(stream, peer, permit, Vec::new(), true);
+        }
         let Some(len) = self.read(&mut stream) else { return };
         let bytes = &self.buffer[..len];
-        match self.acceptor.first(bytes, 0) {
-            First::Upgrade(upgrade, head) => {
-                self.acceptor.hand_over(stream.into(), &bytes[head..], upgrade, peer, permit);
+        match self.acceptor.first(bytes, 0, peer) {
+            First::Upgrade(admitted, head) => {
+                self.acceptor.hand_over(stream.into(), &bytes[head..], *admitted, permit);
             }
-            First::Waits | First::Http | First::Http2 => match self.handshakes.take() {
-                Some(handshake) => {
-                    let read = bytes.to_vec();
-                    self.spawn(stream, peer, Place::Within { permit, handshake }, read);
-                }
-                None => {
-                    drop(permit);
-                    count(&self.acceptor.stats.crowded);
-                    let wait = self.pace.put_off(self.opened_at.elapsed());
-                    self.send_off(stream, &Rejection::crowded(wait));
-                }
-            },
+            First::Waits | First::Http | First::Http2 => {
+                let read = bytes.to_vec();
+                self.begin(stream, peer, permit, read, false);
+            }
         }
+    }
+
+    /// Has a task go on with a connection, where there may be one more.
+    fn begin(
+        &mut self,
+        stream: std::net::TcpStream,
+        peer: SocketAddr,
+        permit: Permit,
+        read: Vec<u8>,
+        introduced: bool,
+    ) {
+        if let Some(handshake) = self.handshakes.take() {
+            return self.spawn(stream, peer, Place::Within { permit, handshake, introduced }, read);
+        }
+        drop(permit);
+        count(&self.acceptor.stats.crowded);
+        let wait = self.pace.put_off(self.opened_at.elapsed());
+        self.send_off(stream, &Rejection::crowded(wait));
     }
 
     /// Reads what has come already; `None` when the peer is gone. With TLS that waits until it can

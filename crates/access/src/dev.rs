@@ -13,10 +13,10 @@ use http::{Method, StatusCode};
 use hubbub_proto::{Timestamp, UserId};
 use serde::Deserialize;
 
+use crate::gate::Client;
 use crate::origin;
 use crate::rejection::Rejection;
 use crate::routes::Access;
-use crate::speaking::Peer;
 use crate::token::{Grant, GrantOfChannels, Signer};
 
 /// Largest request, in bytes.
@@ -77,8 +77,8 @@ fn check(request: &Request, allowed_origins: &[String]) -> Result<(), Rejection>
     }
     let local = request
         .extensions()
-        .get::<Peer>()
-        .is_some_and(|Peer(address)| address.ip().to_canonical().is_loopback());
+        .get::<Client>()
+        .is_some_and(|Client(address)| address.ip().to_canonical().is_loopback());
     if !local || !origin::is_loopback_host(request.headers()) {
         return Err(Rejection::new(
             StatusCode::FORBIDDEN,

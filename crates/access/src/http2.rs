@@ -31,6 +31,7 @@ use crate::outstay::{Outstay, Stay};
 use crate::permit::Permit;
 use crate::rejection::Rejection;
 use crate::rewind::Rewind;
+use crate::routes::Admitted;
 use crate::speaking::{HTTP_GRACE, HTTP_LIFETIME, Peer, Place, is_about_health};
 
 /// Bytes that a stream may send before they are taken.
@@ -71,7 +72,7 @@ impl Acceptor {
     ) {
         count(&self.stats.http2);
         let (_place, handshake, rejection) = match place {
-            Place::Within { permit, handshake } => (permit, Some(handshake), None),
+            Place::Within { permit, handshake, .. } => (permit, Some(handshake), None),
             Place::Above { rejection, permit } => (permit, None, Some(rejection)),
         };
         let sockets_max = self.limits.http2_sockets_max;
@@ -169,10 +170,12 @@ impl Connection {
         let acceptor = &self.acceptor;
         let stream = hyper::upgrade::on(&mut request);
         let (parts, _) = request.into_parts();
-        let upgrade = acceptor.access.upgrade(&parts).unwrap_or(Err(Rejection::not_found()))?;
+        let admitted = acceptor.access.upgrade(&parts, self.peer);
+        let Admitted { upgrade, client, visit } =
+            admitted.unwrap_or(Err(Rejection::not_found()))?;
         let socket = self.admit()?;
         let places = acceptor.permits.take().zip(acceptor.permits.take());
-        let Some((near, far)) = places else {
+        let Some((mut near, far)) = places else {
             count(&acceptor.stats.turned_away);
             return Err(Rejection::full(RETURN_WHEN_FULL));
         };
@@ -191,15 +194,16 @@ impl Connection {
         self.handshake.lock().unwrap_or_else(PoisonError::into_inner).take();
         count(&acceptor.stats.http2_sockets);
         count(&acceptor.stats.adopted);
+        near.keep(visit);
         let opening = Opening {
             kind: upgrade.kind,
             answer: Bytes::new(),
-            remote: self.peer,
+            remote: client,
             permit: Box::new(near),
         };
         acceptor.data_plane.adopt(end.into(), Bytes::new(), opening);
         let open = self.outstay.sockets();
-        tracing::debug!(remote = %self.peer, open, "a WebSocket over HTTP/2");
+        tracing::debug!(remote = %client, open, "a WebSocket over HTTP/2");
         tokio::spawn(async move {
             if let Ok(stream) = stream.await {
                 bridge::run(TokioIo::new(stream), bridge).await;

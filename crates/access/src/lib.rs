@@ -7,6 +7,7 @@
 //! - [`certificate`], [`secured`]: TLS, until the hand-over; `io`: with it or without.
 //! - [`routes`]: what is served at which address; [`dev`]: signing in for development;
 //!   [`operator`]: what only operators see.
+//! - [`gate`]: who may come in from where, and behind which proxies; `introduction`: the PROXY protocol.
 //! - [`handshake`]: what a WebSocket handshake gets, and the five ways to bring a token.
 //! - [`secret`], [`token`]: who may sign in.
 //!
@@ -22,9 +23,11 @@ pub mod descriptors;
 pub mod dev;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod gate;
 pub mod handshake;
 mod head;
 mod http2;
+mod introduction;
 mod io;
 mod leaving;
 pub mod operator;
@@ -43,6 +46,7 @@ pub mod token;
 pub use accept::{AcceptLimits, AcceptStats, Acceptor, DataPlane, bind};
 pub use certificate::{Certificate, CertificateError, MinVersion};
 pub use dev::DevSignIn;
+pub use gate::{Endpoint, Gate, GateRules, GateStats, NetworkError, Networks};
 pub use handshake::HandshakePolicy;
 pub use operator::{Metrics, Operators};
 pub use permit::Permits;

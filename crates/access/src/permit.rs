@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::gate::Visit;
+
 /// A number of places for connections.
 #[derive(Clone, Debug)]
 pub struct Permits(Arc<Places>);
@@ -18,7 +20,11 @@ struct Places {
 
 /// One place, taken until it is dropped.
 #[derive(Debug)]
-pub struct Permit(Arc<Places>);
+pub struct Permit {
+    places: Arc<Places>,
+    /// Whose it is, where connections are counted by address.
+    visit: Option<Box<Visit>>,
+}
 
 impl Permits {
     /// `max` places, all free.
@@ -33,7 +39,7 @@ impl Permits {
         let Places { used, max } = &*self.0;
         let more = |n: usize| (n < *max).then_some(n + 1);
         used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Permit(self.0.clone()))
+        Some(Permit { places: self.0.clone(), visit: None })
     }
 
     /// How many are taken.
@@ -49,9 +55,18 @@ impl Permits {
     }
 }
 
+impl Permit {
+    /// Keeps a visit for as long as the place.
+    pub(crate) fn keep(&mut self, visit: Option<Visit>) {
+        if let Some(visit) = visit {
+            self.visit = Some(Box::new(visit));
+        }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.used.fetch_sub(1, Ordering::Relaxed);
+        self.places.used.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

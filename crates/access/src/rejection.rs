@@ -83,6 +83,26 @@ impl Rejection {
         )
     }
 
+    /// 403 for an address that may not come in.
+    #[must_use]
+    pub(crate) fn address() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "address_not_allowed",
+            "This address may not connect; see [edge].",
+        )
+    }
+
+    /// 429 for one connection too many of an address.
+    #[must_use]
+    pub(crate) fn address_full() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_connections",
+            "This address has as many connections as it may.",
+        )
+    }
+
     /// 404
     #[must_use]
     pub(crate) fn not_found() -> Self {

@@ -5,6 +5,7 @@
 //! message}`. Absent: the HTTP API for back ends.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -19,13 +20,15 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use hubbub_proto::{DeviceId, Identity, Refusal, Timestamp};
+use hubbub_hub::OpeningKind;
+use hubbub_proto::{CloseCode, DeviceId, Identity, Refusal, Timestamp};
 
 use crate::dev::{self, DevSignIn};
+use crate::gate::{self, Gate, Visit};
 use crate::handshake::{self, HandshakePolicy, Upgrade};
 use crate::operator::{Metrics, Operators};
 use crate::rejection::Rejection;
-use crate::speaking::HandOver;
+use crate::speaking::{HandOver, Peer};
 use crate::token::Verifier;
 
 /// What a page may load and where it may connect: this server, and nothing else.
@@ -67,6 +70,8 @@ pub struct Access {
     pub echo: Option<EchoLimits>,
     /// Signing in under any name, for development.
     pub dev: Option<DevSignIn>,
+    /// Who may come in from where.
+    pub gate: Arc<Gate>,
     /// A file by its path without the leading slash.
     pub asset: fn(&str) -> Option<Asset>,
     /// Whether the server can do its work, or why not.
@@ -93,11 +98,29 @@ impl Access {
             .method_not_allowed_fallback(async || Rejection::method("GET, HEAD"))
             .with_state(self.clone())
             .merge(self.operator_routes())
+            .layer(middleware::from_fn_with_state(self.clone(), gate::guard))
             .layer(middleware::from_fn(secure))
     }
 
-    /// What a request to upgrade gets; `None` where no WebSocket is at its address.
-    pub(crate) fn upgrade(&self, request: &Parts) -> Option<Result<Upgrade, Rejection>> {
+    /// What a request to upgrade gets that came from `peer`; `None` where no WebSocket is at its
+    /// address.
+    pub(crate) fn upgrade(
+        &self,
+        request: &Parts,
+        peer: SocketAddr,
+    ) -> Option<Result<Admitted, Rejection>> {
+        let upgrade = self.handshake(request)?;
+        Some(upgrade.and_then(|mut upgrade| {
+            let client = self.gate.client(peer, &request.headers, request.uri.path())?;
+            let visit = self.gate.upgrade(peer, client).unwrap_or_else(|_| {
+                upgrade.kind = OpeningKind::Refused(CloseCode::TooManyConnections);
+                None
+            });
+            Ok(Admitted { upgrade, client, visit })
+        }))
+    }
+
+    fn handshake(&self, request: &Parts) -> Option<Result<Upgrade, Rejection>> {
         match request.uri.path() {
             "/ws" => {
                 let verify = |token: &str, device: Option<&_>| self.verify(token, device);
@@ -121,11 +144,23 @@ impl Access {
     }
 }
 
+/// A WebSocket that comes in.
+pub(crate) struct Admitted {
+    pub(crate) upgrade: Upgrade,
+    /// Whose it is.
+    pub(crate) client: SocketAddr,
+    /// Where it was not counted before.
+    pub(crate) visit: Option<Visit>,
+}
+
 /// Answers a handshake, and leaves for the connection what is to become of its socket.
 async fn socket(State(access): State<Arc<Access>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let upgrade = match access.upgrade(&parts) {
-        Some(Ok(upgrade)) => upgrade,
+    let Some(&Peer(peer)) = parts.extensions.get() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let admitted = match access.upgrade(&parts, peer) {
+        Some(Ok(admitted)) => admitted,
         Some(Err(rejection)) => return rejection.into_response(),
         None => return Rejection::not_found().into_response(),
     };
@@ -133,13 +168,13 @@ async fn socket(State(access): State<Arc<Access>>, request: Request) -> Response
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let mut headers = HeaderMap::with_capacity(5);
-    for (name, value) in upgrade.fields() {
+    for (name, value) in admitted.upgrade.fields() {
         let Ok(value) = HeaderValue::try_from(value) else {
             return Rejection::bad_request("A subprotocol is not a token.").into_response();
         };
         headers.insert(name, value);
     }
-    hand_over.put(upgrade.kind);
+    hand_over.put(admitted);
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 

@@ -30,6 +30,7 @@ fn access(dev: bool, ready: bool) -> Access {
             audience: None,
         }),
         asset,
+        gate: Arc::default(),
         ready: Box::new(move || if ready { Ok(()) } else { Err("the store failed".into()) }),
         version: "1.2.3",
         operators: Operators::default(),

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Version};
-use hubbub_hub::{Opening, OpeningKind};
+use hubbub_hub::Opening;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -27,10 +27,13 @@ use tokio::time::Instant;
 use tower_service::Service as _;
 
 use crate::accept::{Acceptor, First, HEAD_BYTES_MAX, count};
+use crate::gate::Visit;
+use crate::introduction;
 use crate::io::Io;
 use crate::permit::Permit;
 use crate::rejection::Rejection;
 use crate::rewind::Rewind;
+use crate::routes::Admitted;
 
 /// How long one connection may go on speaking HTTP; then it ends after the answer under way.
 pub(crate) const HTTP_LIFETIME: Duration = Duration::from_secs(60);
@@ -50,14 +53,14 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 /// Where a handler leaves what is to become of the connection after a 101; an extension of each
 /// request.
 #[derive(Clone, Default)]
-pub(crate) struct HandOver(Arc<Mutex<Option<OpeningKind>>>);
+pub(crate) struct HandOver(Arc<Mutex<Option<Admitted>>>);
 
 impl HandOver {
-    pub(crate) fn put(&self, kind: OpeningKind) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(kind);
+    pub(crate) fn put(&self, admitted: Admitted) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(admitted);
     }
 
-    fn take(&self) -> Option<OpeningKind> {
+    fn take(&self) -> Option<Admitted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -70,12 +73,19 @@ pub(crate) enum Place {
         permit: Permit,
         /// As long as it speaks HTTP.
         handshake: Permit,
+        /// A proxy is to say first whose it is.
+        introduced: bool,
     },
     /// One to be told that there is none.
     Above { rejection: Rejection, permit: Permit },
 }
 
 impl Place {
+    fn keep(&mut self, visit: Option<Visit>) {
+        let (Self::Within { permit, .. } | Self::Above { permit, .. }) = self;
+        permit.keep(visit);
+    }
+
     fn rejection(&self) -> Option<&Rejection> {
         match self {
             Self::Within { .. } => None,
@@ -88,26 +98,49 @@ impl Acceptor {
     /// One connection, to its end or to its hand-over. `read` was read from it before.
     pub(crate) async fn connection(
         self: Arc<Self>,
-        stream: TcpStream,
-        peer: SocketAddr,
-        place: Place,
+        mut stream: TcpStream,
+        mut peer: SocketAddr,
+        mut place: Place,
         mut read: Vec<u8>,
         mut stop: watch::Receiver<bool>,
     ) {
         let deadline = Instant::now() + self.limits.headers_timeout;
+        if matches!(place, Place::Within { introduced: true, .. }) {
+            let introduced = tokio::select! {
+                introduced = introduction::read(&mut stream) => introduced,
+                () = tokio::time::sleep_until(deadline) => return count(&self.stats.late),
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            let gate = &self.access.gate;
+            match introduced {
+                Ok(Some(client)) => match gate.introduce(client.ip()) {
+                    Ok(visit) => {
+                        peer = client;
+                        place.keep(visit);
+                    }
+                    // What the client speaks is not known yet, so there are no words for it.
+                    Err(_) => return,
+                },
+                Ok(None) => {}
+                Err(error) => {
+                    count(&gate.stats.unintroduced);
+                    return tracing::debug!(%error, %peer, "a proxy did not say whose connection it is");
+                }
+            }
+        }
         let Some(mut stream) = self.secure(stream, deadline, stop.clone()).await else { return };
         let first = tokio::select! {
-            first = self.read_first(&mut stream, &mut read) => first,
+            first = self.read_first(&mut stream, &mut read, peer) => first,
             () = tokio::time::sleep_until(deadline) => return count(&self.stats.late),
             _ = stop.wait_for(|stop| *stop) => return,
         };
         match (first, place) {
             (Err(_) | Ok(First::Waits), _) => {}
-            (Ok(First::Upgrade(upgrade, head)), Place::Within { permit, handshake }) => {
+            (Ok(First::Upgrade(admitted, head)), Place::Within { permit, handshake, .. }) => {
                 let Ok((socket, not_seen)) = stream.into_socket() else { return };
                 drop(handshake);
                 let rest = [&read[head..], &not_seen].concat();
-                self.hand_over(socket, &rest, upgrade, peer, permit);
+                self.hand_over(socket, &rest, *admitted, permit);
             }
             (Ok(First::Http2), place) => {
                 if stream.prepare().await.is_ok() {
@@ -140,10 +173,15 @@ impl Acceptor {
     }
 
     /// Reads until it is known what the connection wants.
-    async fn read_first(&self, stream: &mut Io, read: &mut Vec<u8>) -> io::Result<First> {
+    async fn read_first(
+        &self,
+        stream: &mut Io,
+        read: &mut Vec<u8>,
+        peer: SocketAddr,
+    ) -> io::Result<First> {
         let mut seen = 0;
         loop {
-            match self.first(read, seen) {
+            match self.first(read, seen, peer) {
                 First::Waits => {}
                 first => return Ok(first),
             }
@@ -171,12 +209,15 @@ impl Acceptor {
         let (stream, read_too_far) =
             self.speak_http(stream, read, peer, rejection, &hand_over, stop).await;
         match (hand_over.take(), place) {
-            (Some(kind), Place::Within { permit, handshake }) => {
+            (Some(admitted), Place::Within { mut permit, handshake, .. }) => {
                 let Ok((socket, not_seen)) = stream.into_socket() else { return };
                 drop(handshake);
                 count(&self.stats.adopted);
                 let answer = Bytes::new();
-                let opening = Opening { kind, answer, remote: peer, permit: Box::new(permit) };
+                let Admitted { upgrade, client, visit } = admitted;
+                permit.keep(visit);
+                let permit = Box::new(permit);
+                let opening = Opening { kind: upgrade.kind, answer, remote: client, permit };
                 let already_read = [&read_too_far[..], &not_seen].concat().into();
                 self.data_plane.adopt(socket, already_read, opening);
             }

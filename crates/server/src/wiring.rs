@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow};
 use hubbub_access::descriptors::{connections_max, raise_limit};
 use hubbub_access::secret::SecretError;
 use hubbub_access::{
-    AcceptStats, Access, DevSignIn, EchoLimits, HandshakePolicy, Operators, Permits, Secret,
+    AcceptStats, Access, DevSignIn, EchoLimits, Gate, HandshakePolicy, Operators, Permits, Secret,
     Signer, TlsStats, TokenPolicy, Verifier,
 };
 use hubbub_chat::Chat;
@@ -43,6 +43,8 @@ pub(crate) struct Parts {
     pub(crate) tls: Arc<TlsStats>,
     pub(crate) metrics: Arc<Metrics>,
     operators: Operators,
+    /// Who may come in; replaced when the configuration is read again.
+    pub(crate) gate: Arc<Gate>,
     secret: Secret,
     verifier: Arc<Verifier>,
 }
@@ -95,12 +97,14 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
     let configured = usize::try_from(config.server.connections_max).unwrap_or(usize::MAX);
     let permits = Permits::new(connections_max(configured, descriptors));
     let (accept, tls) = (Arc::<AcceptStats>::default(), Arc::<TlsStats>::default());
+    let gate = Arc::new(Gate::new(config.edge.rules()?));
     let stopping = Arc::<AtomicBool>::default();
     let metrics = Metrics::new(Sources {
         hub: hub.clone(),
         chat: chat.clone(),
         accept: accept.clone(),
         tls: tls.clone(),
+        gate: gate.clone(),
         permits: permits.clone(),
         data_dir: config.server.data_dir().into(),
         started,
@@ -121,6 +125,7 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
         tls,
         metrics: Arc::new(metrics),
         operators,
+        gate,
         secret,
         verifier,
     })
@@ -195,6 +200,7 @@ impl Parts {
                 issuer: config.auth.issuer(),
                 audience: config.auth.audience(),
             }),
+            gate: self.gate.clone(),
             asset: crate::assets::asset,
             ready: Box::new(move || readiness.check()),
             version: env!("CARGO_PKG_VERSION"),

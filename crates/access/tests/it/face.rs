@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hubbub_access::{
-    AcceptLimits, AcceptStats, Acceptor, Access, Asset, DataPlane, EchoLimits, HandshakePolicy,
-    Permits, Secret, Security, TokenPolicy, Verifier, bind,
+    AcceptLimits, AcceptStats, Acceptor, Access, Asset, DataPlane, EchoLimits, Gate,
+    HandshakePolicy, Permits, Secret, Security, TokenPolicy, Verifier, bind,
 };
 use hubbub_hub::tls::Tls;
 use hubbub_hub::{Opening, Socket};
@@ -61,6 +61,7 @@ pub(crate) struct Face {
     pub(crate) permits: Permits,
     pub(crate) stats: Arc<AcceptStats>,
     pub(crate) adopted: mpsc::Receiver<Adopted>,
+    pub(crate) gate: Arc<Gate>,
     stop: watch::Sender<bool>,
     running: Option<JoinHandle<()>>,
     runtime: Runtime,
@@ -114,6 +115,7 @@ impl Face {
     ) -> Self {
         let secret = Secret::from_text(SECRET);
         let policy = TokenPolicy { algorithms: vec!["HS256".into()], ..TokenPolicy::default() };
+        let gate = Arc::<Gate>::default();
         let access = Access {
             verifier: Arc::new(Verifier::new(&secret, policy).unwrap()),
             clock: Arc::new(|| hubbub_proto::Timestamp(NOW_S * 1000)),
@@ -121,6 +123,7 @@ impl Face {
             echo: Some(EchoLimits { message_bytes_max: 1 << 20, fragments_max: 10 }),
             dev: None,
             asset,
+            gate: gate.clone(),
             ready: Box::new(|| Ok(())),
             version: "1",
             operators: hubbub_access::Operators::default(),
@@ -148,7 +151,7 @@ impl Face {
             let address = listener.local_addr().unwrap();
             (address, tokio::spawn(acceptor.run(listener, stopped)))
         });
-        Self { address, permits, stats, adopted, stop, running: Some(running), runtime }
+        Self { address, permits, stats, adopted, gate, stop, running: Some(running), runtime }
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -180,6 +183,17 @@ pub(crate) struct Client(pub(crate) TcpStream);
 impl Client {
     pub(crate) fn write(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).unwrap();
+    }
+
+    pub(crate) fn write_bytes(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).unwrap();
+    }
+
+    /// The same as [`Client::rest`], where the end may be a reset.
+    pub(crate) fn until_end(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let _ = self.0.read_to_end(&mut bytes);
+        String::from_utf8(bytes).unwrap()
     }
 
     /// Everything up to the end of the connection.

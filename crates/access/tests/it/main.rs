@@ -7,6 +7,7 @@ mod admitting;
 mod both_ways;
 mod exhaustion;
 mod face;
+mod gate;
 mod http2;
 mod http2_ends;
 mod http2_floods;

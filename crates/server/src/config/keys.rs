@@ -7,7 +7,7 @@ use hubbub_proto::limits::Limits;
 use hubbub_store::SqliteOptions;
 
 use super::table::Rule::{
-    Address, Any, NoAddress, OneOf, Origins, Permits, Range, SomeOf, Text, Whose,
+    Address, Any, Endpoints, Nets, NoAddress, OneOf, Origins, Permits, Range, SomeOf, Text, Whose,
 };
 use super::table::{U16, U32, mirrors, sections};
 
@@ -81,6 +81,31 @@ sections! {
         /// Origins of pages that may connect besides the server's own, as browsers write them:
         /// `["https://chat.example.com"]`. `"*"` allows every page, but not to use the cookie.
         allowed_origins: Vec<String> = Vec::new(), Origins;
+    }
+
+    /// Who may come in from where, and which proxies are believed. All of it is read again on SIGHUP
+    /// and holds from the next connection or request on.
+    edge: Edge {
+        /// Networks that may connect, such as `["10.0.0.0/8", "2001:db8::/32"]`; empty for all.
+        allow: Vec<String> = Vec::new(), Nets;
+        /// Networks that may not connect, whatever `allow` says.
+        deny: Vec<String> = Vec::new(), Nets;
+        /// Proxies that say for whom they connect. Of `X-Forwarded-For` only what they appended is
+        /// believed, from the right to the first address that is none of theirs; that address is the
+        /// client's in every list here, in the log, and for operators.
+        trusted_proxies: Vec<String> = Vec::new(), Nets;
+        /// The trusted proxies say it before anything else, by the PROXY protocol, version 2 (HAProxy's
+        /// `send-proxy-v2`), and `X-Forwarded-For` is not looked at. A connection of theirs without it
+        /// is closed.
+        proxy_protocol: bool = false, Any;
+        /// Paths that only some networks may ask for, each as `PATH NETWORK NETWORK …`, such as
+        /// `["/api 10.0.0.0/8 ::1"]`. It holds for everything below the path too; where several do,
+        /// all of them must allow it.
+        endpoints: Vec<String> = Vec::new(), Endpoints;
+        /// Most connections of one IPv4 address or one IPv6 network of 64 bits; one more is told 429,
+        /// or closed with 4006 where a proxy brings it. 0 for any number, as behind a proxy that is not
+        /// trusted, or for a whole office behind one address.
+        connections_per_address_max: u32 = 0, Range(0, U32);
     }
 
     /// TLS, for everything on `server.bind`: with a certificate and its key, the server speaks

@@ -12,12 +12,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use hubbub_access::{Endpoint, GateRules, NetworkError, Networks};
 use toml::{Table, Value};
 
 pub use document::{as_markdown, as_toml};
 pub use keys::{
-    Auth, ChannelsSection, Chat, CompressionSection, Config, Echo, FAMILY, LimitsSection, Log,
-    MetricsSection, Namespace, PushSection, SECTIONS, Server, Signals, Store, Tls,
+    Auth, ChannelsSection, Chat, CompressionSection, Config, Echo, Edge, FAMILY, LimitsSection,
+    Log, MetricsSection, Namespace, PushSection, SECTIONS, Server, Signals, Store, Tls,
 };
 pub use table::{Key, Rule, Section};
 
@@ -364,6 +365,25 @@ impl Config {
             "" => self.server.data_dir().join("secret"),
             path => path.into(),
         }
+    }
+}
+
+impl Edge {
+    /// The rules at the gate.
+    ///
+    /// # Errors
+    /// None in a configuration that was loaded.
+    pub fn rules(&self) -> Result<GateRules, NetworkError> {
+        let networks = |texts: &[String]| Networks::parse(texts.iter().map(String::as_str));
+        let endpoints = self.endpoints.iter().map(|text| text.parse::<Endpoint>());
+        Ok(GateRules {
+            allow: networks(&self.allow)?,
+            deny: networks(&self.deny)?,
+            trusted_proxies: networks(&self.trusted_proxies)?,
+            proxy_protocol: self.proxy_protocol,
+            endpoints: endpoints.collect::<Result<_, _>>()?,
+            connections_per_address_max: self.connections_per_address_max,
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use hubbub_access::{Endpoint, Networks};
 use hubbub_hub::Permit;
 use hubbub_proto::Who;
 use toml::Value;
@@ -48,6 +49,10 @@ pub enum Rule {
     Origins,
     /// Not empty.
     Text,
+    /// A list of networks.
+    Nets,
+    /// A list of paths, each with the networks that may ask for it.
+    Endpoints,
     /// Who may do something: one or several of `nobody`, `everyone` and `role:NAME`.
     Whose,
     /// Who may do something on channels: as above, or `claim`.
@@ -99,6 +104,22 @@ impl Rule {
                     None => Ok(()),
                 }
             }
+            (Self::Nets, Value::Array(list)) => {
+                Networks::parse(list.iter().filter_map(Value::as_str))
+                    .map(drop)
+                    .map_err(|error| error.to_string())
+            }
+            (Self::Endpoints, Value::Array(list)) => {
+                let is_endpoint = |entry: &&Value| {
+                    entry.as_str().is_some_and(|text| text.parse::<Endpoint>().is_ok())
+                };
+                match list.iter().find(|entry| !is_endpoint(entry)) {
+                    Some(entry) => Err(format!(
+                        "{entry} is no path with networks; use for example \"/api 10.0.0.0/8 ::1\""
+                    )),
+                    None => Ok(()),
+                }
+            }
             (Self::Text, Value::String(text)) if text.trim().is_empty() => {
                 Err("it is empty; leave the key out for the default".into())
             }
@@ -128,6 +149,8 @@ impl Rule {
             Self::Address => "`ADDRESS:PORT`".into(),
             Self::NoAddress => "`ADDRESS:PORT` or empty".into(),
             Self::Origins => "origins".into(),
+            Self::Nets => "networks".into(),
+            Self::Endpoints => "paths with networks".into(),
             Self::Text => "not empty".into(),
             Self::Whose => "`nobody`, `everyone`, `role:NAME`, or a list of these".into(),
             Self::Permits => {

@@ -142,7 +142,11 @@ fn errors_name_the_key_and_the_fix() {
         &[],
         "limits.message_byte_max: there is no such key; did you mean message_bytes_max?",
     );
-    refused("[limit]\n", &[], "[limit]: there is no such section; there are [server], [tls]");
+    refused(
+        "[limit]\n",
+        &[],
+        "[limit]: there is no such section; there are [server], [edge], [tls]",
+    );
     refused("bind = \"x\"", &[], "a key needs a section");
     refused(
         "[server]\nbind = \"localhost\"",

@@ -94,13 +94,16 @@ families! {
         Counter, "hubbub_upgraded_total", [], "Connections handed over to the shards.",
             |now, out| out.value(read(&now.accept.adopted));
         Counter, "hubbub_turned_away_total", ["reason"],
-            "Connections not let in: all places taken (full), too many per second (paced), too many at HTTP (crowded), too many WebSockets on one HTTP/2 connection (http2), no request in time (late).",
+            "Connections not let in: all places taken (full), too many per second (paced), too many at HTTP (crowded), too many WebSockets on one HTTP/2 connection (http2), no request in time (late), an address that may not connect (address_denied) or has as many connections as it may (address_crowded), a trusted proxy that does not say whose connection it is (unintroduced).",
             |now, out| {
                 out.of(&["full"], read(&now.accept.turned_away));
                 out.of(&["paced"], read(&now.accept.paced));
                 out.of(&["crowded"], read(&now.accept.crowded));
                 out.of(&["http2"], read(&now.accept.http2_refused));
                 out.of(&["late"], read(&now.accept.late));
+                out.of(&["address_denied"], read(&now.gate.stats.denied));
+                out.of(&["address_crowded"], read(&now.gate.stats.crowded));
+                out.of(&["unintroduced"], read(&now.gate.stats.unintroduced));
             };
         Counter, "hubbub_accept_pauses_total", [], "Times that accepting paused for want of descriptors.",
             |now, out| out.value(read(&now.accept.pauses));
@@ -187,9 +190,23 @@ families! {
             |now, out| out.value(now.hub.channels_expired);
         Counter, "hubbub_channel_publications_total", [], "Publications on channels that were given their offset.",
             |now, out| out.value(now.hub.sequenced);
-        Counter, "hubbub_channel_publications_refused_total", [],
-            "Publications on channels refused because the channel's shard was behind.",
-            |now, out| out.value(now.hub.refused_inbox);
+        Counter, "hubbub_channel_publications_refused_total", ["reason"],
+            "Publications on channels refused: the channel's shard was behind (behind), or there were more than its namespace allows (rate).",
+            |now, out| {
+                out.of(&["behind"], now.hub.refused_inbox);
+                out.of(&["rate"], now.hub.refused_pace);
+            };
+        Counter, "hubbub_channel_recoveries_total", ["outcome"],
+            "Subscribers who asked for what they missed: told it (recovered), it is gone (lost), refused because their shard was behind (behind).",
+            |now, out| {
+                out.of(&["recovered"], now.hub.recovered);
+                out.of(&["lost"], now.hub.not_recovered);
+                out.of(&["behind"], now.hub.refused_recoveries);
+            };
+        Gauge, "hubbub_channel_history_bytes", [], "Memory for what was published on channels and is kept.",
+            |now, out| out.value(now.hub.history_bytes);
+        Counter, "hubbub_channel_histories_dropped_total", [], "Channels whose history was dropped for want of room.",
+            |now, out| out.value(now.hub.histories_dropped);
         Counter, "hubbub_signals_total", [], "Signals sent.", |now, out| out.value(now.hub.signals);
         Counter, "hubbub_crossings_total", [], "Posts about channels and signals from one shard to another.",
             |now, out| out.value(now.hub.crossings);
