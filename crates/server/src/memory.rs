@@ -2,7 +2,7 @@
 //!
 //! Two things would keep it large. Where the system hands memory out in pieces of 2 MB, every list
 //! that grows and moves on leaves such pieces behind, which return to the system only whole: 19,000
-//! connections took twice as much with them as without, and nothing is slower without. And the
+//! connections took about twice as much with them as without (`bench/README.md`). And the
 //! allocator gives each thread pages of its own, and returns those that became free to the system
 //! only while that thread goes on allocating. A thread that falls silent after the last of ten
 //! thousand handshakes holds megabytes that nobody uses; so each thread is told on its own: a shard
