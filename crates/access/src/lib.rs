@@ -8,6 +8,7 @@
 //! - [`routes`]: what is served at which address; [`dev`]: signing in for development;
 //!   [`operator`]: what only operators see.
 //! - [`gate`]: who may come in from where, and behind which proxies; `introduction`: the PROXY protocol.
+//! - [`api`]: what back ends ask for over HTTP.
 //! - [`handshake`]: what a WebSocket handshake gets, and the five ways to bring a token.
 //! - [`secret`], [`token`]: who may sign in.
 //!
@@ -16,6 +17,7 @@
 
 pub mod accept;
 mod admission;
+pub mod api;
 mod bridge;
 pub mod certificate;
 mod credentials;
@@ -44,6 +46,10 @@ mod speaking;
 pub mod token;
 
 pub use accept::{AcceptLimits, AcceptStats, Acceptor, DataPlane, bind};
+pub use api::keys::{ApiKeys, KeyFile};
+pub use api::reception::Reception;
+pub use api::scope::{Scope, Scopes};
+pub use api::{Api, ApiLimits, ApiParts, ApiStats, Planes};
 pub use certificate::{Certificate, CertificateError, MinVersion};
 pub use dev::DevSignIn;
 pub use gate::{Endpoint, Gate, GateRules, GateStats, NetworkError, Networks};

@@ -2,7 +2,7 @@
 //! is for operators (see `operator`).
 //!
 //! Invariant: every answer has the security headers, and every refusal is `{code, reason,
-//! message}`. Absent: the HTTP API for back ends.
+//! message}`; below `/api` they are problem documents (see [`crate::api`]).
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -23,6 +23,7 @@ use http::{HeaderMap, Method, StatusCode};
 use hubbub_hub::OpeningKind;
 use hubbub_proto::{CloseCode, DeviceId, Identity, Refusal, Timestamp};
 
+use crate::api::Api;
 use crate::dev::{self, DevSignIn};
 use crate::gate::{self, Gate, Visit};
 use crate::handshake::{self, HandshakePolicy, Upgrade};
@@ -68,6 +69,8 @@ pub struct Access {
     pub policy: HandshakePolicy,
     /// `/echo`, where enabled.
     pub echo: Option<EchoLimits>,
+    /// What back ends ask for, where enabled.
+    pub api: Option<Arc<Api>>,
     /// Signing in under any name, for development.
     pub dev: Option<DevSignIn>,
     /// Who may come in from where.
@@ -87,7 +90,11 @@ pub struct Access {
 impl Access {
     /// The routes.
     pub fn router(self: &Arc<Self>) -> Router {
-        Router::new()
+        let router = match &self.api {
+            Some(api) => Router::new().route_service("/api/{*path}", api.router()),
+            None => Router::new(),
+        };
+        router
             .route("/ws", any(socket))
             .route("/echo", any(socket))
             .route("/dev/token", any(dev::token))

@@ -23,6 +23,7 @@ fn access(dev: bool, ready: bool) -> Access {
         clock: Arc::new(|| Timestamp(1_700_000_000_000)),
         policy: HandshakePolicy::default(),
         echo: None,
+        api: None,
         dev: dev.then(|| DevSignIn {
             signer: Signer::new(&secret),
             algorithm: "HS256".into(),

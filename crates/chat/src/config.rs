@@ -2,6 +2,8 @@
 //! section `[chat]` of the configuration file.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hubbub_proto::Who;
 use serde::{Deserialize, Serialize};
@@ -178,7 +180,36 @@ impl Default for UserRates {
 pub struct PushRules {
     /// To users, roles and everyone.
     pub send: Who,
+    /// Whether keys of back ends may.
+    pub by_key: ByKey,
 }
+
+impl PushRules {
+    /// Whether anybody may, so that users have to be found for what is pushed to many.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.send != Who::Nobody || self.by_key.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether there are keys for something; all copies say the same, and it may change at any time.
+#[derive(Clone, Debug, Default)]
+pub struct ByKey(Arc<AtomicBool>);
+
+impl ByKey {
+    /// There are, or there are none any more.
+    pub fn set(&self, are_there: bool) {
+        self.0.store(are_there, Ordering::Relaxed);
+    }
+}
+
+impl PartialEq for ByKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.load(Ordering::Relaxed) == other.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Eq for ByKey {}
 
 impl Default for ChatConfig {
     fn default() -> Self {

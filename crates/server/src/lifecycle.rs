@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use hubbub_access::{AcceptLimits, Acceptor, Certificate, Security, bind, operator};
+use hubbub_access::{AcceptLimits, Acceptor, ApiKeys, Certificate, Security, bind, operator};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -28,6 +28,8 @@ const RETRY_AFTER_MS: u64 = 1_000;
 const RETURNS_PER_SECOND: u64 = 4_000;
 /// The last of them come back this much later than the first at most.
 const RETURN_WITHIN_MS: u64 = 60_000;
+/// How often it is written down which keys were used.
+const KEY_USES_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What is spoken over TLS, the best first (ALPN).
 const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
@@ -74,6 +76,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
             parts.permits.clone(),
             parts.chat.clone(),
         )),
+        tokio::spawn(note_uses(parts.keys.clone())),
     ];
     upkeep.extend(summary.map(tokio::spawn));
     if let Some(watch) = watch {
@@ -124,7 +127,7 @@ fn start(
         .address()
         .map(|wanted| bind(wanted).map_err(|error| cannot_bind(wanted, &error, "metrics.bind")));
     let metrics = metrics.transpose()?;
-    let access = Arc::new(parts.access(config));
+    let access = Arc::new(parts.access(config)?);
     let acceptor = Acceptor {
         access: access.clone(),
         data_plane: parts.hub.clone(),
@@ -184,6 +187,19 @@ fn announce(config: &Config, started: &Started) -> anyhow::Result<()> {
     write!(out, "listening on {address}\nopen {scheme}://{page}/ to chat\n{metrics}")
         .and_then(|()| out.flush())
         .context("standard output cannot be written")
+}
+
+/// Writes down now and then which keys were used.
+async fn note_uses(keys: Arc<ApiKeys>) {
+    let mut ticks = tokio::time::interval(KEY_USES_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let keys = keys.clone();
+        let noted = tokio::task::spawn_blocking(move || keys.note_uses()).await;
+        if let Ok(Err(error)) = noted {
+            tracing::warn!(%error, "when keys were used is not written down");
+        }
+    }
 }
 
 /// When so many clients are to come back, so that the next process gets them one after the other.

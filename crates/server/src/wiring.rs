@@ -6,19 +6,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
+use hubbub_access::api::TICKETS_PER_REQUEST;
 use hubbub_access::descriptors::{connections_max, raise_limit};
 use hubbub_access::secret::SecretError;
 use hubbub_access::{
-    AcceptStats, Access, DevSignIn, EchoLimits, Gate, HandshakePolicy, Operators, Permits, Secret,
-    Signer, TlsStats, TokenPolicy, Verifier,
+    AcceptStats, Access, Api, ApiKeys, ApiLimits, ApiParts, ApiStats, DevSignIn, EchoLimits, Gate,
+    HandshakePolicy, KeyFile, Operators, Permits, Planes, Reception, Scope, Secret, Signer,
+    TlsStats, TokenPolicy, Verifier,
 };
 use hubbub_chat::Chat;
 use hubbub_chat::ports::{Router, Store as _, StoreError};
-use hubbub_hub::{Announce, Hub, HubConfig, Upstream};
-use hubbub_proto::{DeviceId, Effect, Identity, Refusal, Request, Who};
+use hubbub_hub::{Announce, Answer, Hub, HubConfig, Upstream};
+use hubbub_proto::{Command, ConnId, DeviceId, Effect, Identity, Refusal, Request, Who};
 use hubbub_store::SqliteStore;
 
 use crate::clock::{self, SystemClock};
@@ -45,6 +47,9 @@ pub(crate) struct Parts {
     operators: Operators,
     /// Who may come in; replaced when the configuration is read again.
     pub(crate) gate: Arc<Gate>,
+    pub(crate) keys: Arc<ApiKeys>,
+    pub(crate) api_stats: Arc<ApiStats>,
+    reception: Arc<Reception>,
     secret: Secret,
     verifier: Arc<Verifier>,
 }
@@ -64,6 +69,12 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
         leeway_s: config.auth.leeway_s.into(),
     };
     let verifier = Arc::new(Verifier::new(&secret, policy).context("auth.algorithms")?);
+    let chat_config = config.chat()?;
+    let (by_key, enabled) = (chat_config.push.by_key.clone(), config.api.enabled);
+    let file = KeyFile::in_dir(config.server.data_dir());
+    let keys = ApiKeys::open(file, move |all| by_key.set(enabled && all.contains(Scope::Push)))?;
+    let places = config.api.in_flight_max as usize * TICKETS_PER_REQUEST;
+    let reception = Arc::new(Reception::new(places));
 
     let hub = Arc::new(Hub::new(HubConfig {
         shards: match config.server.shards {
@@ -86,13 +97,17 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
     })?);
     let chat = Arc::new(Chat::start(
         store.clone(),
-        Arc::new(Downstream(hub.router())),
+        Arc::new(Downstream { router: hub.router(), reception: reception.clone() }),
         Arc::new(SystemClock),
         Box::new(UuidNames::new()),
-        config.chat()?,
+        chat_config,
         crate::memory::collect,
     )?);
-    hub.run(Arc::new(Services { chat: chat.clone(), verifier: verifier.clone() }))?;
+    hub.run(Arc::new(Services {
+        chat: chat.clone(),
+        verifier: verifier.clone(),
+        reception: reception.clone(),
+    }))?;
 
     let configured = usize::try_from(config.server.connections_max).unwrap_or(usize::MAX);
     let permits = Permits::new(connections_max(configured, descriptors));
@@ -126,6 +141,9 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
         metrics: Arc::new(metrics),
         operators,
         gate,
+        keys: Arc::new(keys),
+        api_stats: Arc::default(),
+        reception,
         secret,
         verifier,
     })
@@ -180,9 +198,12 @@ pub(crate) fn open_store(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
 
 impl Parts {
     /// What the routes need to know.
-    pub(crate) fn access(&self, config: &Config) -> Access {
+    ///
+    /// # Errors
+    /// A rule of the configuration that says something unknown; none in one that was loaded.
+    pub(crate) fn access(&self, config: &Config) -> anyhow::Result<Access> {
         let readiness = self.readiness.clone();
-        Access {
+        Ok(Access {
             verifier: self.verifier.clone(),
             clock: Arc::new(clock::now),
             policy: HandshakePolicy {
@@ -194,19 +215,72 @@ impl Parts {
                 message_bytes_max: config.echo.message_bytes_max as usize,
                 fragments_max: config.echo.fragments_max,
             }),
-            dev: config.server.dev.then(|| DevSignIn {
-                signer: Signer::new(&self.secret),
-                algorithm: config.auth.algorithms.first().cloned().unwrap_or_default(),
-                issuer: config.auth.issuer(),
-                audience: config.auth.audience(),
-            }),
             gate: self.gate.clone(),
+            api: config.api.enabled.then(|| self.api(config)).transpose()?,
+            dev: config.server.dev.then(|| self.mint(config)),
             asset: crate::assets::asset,
             ready: Box::new(move || readiness.check()),
             version: env!("CARGO_PKG_VERSION"),
             operators: self.operators.clone(),
             metrics: Some(self.metrics.clone()),
+        })
+    }
+
+    fn api(&self, config: &Config) -> anyhow::Result<Arc<Api>> {
+        Ok(Api::new(ApiParts {
+            keys: self.keys.clone(),
+            verifier: self.verifier.clone(),
+            admin: Who::compile(config.admin.who.iter().map(String::as_str))?,
+            mint: self.mint(config),
+            clock: Arc::new(clock::now),
+            reception: self.reception.clone(),
+            planes: Arc::new(BothPlanes {
+                chat: self.chat.clone(),
+                hub: self.hub.clone(),
+                router: self.hub.router(),
+            }),
+            limits: ApiLimits {
+                body_bytes_max: config.api.body_bytes_max as usize,
+                in_flight_max: config.api.in_flight_max as usize,
+                timeout: Duration::from_millis(config.api.timeout_ms.into()),
+                requests_per_second: config.api.requests_per_second,
+                content: (&config.limits).into(),
+            },
+            stats: self.api_stats.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+        }))
+    }
+
+    fn mint(&self, config: &Config) -> DevSignIn {
+        DevSignIn {
+            signer: Signer::new(&self.secret),
+            algorithm: config.auth.algorithms.first().cloned().unwrap_or_default(),
+            issuer: config.auth.issuer(),
+            audience: config.auth.audience(),
         }
+    }
+}
+
+/// What the API sees behind it.
+struct BothPlanes {
+    chat: Arc<Chat>,
+    hub: Arc<Hub>,
+    router: hubbub_hub::Router,
+}
+
+impl Planes for BothPlanes {
+    fn submit(&self, request: Request) -> Result<(), Box<Request>> {
+        let mut batch = VecDeque::from([request]);
+        self.chat.submit(&mut batch);
+        batch.pop_front().map_or(Ok(()), |back| Err(Box::new(back)))
+    }
+
+    fn call(&self, caller: ConnId, identity: &Identity, command: Command) -> Result<(), Refusal> {
+        self.hub.call(caller, identity, command)
+    }
+
+    fn post(&self, effect: Effect) {
+        self.router.post(vec![effect]);
     }
 }
 
@@ -214,6 +288,7 @@ impl Parts {
 struct Services {
     chat: Arc<Chat>,
     verifier: Arc<Verifier>,
+    reception: Arc<Reception>,
 }
 
 impl Upstream for Services {
@@ -224,17 +299,36 @@ impl Upstream for Services {
     fn authenticate(&self, token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal> {
         self.verifier.verify(token, device, clock::now())
     }
+
+    fn answered(&self, answers: Vec<Answer>) {
+        self.reception.answer(answers.into_iter().map(|answer| (answer.caller, answer.outcome)));
+    }
 }
 
-/// What the chat services see below them.
-struct Downstream(hubbub_hub::Router);
+/// What the chat services see below them: replies to callers without a connection go to the
+/// reception, everything else to the hub.
+struct Downstream {
+    router: hubbub_hub::Router,
+    reception: Arc<Reception>,
+}
 
 impl Router for Downstream {
-    fn post(&self, effects: Vec<Effect>) {
-        self.0.post(effects);
+    fn post(&self, mut effects: Vec<Effect>) {
+        let for_callers = |effect: &mut Effect| matches!(effect, Effect::Reply { conn, .. } if conn.is_reception());
+        let replies: Vec<Effect> = effects.extract_if(.., for_callers).collect();
+        if !effects.is_empty() {
+            self.router.post(effects);
+        }
+        if !replies.is_empty() {
+            self.reception.answer(replies.into_iter().filter_map(|reply| match reply {
+                Effect::Reply { conn, outcome, .. } => Some((conn, outcome)),
+                _ => None,
+            }));
+        }
     }
 
     fn resume(&self) {
-        self.0.resume();
+        self.router.resume();
+        self.reception.resume();
     }
 }

@@ -81,7 +81,10 @@ impl Variant {
             sync_entries_max: [4, 30, 1_000][rng.index(3)],
             sync_bytes_max: [1_024, 256 * 1024][rng.index(2)],
             redelivery_entries: [1, 50][rng.index(2)],
-            push: PushRules { send: Who::Roles([PUSHER_ROLE.into()].into()) },
+            push: PushRules {
+                send: Who::Roles([PUSHER_ROLE.into()].into()),
+                ..PushRules::default()
+            },
             ..ChatConfig::default()
         };
         let mut faults = [0; 7];

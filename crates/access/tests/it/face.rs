@@ -121,6 +121,7 @@ impl Face {
             clock: Arc::new(|| hubbub_proto::Timestamp(NOW_S * 1000)),
             policy: HandshakePolicy::default(),
             echo: Some(EchoLimits { message_bytes_max: 1 << 20, fragments_max: 10 }),
+            api: None,
             dev: None,
             asset,
             gate: gate.clone(),

@@ -291,7 +291,7 @@ impl Desk {
             return Vec::new();
         };
         // Nobody reads what would be found out.
-        if !self.roster.is_here(request.conn) {
+        if !request.conn.is_reception() && !self.roster.is_here(request.conn) {
             return reply(request, Err(Reason::NotFound.into()));
         }
         let outcome = match self.get(reader, request, get, now) {
@@ -313,7 +313,7 @@ impl Desk {
         now: Timestamp,
     ) -> Outcome<Presences> {
         let viewer = &request.identity.user;
-        if get.watch {
+        if get.watch && !request.conn.is_reception() {
             let watched = self.roster.watch(request.conn, get.friends, &get.users);
             watched.map_err(|_| Refusal::later(Reason::Overloaded, STORE_RETRY_MS))?;
         }

@@ -4,7 +4,7 @@
 //! Invariant: nothing is written for a user who is seen again with the same roles, so a storm of
 //! logins costs a look at a small index for each. Where nobody may push, nothing is kept at all.
 
-use hubbub_proto::{ConversationId, Identity, Who};
+use hubbub_proto::{ConversationId, Identity};
 
 use super::transaction::Transaction;
 use crate::model::{ConversationKey, UserKey};
@@ -14,7 +14,7 @@ use crate::ports::Result;
 impl Transaction<'_> {
     /// A session was opened, or goes on under a newer token.
     pub(super) fn seen(&mut self, identity: &Identity) -> Result<()> {
-        if self.config.push.send == Who::Nobody {
+        if !self.config.push.is_used() {
             return Ok(());
         }
         let user = self.named_caller_key(identity)?;
@@ -23,7 +23,7 @@ impl Transaction<'_> {
 
     /// The user is there, with the roles of this session.
     pub(super) fn keep_audiences(&mut self, user: UserKey, identity: &Identity) -> Result<()> {
-        if self.config.push.send == Who::Nobody {
+        if !self.config.push.is_used() {
             return Ok(());
         }
         let roles = self.standing(identity)?.all_roles();

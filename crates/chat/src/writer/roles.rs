@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use hubbub_proto::command::UserRoles;
-use hubbub_proto::{Ack, ConversationId, Effect, Identity, Reason, Refusal, Who};
+use hubbub_proto::{Ack, ConversationId, Effect, Identity, Reason, Refusal};
 
 use super::transaction::Transaction;
 use crate::model::UserKey;
@@ -78,7 +78,7 @@ impl Transaction<'_> {
         before: &[Box<str>],
         after: &[Box<str>],
     ) -> Result<()> {
-        if self.config.push.send == Who::Nobody {
+        if !self.config.push.is_used() {
             return Ok(());
         }
         let most = self.config.push_roles_max as usize;

@@ -11,7 +11,11 @@ use crate::room::{Room, identity, items, reason, request};
 
 fn room() -> Room {
     let send = Who::compile(["role:backend"]).unwrap();
-    Room::with(ChatConfig { push: PushRules { send }, stays_max: 3, ..ChatConfig::default() })
+    Room::with(ChatConfig {
+        push: PushRules { send, ..PushRules::default() },
+        stays_max: 3,
+        ..ChatConfig::default()
+    })
 }
 
 fn with_roles(user: &str, roles: &[&str], kind: &str, payload: &Value) -> Request {

@@ -15,7 +15,7 @@ fn config() -> ChatConfig {
     let who = |rule| Who::compile([rule]).unwrap();
     ChatConfig {
         admin: who("role:admin"),
-        push: PushRules { send: who("role:backend") },
+        push: PushRules { send: who("role:backend"), ..PushRules::default() },
         push_roles_max: 2,
         ..ChatConfig::default()
     }

@@ -7,6 +7,7 @@
 mod backup;
 mod chat;
 mod config;
+mod key;
 mod restored;
 mod serve;
 mod token;
@@ -27,6 +28,7 @@ Try it:
 Run it:
   hubbub serve --data-dir /var/lib/hubbub  nobody gets in without a token
   hubbub token --user alice --data-dir /var/lib/hubbub
+  hubbub key create --name shop --scope messages --data-dir /var/lib/hubbub
   curl http://127.0.0.1:8080/readyz
 
 Configure it:
@@ -50,6 +52,8 @@ enum Command {
     Serve(serve::Serve),
     /// Make a token for a user, signed with the server's secret
     Token(token::Token),
+    /// Make, list, rotate and revoke the keys of back ends
+    Key(key::KeyCommand),
     /// Chat in the terminal
     Chat(chat::Chat),
     /// Check, print or explain the configuration
@@ -112,6 +116,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Token(token) => token.run(),
+        Command::Key(key) => key.run(),
         Command::Chat(chat) => chat.run(),
         Command::Config(config) => config.run(),
         Command::Backup(backup) => backup.run(),

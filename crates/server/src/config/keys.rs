@@ -396,6 +396,21 @@ sections! {
         disk_free_min_bytes: u64 = 64 << 20, Range(0, i64::MAX);
     }
 
+    /// The HTTP API for back ends, below `/api`. Without a key (`hubbub key create`) or an
+    /// administrator's token ([admin]) nobody gets anything from it.
+    api: ApiSection {
+        /// Whether it is there.
+        enabled: bool = true, Any;
+        /// Largest body of a request, in bytes; above it 413.
+        body_bytes_max: u32 = 1 << 20, Range(1024, 64 << 20);
+        /// Most requests at a time; one more is told 503 and when to come back.
+        in_flight_max: u32 = 1_024, Range(1, 65_536);
+        /// Milliseconds from a request's headers to its answer; after that 503.
+        timeout_ms: u32 = 10_000, Range(100, 600_000);
+        /// Most requests per second of one key, and at once; above it 429. 0 for any number.
+        requests_per_second: u32 = 0, Range(0, 10_000_000);
+    }
+
     /// `GET /echo`, a WebSocket that sends back what it gets, for conformance suites. Who is silent
     /// for `limits.ping_interval_ms` and `limits.pong_timeout_ms` together is closed (4002).
     echo: Echo {
@@ -499,7 +514,7 @@ impl Config {
             card: self.limits.card_bytes_max,
             custom: self.limits.custom_bytes_max,
         };
-        let push = PushRules { send };
+        let push = PushRules { send, ..PushRules::default() };
         let admin = Who::compile(self.admin.who.iter().map(String::as_str))?;
         Ok(ChatConfig { push, admin, user_rates, content_bytes, ..(&self.chat).into() })
     }

@@ -17,8 +17,9 @@ use toml::{Table, Value};
 
 pub use document::{as_markdown, as_toml};
 pub use keys::{
-    Auth, ChannelsSection, Chat, CompressionSection, Config, Echo, Edge, FAMILY, LimitsSection,
-    Log, MetricsSection, Namespace, PushSection, SECTIONS, Server, Signals, Store, Tls,
+    ApiSection, Auth, ChannelsSection, Chat, CompressionSection, Config, Echo, Edge, FAMILY,
+    LimitsSection, Log, MetricsSection, Namespace, PushSection, SECTIONS, Server, Signals, Store,
+    Tls,
 };
 pub use table::{Key, Rule, Section};
 

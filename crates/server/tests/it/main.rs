@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod api;
+mod api_refusals;
 mod architecture;
 mod bad_input;
 mod bounds;
