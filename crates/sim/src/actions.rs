@@ -312,16 +312,26 @@ impl World {
     }
 
     fn befriend(&mut self, device: usize) {
-        let kind = match self.stage.rng.below(8) {
+        let kind = match self.stage.rng.below(12) {
             0..2 => "friend_block",
             2..5 => "friend_unblock",
-            5 => "friend_request",
-            6 => "friend_accept",
-            _ => "friend_remove",
+            5 | 6 => "friend_request",
+            7 | 8 => "friend_accept",
+            9 => "friend_remove",
+            _ => return self.withdraw(device),
         };
         let payload = json!({ "user": self.any_user().to_string() });
         trace!(self.stage, "device {device} asks for {kind} {payload}");
         self.devices[device].ask(kind, payload);
+    }
+
+    /// Somebody chooses who may write to them and bring them into groups; mostly all may.
+    fn withdraw(&mut self, device: usize) {
+        let what = ["messages", "invites"][self.stage.rng.index(2)];
+        let circle = ["everyone", "everyone", "friends", "nobody"][self.stage.rng.index(4)];
+        let payload = json!({ what: circle });
+        trace!(self.stage, "device {device} chooses {payload}");
+        self.devices[device].ask("privacy_update", payload);
     }
 
     fn type_something(&mut self, device: usize) {

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hubbub_chat::model::{ConversationKey, NewEntry, UserKey};
-use hubbub_proto::command::{Content, Kind};
-use hubbub_proto::event::Head;
+use hubbub_chat::model::{ConversationKey, NewEntry, PrivacyChoice, Side, UserKey};
+use hubbub_proto::command::{Circle, Content, Kind};
+use hubbub_proto::event::{Head, RelationState};
 use hubbub_proto::{ClientId, ConversationId, ConversationName, SystemName, Timestamp, UserId};
 use serde_json::Value;
 
@@ -81,8 +81,10 @@ enum Change {
         seq: u64,
         all: bool,
     },
-    /// The first does not want to hear of the second, or does so again.
-    Block(UserKey, UserKey, bool),
+    /// What the second is to the first.
+    Relation(UserKey, UserKey, Side),
+    /// Whom a user lets near.
+    Privacy(UserKey, PrivacyChoice),
 }
 
 /// Everything that was committed.
@@ -96,7 +98,11 @@ pub(crate) struct Journal {
     asked: BTreeSet<(ConversationKey, UserId)>,
     /// Who blocks whom.
     blocks: BTreeSet<(UserId, UserId)>,
-    /// Whoever ever did.
+    /// Whom each takes for a friend.
+    friends: BTreeSet<(UserId, UserId)>,
+    /// Whom they let near, where they have chosen.
+    privacy: BTreeMap<UserId, PrivacyChoice>,
+    /// Whoever ever blocked whom.
     blocked_once: BTreeSet<(UserId, UserId)>,
     used: BTreeMap<(UserId, ClientId), (ConversationId, u64)>,
     pending: Vec<Change>,
@@ -156,8 +162,23 @@ impl Journal {
         self.pending.push(Change::Hide { conversation, user, seq, all });
     }
 
-    pub(crate) fn note_block(&mut self, user: UserKey, other: UserKey, blocked: bool) {
-        self.pending.push(Change::Block(user, other, blocked));
+    pub(crate) fn note_relation(&mut self, user: UserKey, other: UserKey, side: Side) {
+        self.pending.push(Change::Relation(user, other, side));
+    }
+
+    pub(crate) fn note_privacy(&mut self, user: UserKey, choice: PrivacyChoice) {
+        self.pending.push(Change::Privacy(user, choice));
+    }
+
+    /// Whether `owner` lets `actor` do what they leave to this circle.
+    fn admits(&self, owner: &UserId, actor: &UserId, circle: Option<Circle>) -> bool {
+        let friend = |a: &UserId, b: &UserId| self.friends.contains(&(a.clone(), b.clone()));
+        let admitted = match circle {
+            None | Some(Circle::Everyone) => true,
+            Some(Circle::Friends) => friend(owner, actor) && friend(actor, owner),
+            Some(Circle::Nobody) => false,
+        };
+        owner == actor || (admitted && !self.apart(owner, actor))
     }
 
     /// Whether one of them blocks the other.
@@ -293,10 +314,20 @@ impl Journal {
                     }
                 }
             }
-            Change::Block(user, other, blocked) => {
+            Change::Privacy(user, choice) => {
+                if let Some(user) = self.users.get(&user) {
+                    self.privacy.insert(user.clone(), choice);
+                }
+            }
+            Change::Relation(user, other, side) => {
                 if let (Some(user), Some(other)) = (self.users.get(&user), self.users.get(&other)) {
                     let pair = (user.clone(), other.clone());
-                    if blocked {
+                    if side.state == RelationState::Friend {
+                        self.friends.insert(pair.clone());
+                    } else {
+                        self.friends.remove(&pair);
+                    }
+                    if side.blocked {
                         self.blocked_once.insert(pair.clone());
                         self.blocks.insert(pair);
                     } else {
@@ -330,20 +361,22 @@ impl Journal {
         else {
             return Err(Promise::P1.broken(format!("an entry of nobody: {entry:?}")));
         };
-        let apart = |user: &UserId| user != sender && self.apart(user, sender);
+        let choice = |user: &UserId| self.privacy.get(user).copied().unwrap_or_default();
+        let unheard = |user: &UserId| !self.admits(user, sender, choice(user).messages);
+        let uninvited = |user: &UserId| !self.admits(user, sender, choice(user).invites);
         let unwanted = match entry.kind {
-            _ if speaks(&entry.kind) => id.peer_of(sender).filter(|peer| apart(peer)),
+            _ if speaks(&entry.kind) => id.peer_of(sender).filter(|peer| unheard(peer)),
             Kind::MemberJoined | Kind::GroupCreated => {
                 // Whoever asked is let in by anybody who may.
                 let wanted = |user: &UserId| self.asked.contains(&(conversation, user.clone()));
-                invited(&entry).into_iter().find(|user| apart(user) && !wanted(user))
+                invited(&entry).into_iter().find(|user| uninvited(user) && !wanted(user))
             }
             _ => None,
         };
         if let Some(user) = unwanted {
             let seq = entry.seq;
             return Err(Promise::P7
-                .broken(format!("{id}/{seq}: {sender} reaches {user}, one blocks the other")));
+                .broken(format!("{id}/{seq}: {sender} reaches {user}, who does not let them")));
         }
         let log = self.logs.entry(id.clone()).or_default();
         let Unsigned { seq, message_id, client_id, at, kind, content, head } = entry;

@@ -62,6 +62,8 @@ pub enum Sabotage {
     KeepExpired,
     /// The store keeps no pins.
     LosePins,
+    /// The store forgets whom users let near.
+    ForgetPrivacy,
     /// The store counts no mentions.
     LoseMentions,
     /// The store forgets whom a message mentions and where it came from.
@@ -74,7 +76,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Every one.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::AckBeforeCommit,
         Self::ForgetClientIds,
         Self::RenameRetries,
@@ -102,6 +104,7 @@ impl Sabotage {
         Self::ShowExpired,
         Self::KeepExpired,
         Self::LosePins,
+        Self::ForgetPrivacy,
         Self::LoseMentions,
         Self::LoseHeads,
         Self::ForgetRoles,

@@ -84,7 +84,11 @@ impl<T: ?Sized> Spy<T> {
 
 impl<T: Users + ?Sized> Users for Spy<T> {
     fn user(&mut self, id: &UserId) -> Result<Option<User>> {
-        self.inner.user(id)
+        let mut user = self.inner.user(id)?;
+        if let (true, Some(user)) = (self.is(Sabotage::ForgetPrivacy), &mut user) {
+            user.privacy = PrivacyChoice::default();
+        }
+        Ok(user)
     }
 }
 
@@ -454,7 +458,7 @@ impl<T: People + ?Sized> People for Spy<T> {
 
 impl WritePeople for Spy<dyn Writer> {
     fn put_relation(&mut self, user: UserKey, other: UserKey, relation: &Relation) -> Result<()> {
-        self.store.journal().note_block(user, other, relation.side.blocked);
+        self.store.journal().note_relation(user, other, relation.side);
         self.inner.put_relation(user, other, relation)
     }
 
@@ -463,6 +467,7 @@ impl WritePeople for Spy<dyn Writer> {
     }
 
     fn put_privacy(&mut self, user: UserKey, privacy: PrivacyChoice, rev: Rev) -> Result<()> {
+        self.store.journal().note_privacy(user, privacy);
         self.inner.put_privacy(user, privacy, rev)
     }
 

@@ -50,6 +50,7 @@ fn every_sabotage_is_noticed() {
             | Sabotage::ForgetBans
             | Sabotage::ForgetBlocks
             | Sabotage::ForgetRoles
+            | Sabotage::ForgetPrivacy
             | Sabotage::LoseHidden
             | Sabotage::ForgetCleared => &[Promise::P7],
             // It counts as unread, and stands in the list of conversations.
