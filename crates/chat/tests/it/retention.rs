@@ -223,7 +223,8 @@ fn pushes_are_kept_as_long_as_all_else() {
     use hubbub_chat::PushRules;
     use hubbub_proto::Who;
     let send = Who::compile(["everyone"]).unwrap();
-    let mut room = Room::with(ChatConfig { push: PushRules { send }, ..config() });
+    let mut room =
+        Room::with(ChatConfig { push: PushRules { send, ..PushRules::default() }, ..config() });
     room.ask("bob", "sync", json!({}));
     for to in ["all", "user:bob"] {
         let payload = json!({"to": to, "type": "notification", "data": 1});
