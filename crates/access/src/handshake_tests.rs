@@ -39,7 +39,7 @@ fn verify(token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal> {
             expires_at: None,
             issued_at: None,
             device_kind: None,
-            device_name: None,
+            rare: None,
             granted: std::sync::Arc::default(),
             authority: hubbub_proto::route::Authority::default(),
             channels: None,

@@ -9,7 +9,8 @@
 use std::sync::Arc;
 
 use hubbub_proto::claim::{CLAIMS_MAX, ChannelClaim};
-use hubbub_proto::command::{ROLES_MAX, is_device_kind, is_role};
+use hubbub_proto::command::{ROLES_MAX, is_device_kind, is_picture, is_role};
+use hubbub_proto::route::Rare;
 use hubbub_proto::{
     Channel, ChannelAction, ChannelClaims, ChannelPattern, DeviceId, Identity, Reason, Refusal,
     Timestamp, UserId,
@@ -152,6 +153,9 @@ struct Claims {
     role: OneOrMany,
     device: Option<DeviceId>,
     device_kind: Option<String>,
+    /// What is no address of a picture is none.
+    #[serde(default)]
+    picture: serde_json::Value,
     #[serde(default)]
     channels: OneOrMany,
     #[serde(default)]
@@ -247,7 +251,7 @@ fn admit(
         expires_at,
         issued_at: claims.iat.map(Seconds::at),
         device_kind: device_kind(claims.device_kind.as_deref())?,
-        device_name: None,
+        rare: Rare { picture: picture(claims.picture), ..Rare::default() }.boxed(),
         granted: Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
         channels: channels(&claims.channels, &claims.caps, &claims.subs)?,
@@ -293,6 +297,14 @@ fn claim(name: &str, allow: &[&str]) -> Result<ChannelClaim, Refusal> {
         })
     });
     Ok(ChannelClaim { pattern, actions: actions.collect::<Result<_, _>>()? })
+}
+
+/// The address of a picture, if it can be shown on a page that came over https. Issuers put all sorts
+/// of things there, and nobody is kept out for it.
+fn picture(claim: serde_json::Value) -> Option<Box<str>> {
+    let serde_json::Value::String(url) = claim else { return None };
+    let relative = url.starts_with('/') && !url.starts_with("//");
+    (is_picture(&url) && (relative || url.starts_with("https://"))).then(|| url.into())
 }
 
 fn device_kind(kind: Option<&str>) -> Result<Option<Box<str>>, Refusal> {

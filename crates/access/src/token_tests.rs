@@ -112,6 +112,31 @@ fn issuer_and_audience() {
 }
 
 #[test]
+fn a_picture_is_an_address_that_can_be_shown() {
+    let verifier = Verifier::new(&Secret::from_text(SECRET), policy()).unwrap();
+    let long = format!("/{}", "x".repeat(2_048));
+    for (claim, good) in [
+        (json!("https://id.example/a.png"), true),
+        (json!("/avatars/a.png"), true),
+        (json!(long[..2_048]), true),
+        (json!(long), false),
+        (json!("http://id.example/a.png"), false),
+        (json!("//id.example/a.png"), false),
+        (json!("javascript:alert(1)"), false),
+        (json!("https://id.example/a b"), false),
+        (json!(""), false),
+        (json!(7), false),
+        (json!({"url": "/a.png"}), false),
+        (json!(null), false),
+    ] {
+        let token = sign_as(&json!({"sub": "a", "picture": claim}), Algorithm::HS256, SECRET);
+        let identity = verifier.verify(&token, None, NOW).unwrap();
+        assert_eq!(identity.picture(), claim.as_str().filter(|_| good), "{claim}");
+        assert_eq!(identity.rare.is_some(), good);
+    }
+}
+
+#[test]
 fn devices() {
     let verifier = Verifier::new(&Secret::from_text(SECRET), policy()).unwrap();
     let asked = DeviceId::new("asked").unwrap();

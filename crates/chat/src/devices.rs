@@ -68,20 +68,30 @@ impl SignedOut {
     }
 }
 
-/// Devices that came or went, until they are written.
+/// A session that began, goes on under a newer token, or ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Visit {
+    pub(crate) identity: Arc<Identity>,
+    /// When.
+    pub(crate) at: Timestamp,
+    /// It did not end, so its token is the newest that is known of the user.
+    pub(crate) came: bool,
+}
+
+/// Sessions that came or went, until what they say of users and devices is written.
 #[derive(Debug, Default)]
 pub(crate) struct Visits {
-    waiting: VecDeque<(Arc<Identity>, Timestamp)>,
+    waiting: VecDeque<Visit>,
     next_at: Timestamp,
 }
 
 impl Visits {
-    pub(crate) fn add(&mut self, identity: &Arc<Identity>, now: Timestamp) {
+    pub(crate) fn add(&mut self, visit: Visit, now: Timestamp) {
         if self.waiting.is_empty() {
             self.next_at = self.next_at.max(now.plus_ms(GROUP_EVERY_MS));
         }
         if self.waiting.len() < WAITING_MAX {
-            self.waiting.push_back((Arc::clone(identity), now));
+            self.waiting.push_back(visit);
         }
     }
 
@@ -100,7 +110,7 @@ impl Visits {
     }
 
     /// The oldest `count`.
-    pub(crate) fn oldest(&self, count: usize) -> impl Iterator<Item = &(Arc<Identity>, Timestamp)> {
+    pub(crate) fn oldest(&self, count: usize) -> impl Iterator<Item = &Visit> {
         self.waiting.iter().take(count)
     }
 
@@ -131,7 +141,7 @@ mod tests {
             expires_at: None,
             issued_at: issued.map(Timestamp),
             device_kind: None,
-            device_name: None,
+            rare: None,
             granted: Arc::default(),
             authority: hubbub_proto::route::Authority::default(),
             channels: None,
@@ -159,9 +169,10 @@ mod tests {
     #[test]
     fn visits_go_in_groups_with_time_between() {
         let mut visits = Visits::default();
-        let one = Arc::new(identity("phone", None, true));
+        let identity = Arc::new(identity("phone", None, true));
+        let one = Visit { identity, at: Timestamp(0), came: true };
         for _ in 0..GROUP_MAX + 1 {
-            visits.add(&one, Timestamp(0));
+            visits.add(one.clone(), Timestamp(0));
         }
         assert_eq!(visits.next_due(), Some(Timestamp(GROUP_EVERY_MS)));
         assert_eq!(visits.due(Timestamp(GROUP_EVERY_MS - 1), false), 0);
@@ -171,7 +182,7 @@ mod tests {
         assert_eq!(visits.due(Timestamp(2 * GROUP_EVERY_MS), false), 1);
         assert_eq!(visits.due(Timestamp(0), true), 1);
         for _ in 0..2 * WAITING_MAX {
-            visits.add(&one, Timestamp(0));
+            visits.add(one.clone(), Timestamp(0));
         }
         assert_eq!(visits.due(Timestamp(0), true), WAITING_MAX);
     }

@@ -373,7 +373,7 @@ mod tests {
             expires_at: None,
             issued_at: None,
             device_kind: None,
-            device_name: None,
+            rare: None,
             granted: Arc::default(),
             authority: hubbub_proto::route::Authority::default(),
             channels: None,

@@ -389,8 +389,8 @@ impl Scribe {
         self.soft.settle(done.flushed.cursors);
         self.last_seen.settle(done.flushed.last_seen);
         self.visits.settle(done.flushed.visits, self.now);
-        for identity in &done.visitors {
-            self.visits.add(identity, self.now);
+        for visit in done.visitors {
+            self.visits.add(visit, self.now);
         }
         for (user, device, at) in done.gone {
             self.signed_out.add(user, device, at);

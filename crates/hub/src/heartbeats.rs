@@ -94,7 +94,7 @@ fn somebody() -> Arc<Identity> {
         expires_at: None,
         issued_at: None,
         device_kind: None,
-        device_name: None,
+        rare: None,
         granted: Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
         channels: None,

@@ -339,7 +339,9 @@ impl Desk {
                 if let Ok(identity) = &mut outcome {
                     // What the token says wins.
                     identity.device_kind = identity.device_kind.take().or(kind);
-                    identity.device_name = identity.device_name.take().or(name);
+                    if name.is_some() {
+                        identity.rare.get_or_insert_default().device_name = name;
+                    }
                 }
                 let phase = self.ping_phase();
                 let (now, limits) = (self.now, self.limits);

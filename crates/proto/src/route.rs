@@ -78,8 +78,8 @@ pub struct Identity {
     pub issued_at: Option<Timestamp>,
     /// What sort of device it is, as the token or the client says.
     pub device_kind: Option<Box<str>>,
-    /// What the client calls its device.
-    pub device_name: Option<Box<str>>,
+    /// What most do not have.
+    pub rare: Option<Box<Rare>>,
     /// Roles that a back end gave the user besides, as far as the data plane has heard; the chat
     /// services go by what is stored.
     pub granted: Arc<[Box<str>]>,
@@ -89,7 +89,36 @@ pub struct Identity {
     pub channels: Option<Arc<ChannelClaims>>,
 }
 
+/// What few identities have.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Rare {
+    /// What the client calls its device.
+    pub device_name: Option<Box<str>>,
+    /// The address of the user's picture, as the token says.
+    pub picture: Option<Box<str>>,
+}
+
+impl Rare {
+    /// In its box, where there is any of it.
+    #[must_use]
+    pub fn boxed(self) -> Option<Box<Self>> {
+        Some(self).filter(|rare| *rare != Self::default()).map(Box::new)
+    }
+}
+
 impl Identity {
+    /// What the client calls its device.
+    #[must_use]
+    pub fn device_name(&self) -> Option<&str> {
+        self.rare.as_ref()?.device_name.as_deref()
+    }
+
+    /// The address of the user's picture, as the token says.
+    #[must_use]
+    pub fn picture(&self) -> Option<&str> {
+        self.rare.as_ref()?.picture.as_deref()
+    }
+
     /// Whether the user has this role, from whomever.
     #[must_use]
     pub fn holds(&self, role: &str) -> bool {

@@ -18,7 +18,7 @@ use crate::codec::{Incoming, Malformed};
 use crate::command::{Class, Device};
 use crate::event::{Ack, Lag, Ping, TokenExpiring};
 use crate::limits::Limits;
-use crate::route::Work;
+use crate::route::{Rare, Work};
 use crate::{
     CloseCode, Command, CommandId, ConversationId, Event, Identity, Reason, Refusal, Timestamp,
 };
@@ -360,7 +360,11 @@ impl Session {
                     device_named: current.device_named,
                     expires_at,
                     device_kind: newer.device_kind.clone().or_else(|| current.device_kind.clone()),
-                    device_name: current.device_name.clone(),
+                    rare: Rare {
+                        device_name: current.device_name().map(Into::into),
+                        picture: newer.picture().map(Into::into),
+                    }
+                    .boxed(),
                     granted: Arc::clone(&current.granted),
                     ..newer
                 }));

@@ -80,7 +80,7 @@ mod tests {
             expires_at: None,
             issued_at: None,
             device_kind: None,
-            device_name: None,
+            rare: None,
             granted: std::sync::Arc::default(),
             authority: crate::route::Authority::default(),
             channels: None,

@@ -112,7 +112,7 @@ impl Device {
             expires_at: rng.chance(300).then(|| hubbub_proto::Timestamp(now_ms + lasts_ms)),
             issued_at: None,
             device_kind: None,
-            device_name: None,
+            rare: None,
             granted: std::sync::Arc::default(),
             authority: hubbub_proto::route::Authority::default(),
             channels: None,

@@ -510,7 +510,7 @@ pub(crate) fn identity(user: UserId, name: Option<Box<str>>, authority: Authorit
         expires_at: None,
         issued_at: None,
         device_kind: None,
-        device_name: None,
+        rare: None,
         granted: Arc::default(),
         channels: None,
         authority,

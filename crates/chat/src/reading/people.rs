@@ -47,7 +47,7 @@ impl Desk<'_> {
             let current = DeviceItem {
                 id: own.device.clone(),
                 kind: own.device_kind.clone(),
-                name: own.device_name.clone(),
+                name: own.device_name().map(Into::into),
                 last_seen: self.now,
                 current: true,
                 signed_out: false,

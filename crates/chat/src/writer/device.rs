@@ -1,11 +1,10 @@
 //! Devices: noted when they come and go, and signed out.
 
-use std::sync::Arc;
-
 use hubbub_proto::command::DeviceSignOut;
 use hubbub_proto::{Ack, DeviceId, Effect, Identity, Reason, Timestamp};
 
 use super::transaction::{Caller, Transaction};
+use crate::devices::Visit;
 use crate::model::{Device, UserKey};
 use crate::ports::Result;
 use crate::stop::Outcome;
@@ -29,8 +28,9 @@ impl Transaction<'_> {
         };
         // Those that came just now and are not written yet.
         let visits = self.visits.oldest(usize::MAX);
-        let fresh = visits.filter(|(identity, _)| identity.user == *user && identity.device_named);
-        let fresh: Vec<Device> = fresh.map(|(identity, at)| device_of(identity, *at)).collect();
+        let fresh = visits.map(|visit| (&*visit.identity, visit.at));
+        let fresh = fresh.filter(|(identity, _)| identity.user == *user && identity.device_named);
+        let fresh: Vec<Device> = fresh.map(|(identity, at)| device_of(identity, at)).collect();
         for device in fresh {
             if !known.iter().any(|one| one.id == device.id) {
                 known.push(device);
@@ -73,8 +73,14 @@ impl Transaction<'_> {
 
     /// Writes the `count` longest waiting visits.
     pub(super) fn note_visits(&mut self, count: usize) -> Result<()> {
-        let oldest: Vec<(Arc<Identity>, Timestamp)> = self.visits.oldest(count).cloned().collect();
-        for (identity, at) in oldest {
+        let oldest: Vec<Visit> = self.visits.oldest(count).cloned().collect();
+        for Visit { identity, at, came } in oldest {
+            if came {
+                self.keep_current(&identity)?;
+            }
+            if !identity.device_named {
+                continue;
+            }
             let key = self.caller_key(&identity)?;
             let known = self.store.devices(key)?.into_iter().find(|one| one.id == identity.device);
             let seen = device_of(&identity, at);
@@ -104,7 +110,7 @@ fn device_of(identity: &Identity, at: Timestamp) -> Device {
     Device {
         id,
         kind: identity.device_kind.clone(),
-        name: identity.device_name.clone(),
+        name: identity.device_name().map(Into::into),
         last_seen: at,
         not_before: Timestamp(0),
     }

@@ -3,7 +3,7 @@
 use hubbub_proto::command::{PrivacyUpdate, ProfileUpdate};
 use hubbub_proto::event::Me;
 use hubbub_proto::route::{DeliveryClass, Publication, Topic};
-use hubbub_proto::{Ack, Effect, Event, Reason, Refusal};
+use hubbub_proto::{Ack, ConnId, Effect, Event, Identity, Reason, Refusal};
 use smallvec::smallvec;
 
 use super::transaction::{Caller, Transaction};
@@ -38,7 +38,7 @@ impl Transaction<'_> {
             after.data = data.as_ref().map(|data| data.get().into());
         }
         if after == before {
-            return Ok(Ack::Me(Box::new(self.me(caller)?)));
+            return Ok(Ack::Me(Box::new(self.me(caller.identity)?)));
         }
         let key = self.caller_key(caller.identity)?;
         after.rev = self.next_rev();
@@ -51,7 +51,7 @@ impl Transaction<'_> {
         let before = known.map(|user| user.privacy).unwrap_or_default();
         let after = before.with(update);
         if after == before {
-            return Ok(Ack::Me(Box::new(self.me(caller)?)));
+            return Ok(Ack::Me(Box::new(self.me(caller.identity)?)));
         }
         let key = self.caller_key(caller.identity)?;
         let rev = self.next_rev();
@@ -63,24 +63,58 @@ impl Transaction<'_> {
         self.tell_devices(caller)
     }
 
-    fn me(&mut self, caller: Caller<'_>) -> Result<Me> {
-        let user = self.cache.user(self.store, &caller.identity.user)?.cloned();
+    /// Name and picture as the newest token says. What it does not say stays; the user's devices hear
+    /// of what changed. For a user of whom nothing changed nothing is written, nor is the store asked
+    /// where the token has no picture.
+    pub(super) fn keep_current(&mut self, identity: &Identity) -> Result<()> {
+        let known = self.cache.user(self.store, &identity.user)?;
+        let renamed =
+            identity.name.is_some() && known.map(|user| &user.name) != Some(&identity.name);
+        if !renamed && identity.picture().is_none() {
+            return Ok(());
+        }
+        let is_known = known.is_some();
+        let key = self.named_caller_key(identity)?;
+        let before = self.store.showing(key)?;
+        let mut after = before.clone();
+        if let Some(picture) = identity.picture() {
+            after.picture = Some(picture.into());
+        }
+        if after == before && !renamed {
+            return Ok(());
+        }
+        after.rev = self.next_rev();
+        self.writing()?.put_showing(key, &after)?;
+        if is_known {
+            let me = Box::new(self.me(identity)?);
+            self.effects.push(updated(me, identity, None));
+        }
+        Ok(())
+    }
+
+    fn me(&mut self, identity: &Identity) -> Result<Me> {
+        let user = self.cache.user(self.store, &identity.user)?.cloned();
         let showing = match &user {
             Some(user) => self.store.showing(user.key)?,
             None => Showing::default(),
         };
-        let identity = self.standing(caller.identity)?;
+        let identity = self.standing(identity)?;
         Ok(people::me(&identity, user.as_ref(), &showing, self.config))
     }
 
     fn tell_devices(&mut self, caller: Caller<'_>) -> Outcome<Ack> {
-        let me = Box::new(self.me(caller)?);
-        self.effects.push(Effect::Publish(Publication {
-            topics: smallvec![Topic::User(caller.identity.user.clone())],
-            event: Event::UserUpdated(me.clone()),
-            except: Some(caller.conn),
-            class: DeliveryClass::Durable,
-        }));
+        let me = Box::new(self.me(caller.identity)?);
+        self.effects.push(updated(me.clone(), caller.identity, Some(caller.conn)));
         Ok(Ack::Me(me))
     }
+}
+
+/// What tells all devices of a user, but one, of what the user shows now.
+fn updated(me: Box<Me>, identity: &Identity, except: Option<ConnId>) -> Effect {
+    Effect::Publish(Publication {
+        topics: smallvec![Topic::User(identity.user.clone())],
+        event: Event::UserUpdated(me),
+        except,
+        class: DeliveryClass::Durable,
+    })
 }

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use crate::ChatConfig;
 use crate::cache::Cache;
-use crate::devices::{SignedOut, Visits};
+use crate::devices::{SignedOut, Visit, Visits};
 use crate::model::{ConversationKey, NewEntry, Recorded, Rev, User, UserKey};
 use crate::plan::relation::Step;
 use crate::ports::{Appended, Names, Result, Writer};
@@ -70,7 +70,7 @@ pub(super) struct Transaction<'a> {
     pub(super) signed_out: &'a SignedOut,
     pub(super) visits: &'a Visits,
     /// Devices that come or go with this transaction.
-    pub(super) visitors: Vec<Arc<Identity>>,
+    pub(super) visitors: Vec<Visit>,
     /// Devices that are signed out with this transaction.
     pub(super) gone: Vec<(UserId, DeviceId, Timestamp)>,
 }
@@ -82,7 +82,7 @@ pub(super) struct Done {
     pub(super) asked: Vec<UserKey>,
     pub(super) founded: Vec<UserId>,
     pub(super) shifts: Vec<(usize, Shift)>,
-    pub(super) visitors: Vec<Arc<Identity>>,
+    pub(super) visitors: Vec<Visit>,
     pub(super) gone: Vec<(UserId, DeviceId, Timestamp)>,
     pub(super) rev: Rev,
     pub(super) wrote: bool,
@@ -135,13 +135,12 @@ impl Transaction<'_> {
                 return Ok(());
             }
             Work::Opened | Work::Renewed => {
-                self.visit(request);
+                self.visit(request, true)?;
                 self.tell_granted(&request.identity)?;
                 return self.seen(&request.identity);
             }
             Work::Closed => {
-                self.visit(request);
-                return Ok(());
+                return self.visit(request, false);
             }
             Work::Redeliver { .. } => return Ok(()),
         };
@@ -286,11 +285,20 @@ impl Transaction<'_> {
         })
     }
 
-    /// A device came or went: only one that has a name of its own is kept.
-    fn visit(&mut self, request: &Request) {
-        if request.identity.device_named {
-            self.visitors.push(Arc::clone(&request.identity));
+    /// A session came or went: a device that has a name of its own is kept, and what the token says
+    /// of its user.
+    fn visit(&mut self, request: &Request, came: bool) -> Result<()> {
+        let identity = &request.identity;
+        let mut tells = came && identity.picture().is_some();
+        if came && !tells && identity.name.is_some() {
+            let known = self.cache.user(self.store, &identity.user)?;
+            tells = known.is_none_or(|user| user.name != identity.name);
         }
+        if identity.device_named || tells {
+            let identity = Arc::clone(identity);
+            self.visitors.push(Visit { identity, at: self.now, came });
+        }
+        Ok(())
     }
 
     /// Something is to be expired then.

@@ -1,9 +1,11 @@
 //! Profiles and privacy.
 
+use std::sync::Arc;
+
 use hubbub_chat::ChatConfig;
 use hubbub_chat::model::Rev;
-use hubbub_proto::route::Work;
-use hubbub_proto::{Timestamp, UserId};
+use hubbub_proto::route::{Rare, Work};
+use hubbub_proto::{Request, Timestamp, UserId};
 use serde_json::{Value, json};
 
 use crate::room::{Room, life, on_device, reason, request};
@@ -211,4 +213,71 @@ fn devices_are_bounded() {
     room.wait(500);
     let refused = ask_on(&mut room, "d4", ISSUED, "device_sign_out", &others);
     assert_eq!(refused, reason("too_many_devices"));
+}
+
+fn opened(user: &str, name: Option<&str>, picture: Option<&str>) -> Request {
+    let mut request = life(user, Work::Opened);
+    let identity = Arc::make_mut(&mut request.identity);
+    identity.name = name.map(Into::into);
+    identity.rare = Rare { picture: picture.map(Into::into), ..Rare::default() }.boxed();
+    request
+}
+
+#[test]
+fn name_and_picture_are_those_of_the_token_that_came_last() {
+    let mut room = Room::new();
+    let shown = |room: &mut Room| {
+        let page = room.ask("bob", "users", json!({ "users": ["alice"] }));
+        let user = &page["users"][0];
+        [&user["name"], &user["avatar"]].map(|value| value.as_str().map(str::to_owned))
+    };
+    let is = |name: Option<&str>, avatar: Option<&str>| [name, avatar].map(|v| v.map(Into::into));
+    room.batch(vec![opened("alice", Some("Alice"), Some("/a.png"))]);
+    room.wait(500);
+    assert_eq!(shown(&mut room), is(Some("Alice"), Some("/a.png")));
+    assert_eq!(room.take_events(), [""; 0], "nobody knew another");
+    for (name, picture, expect) in [
+        (Some("Alice"), Some("/a.png"), None),
+        (None, None, None),
+        (Some("Alice"), Some("/b.png"), Some(is(Some("Alice"), Some("/b.png")))),
+        (Some("Al"), None, Some(is(Some("Al"), Some("/b.png")))),
+    ] {
+        let before = shown(&mut room);
+        let (rev, commits) = (room.reader.rev().unwrap(), room.scribe.stats().snapshot().commits);
+        room.batch(vec![opened("alice", name, picture)]);
+        assert_eq!(room.scribe.stats().snapshot().commits, commits, "not at once");
+        room.wait(500);
+        let events = room.take_events();
+        let written = room.reader.rev().unwrap() > rev;
+        assert_eq!((written, events.len()), (expect.is_some(), usize::from(expect.is_some())));
+        assert!(events.iter().all(|event| event.ends_with("-> @alice")), "{events:?}");
+        assert_eq!(shown(&mut room), expect.unwrap_or(before));
+    }
+    room.ask("alice", "profile_update", json!({ "avatar": "/own.png" }));
+    room.batch(vec![opened("alice", None, Some("/c.png"))]);
+    room.wait(500);
+    assert_eq!(shown(&mut room)[1].as_deref(), Some("/own.png"), "the user's own goes before");
+    room.ask("alice", "profile_update", json!({ "avatar": null }));
+    assert_eq!(shown(&mut room)[1].as_deref(), Some("/c.png"));
+}
+
+#[test]
+fn a_crowd_with_new_pictures_costs_few_transactions() {
+    let mut room = Room::new();
+    let crowd = |version: &str| -> Vec<Request> {
+        let picture = format!("/{version}.png");
+        (0..1_000).map(|n| opened(&format!("u{n}"), Some("U"), Some(&picture))).collect()
+    };
+    for (version, told) in [("a", 0), ("b", 1_000), ("b", 0)] {
+        let before = room.scribe.stats().snapshot();
+        let rev = room.reader.rev().unwrap();
+        room.batch(crowd(version));
+        for _ in 0..20 {
+            room.wait(100);
+        }
+        let commits = room.scribe.stats().snapshot().commits - before.commits;
+        assert_eq!(room.take_events().len(), told, "{version}");
+        assert!(commits <= 8, "{commits}");
+        assert_eq!(room.reader.rev().unwrap() > rev, told > 0 || version == "a");
+    }
 }

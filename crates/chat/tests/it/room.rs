@@ -185,7 +185,7 @@ pub(crate) fn identity(user: &str) -> Arc<Identity> {
         expires_at: None,
         issued_at: None,
         device_kind: None,
-        device_name: None,
+        rare: None,
         granted: Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
         channels: None,

@@ -121,7 +121,7 @@ pub(crate) fn identity(text: &str, asked: Option<&DeviceId>) -> Identity {
         roles: roles.into_iter().map(Into::into).collect(),
         issued_at: None,
         device_kind: None,
-        device_name: None,
+        rare: None,
         granted: Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
         channels: (!claims.is_empty()).then(|| Arc::new(claimed(&claims))),

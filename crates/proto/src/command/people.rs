@@ -166,14 +166,18 @@ fn parse_address<'de, D: Deserializer<'de>>(d: D) -> Result<Box<str>, D::Error> 
     d.deserialize_str(Text {
         expecting: "an address of at most 2048 bytes",
         parse: |s| {
-            let known = ["https://", "http://", "/"].iter().any(|start| s.starts_with(start));
-            let printable = s.len() <= AVATAR_BYTES_MAX
-                && !s.chars().any(|c| c.is_control() || c.is_whitespace());
-            (known && printable)
-                .then(|| s.into())
-                .ok_or(InvalidName { what: "the avatar", rule: RULE })
+            is_picture(s).then(|| s.into()).ok_or(InvalidName { what: "the avatar", rule: RULE })
         },
     })
+}
+
+/// Whether this is an address that a page may put into an image without running anything.
+#[must_use]
+pub fn is_picture(address: &str) -> bool {
+    let known = ["https://", "http://", "/"].iter().any(|start| address.starts_with(start));
+    known
+        && address.len() <= AVATAR_BYTES_MAX
+        && !address.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
 fn note<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Box<str>>, D::Error> {

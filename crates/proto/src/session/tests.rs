@@ -23,7 +23,7 @@ fn identity(user: &str, expires_at: Option<u64>) -> Identity {
         expires_at: expires_at.map(Timestamp),
         issued_at: None,
         device_kind: None,
-        device_name: None,
+        rare: None,
         granted: Arc::default(),
         authority: crate::route::Authority::default(),
         channels: None,

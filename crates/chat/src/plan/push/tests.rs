@@ -15,7 +15,7 @@ fn with_roles(roles: &[&str]) -> Identity {
         expires_at: None,
         issued_at: None,
         device_kind: None,
-        device_name: None,
+        rare: None,
         granted: std::sync::Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
         channels: None,
