@@ -36,6 +36,7 @@ mod stored_head;
 mod sweep;
 mod typists;
 pub mod visibility;
+mod waits;
 pub mod writer;
 
 pub use config::{ChatConfig, ContentBytes, PushRules, UserRates};

@@ -7,12 +7,14 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use hubbub_measure::Histogram;
 use hubbub_proto::route::Work;
 use hubbub_proto::{Command, Request, Timestamp, UserId};
 
 use crate::presence::Heard;
+use crate::waits::Waits;
 
 /// Most users who left that the writer has not taken.
 const LEFT_MAX: usize = 8_192;
@@ -54,6 +56,8 @@ struct State {
     /// From there to the writer: who left, and when.
     left: Vec<(UserId, Timestamp)>,
     bytes: usize,
+    command_waits: Waits,
+    read_waits: Waits,
     /// Somebody was left with requests that did not fit.
     refused: bool,
     /// Nothing more is taken in.
@@ -95,6 +99,9 @@ pub(crate) struct Tidied(u64);
 pub(crate) struct Queue {
     bounds: Bounds,
     state: Mutex<State>,
+    /// How long the writer's requests and the readers' waited, in microseconds. Moved under the lock.
+    pub(crate) command_waits: Histogram,
+    pub(crate) read_waits: Histogram,
     writer: Condvar,
     readers: Condvar,
     presence: Condvar,
@@ -144,6 +151,8 @@ impl Queue {
         Self {
             bounds,
             state: Mutex::default(),
+            command_waits: Histogram::default(),
+            read_waits: Histogram::default(),
             writer: Condvar::new(),
             readers: Condvar::new(),
             presence: Condvar::new(),
@@ -157,7 +166,9 @@ impl Queue {
 
     /// Takes from the front what fits. False once the queue is closed; then nothing is taken.
     pub(crate) fn submit(&self, batch: &mut VecDeque<Request>) -> bool {
+        let now = Instant::now();
         let mut state = self.lock();
+        let before = state.commands.len();
         if state.closed {
             return false;
         }
@@ -172,6 +183,8 @@ impl Queue {
             state.bytes = bytes;
             state.commands.extend(batch.pop_front());
         }
+        let came = state.commands.len() - before;
+        state.command_waits.came(came, now);
         if mem::take(&mut state.writer_sleeps) {
             self.writer.notify_one();
         }
@@ -207,6 +220,7 @@ impl Queue {
             state.commands.drain(..count).collect()
         };
         state.bytes -= batch.iter().map(weight).sum::<usize>();
+        state.command_waits.taken(batch.len(), Instant::now(), &self.command_waits);
         let resume = self.room(&mut state);
         let ended = state.closed && state.commands.is_empty() && batch.is_empty();
         let left = mem::take(&mut state.left);
@@ -231,11 +245,13 @@ impl Queue {
         if reads.is_empty() && presence.is_empty() {
             return;
         }
+        let now = Instant::now();
         let mut state = self.lock();
         let heard = presence.iter().map(|heard| &heard.request);
         state.bytes += reads.iter().chain(heard).map(weight).sum::<usize>();
         let wakes_readers = !reads.is_empty();
         let wakes_presence = !presence.is_empty() && mem::take(&mut state.presence_sleeps);
+        state.read_waits.came(reads.len(), now);
         state.reads.extend(reads);
         state.presence.extend(presence);
         drop(state);
@@ -312,6 +328,7 @@ impl Queue {
         loop {
             if let Some(read) = state.reads.pop_front() {
                 state.bytes -= weight(&read);
+                state.read_waits.taken(1, Instant::now(), &self.read_waits);
                 let resume = self.room(&mut state);
                 return Some(Fetched { request: Some(read), resume });
             }
@@ -359,6 +376,7 @@ mod tests {
     use std::sync::Arc;
 
     use hubbub_proto::command::{GroupCreate, JoinPolicy};
+    use hubbub_proto::route::Stamp;
     use hubbub_proto::{CommandId, ConnId, DeviceId, Identity, UserId};
 
     use super::*;
@@ -380,6 +398,7 @@ mod tests {
         });
         let request = |slot: u32| Request {
             conn: ConnId { shard: 0, slot, generation: 0 },
+            read_at: Stamp::default(),
             identity: Arc::clone(&identity),
             work: Work::Command {
                 id: CommandId::new(&slot.to_string()).ok(),

@@ -109,7 +109,12 @@ enum Answer {
 pub(crate) fn reply(request: &Request, outcome: std::result::Result<Ack, Refusal>) -> Vec<Effect> {
     match &request.work {
         Work::Command { id, .. } => {
-            vec![Effect::Reply { conn: request.conn, id: id.clone(), outcome }]
+            vec![Effect::Reply {
+                conn: request.conn,
+                id: id.clone(),
+                read_at: request.read_at,
+                outcome,
+            }]
         }
         Work::Redeliver { .. } | Work::Opened | Work::Renewed | Work::Closed => Vec::new(),
     }

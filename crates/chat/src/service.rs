@@ -213,8 +213,14 @@ impl Chat {
     #[must_use]
     pub fn stats(&self) -> Snapshot {
         let (queued, queued_bytes) = self.shared.queue.waiting();
-        let store = self.shared.store.times();
-        Snapshot { queued, queued_bytes, store, ..self.shared.stats.snapshot() }
+        Snapshot {
+            queued,
+            queued_bytes,
+            command_waits_us: self.shared.queue.command_waits.read(),
+            read_waits_us: self.shared.queue.read_waits.read(),
+            store: self.shared.store.times(),
+            ..self.shared.stats.snapshot()
+        }
     }
 }
 
@@ -262,8 +268,10 @@ fn write(shared: &Shared, mut scribe: Scribe) {
             scribe.tidy(now);
             (shared.give_back)();
         }
+        let took = began.elapsed();
+        shared.stats.busy(took);
         if size >= SPACED_FROM {
-            thread::sleep(SPACING.saturating_sub(began.elapsed()));
+            thread::sleep(SPACING.saturating_sub(took));
         }
     }
     shared.queue.close_reads();
@@ -359,7 +367,7 @@ fn read(shared: &Shared, mut reader: Box<dyn Reader>) {
             (shared.give_back)();
             continue;
         };
-        let now = shared.clock.now();
+        let (began, now) = (Instant::now(), shared.clock.now());
         let run = || answer(&mut *reader, &shared.config, shared.store.epoch(), &request, now);
         let effects = match catch_unwind(AssertUnwindSafe(run)) {
             Ok(effects) => effects,
@@ -373,7 +381,7 @@ fn read(shared: &Shared, mut reader: Box<dyn Reader>) {
                 reply(&request, Err(Reason::Internal.into()))
             }
         };
-        shared.stats.read();
+        shared.stats.read(began.elapsed());
         count_refusals(shared, &effects);
         if !effects.is_empty() {
             shared.router.post(effects);

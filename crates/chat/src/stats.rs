@@ -1,8 +1,9 @@
 //! What the services count. Plain counters; whoever exports them reads them as often as they like.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
-use hubbub_measure::{Distribution, Histogram};
+use hubbub_measure::{Distribution, Histogram, micros};
 use hubbub_proto::Reason;
 
 use crate::ports::StoreTimes;
@@ -13,7 +14,8 @@ pub struct Stats {
     commits: AtomicU64,
     rollbacks: AtomicU64,
     commands: AtomicU64,
-    reads: AtomicU64,
+    busy_us: AtomicU64,
+    read_times: Histogram,
     typing_dropped: AtomicU64,
     presence_events: AtomicU64,
     retired: AtomicU64,
@@ -29,7 +31,8 @@ impl Default for Stats {
             commits: AtomicU64::new(0),
             rollbacks: AtomicU64::new(0),
             commands: AtomicU64::new(0),
-            reads: AtomicU64::new(0),
+            busy_us: AtomicU64::new(0),
+            read_times: Histogram::default(),
             typing_dropped: AtomicU64::new(0),
             presence_events: AtomicU64::new(0),
             retired: AtomicU64::new(0),
@@ -50,8 +53,14 @@ pub struct Snapshot {
     pub rollbacks: u64,
     /// Requests that the writer saw.
     pub commands: u64,
-    /// Requests that the readers answered.
-    pub reads: u64,
+    /// Microseconds that the writer worked on batches.
+    pub busy_us: u64,
+    /// Microseconds that it took the readers to answer a request.
+    pub read_times_us: Distribution,
+    /// Microseconds that requests waited for the writer.
+    pub command_waits_us: Distribution,
+    /// Microseconds that requests waited for a reader, behind the writer.
+    pub read_waits_us: Distribution,
     /// `typing` dropped because the queue was over half full.
     pub typing_dropped: u64,
     /// Events of presence that went out.
@@ -91,8 +100,12 @@ impl Stats {
         self.rollbacks.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn read(&self) {
-        self.reads.fetch_add(1, Relaxed);
+    pub(crate) fn busy(&self, took: Duration) {
+        self.busy_us.fetch_add(micros(took), Relaxed);
+    }
+
+    pub(crate) fn read(&self, took: Duration) {
+        self.read_times.note_shared(micros(took));
     }
 
     pub(crate) fn typing_dropped(&self, count: usize) {
@@ -121,7 +134,7 @@ impl Stats {
         }
     }
 
-    /// Reads all of them; `queued` and `store` are filled in by who knows the queue and the store.
+    /// Reads all of them; those of the queue and the store are filled in by who knows these.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let refusals = Reason::ALL.iter().zip(&self.refusals);
@@ -129,7 +142,10 @@ impl Stats {
             commits: self.commits.load(Relaxed),
             rollbacks: self.rollbacks.load(Relaxed),
             commands: self.commands.load(Relaxed),
-            reads: self.reads.load(Relaxed),
+            busy_us: self.busy_us.load(Relaxed),
+            read_times_us: self.read_times.read(),
+            command_waits_us: Distribution::default(),
+            read_waits_us: Distribution::default(),
             typing_dropped: self.typing_dropped.load(Relaxed),
             presence_events: self.presence_events.load(Relaxed),
             retired: self.retired.load(Relaxed),

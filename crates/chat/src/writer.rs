@@ -494,6 +494,7 @@ impl Scribe {
             outcome.effects.push(Effect::Reply {
                 conn: request.conn,
                 id: id.clone(),
+                read_at: request.read_at,
                 outcome: Err(Refusal::later(reason, STORE_RETRY_MS)),
             });
         }

@@ -91,7 +91,7 @@ impl Desk {
     ) {
         self.leave(at, connection);
         connection.phase = Phase::Closing;
-        connection.parked = None;
+        self.set_parked(connection, None);
         connection.lagging = false;
         let close_by = self.now.plus_ms(self.limits.linger_ms.into());
         *connection.rare() = Rare { close_by, ..Default::default() };

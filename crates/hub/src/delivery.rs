@@ -47,6 +47,9 @@ impl Desk {
     ) {
         let Some(codec) = codec_of(connection) else { return };
         let now = self.now;
+        if let Err(refusal) = outcome {
+            self.stats.refused(refusal.reason);
+        }
         let len_hint =
             if matches!(outcome, Ok(Ack::Done)) { DONE_LEN_HINT } else { REPLY_LEN_HINT };
         self.push_own(at, connection.lane(), opcode(codec), len_hint, |out| {

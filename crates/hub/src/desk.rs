@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 use hubbub_proto::event::Lag;
 use hubbub_proto::limits::Limits;
@@ -31,6 +32,7 @@ use crate::slab::At;
 use crate::stats::ShardStats;
 use crate::topics::Topics;
 use crate::transport::Buffers;
+use crate::turns::Turns;
 use crate::upstream::Upstream;
 use crate::wheel::Wheel;
 
@@ -64,6 +66,7 @@ pub(crate) struct Desk {
     pub(crate) limits: Limits,
     pub(crate) upstream: Arc<dyn Upstream>,
     pub(crate) stats: Arc<ShardStats>,
+    pub(crate) turns: Turns,
     pub(crate) now: Timestamp,
     pub(crate) topics: Topics,
     pub(crate) channels: Channels,
@@ -144,6 +147,7 @@ impl Desk {
             answers: Vec::new(),
             upstream,
             stats,
+            turns: Turns::new(Instant::now()),
             now,
             topics: Topics::default(),
             wheel: Wheel::new(now),
@@ -183,17 +187,35 @@ impl Desk {
 
     /// Stops reading and keeps what was read already.
     pub(crate) fn park(&mut self, at: At, connection: &mut Connection, why: Parked) {
-        connection.parked = Some(why);
+        self.set_parked(connection, Some(why));
         self.stats.parked.add(1);
         if why == Parked::Upstream {
             self.waiting.push_back(at);
         }
     }
 
+    /// The one place where it changes whether a connection is parked.
+    pub(crate) fn set_parked(&self, connection: &mut Connection, why: Option<Parked>) {
+        if let Some(before) = connection.parked {
+            self.stats.parked_now[before as usize].sub(1);
+        }
+        if let Some(why) = why {
+            self.stats.parked_now[why as usize].add(1);
+        }
+        connection.parked = why;
+    }
+
+    /// Sees that what waits in this outbox is counted.
+    pub(crate) fn recount(&self, outbox: &mut Outbox) {
+        let (before, now) = outbox.recount();
+        self.stats.outbox_bytes.add(now as u64);
+        self.stats.outbox_bytes.sub(before as u64);
+    }
+
     /// Goes on with a connection parked for this reason.
     pub(crate) fn unpark(&mut self, at: At, connection: &mut Connection, why: Parked) {
         if connection.parked == Some(why) {
-            connection.parked = None;
+            self.set_parked(connection, None);
             let (now, limits) = (self.now, self.limits);
             if let Some(session) = connection.session() {
                 session.unparked(now, &limits);
@@ -264,6 +286,7 @@ impl Desk {
         if let Some(outbox) = &mut connection.outbox {
             let before = outbox.bytes();
             let flushed = outbox.flush(&mut connection.transport, self.now);
+            self.recount(outbox);
             self.stats.flushes.add(1);
             self.stats.bytes_out.add(before.saturating_sub(outbox.bytes()) as u64);
             match flushed {
@@ -296,7 +319,12 @@ impl Desk {
 
     /// Gathers a request. What has no reply is in no window: it is bounded by the connections.
     pub(crate) fn hand_up(&mut self, at: At, identity: Arc<Identity>, work: Work) {
-        self.batch.push_back(Request { conn: self.conn_id(at), identity, work });
+        self.batch.push_back(Request {
+            conn: self.conn_id(at),
+            read_at: self.turns.stamp(),
+            identity,
+            work,
+        });
         if self.batch.len() >= BATCH_MAX && !self.upstream_full {
             self.submit();
         }

@@ -207,6 +207,7 @@ impl Desk {
             // Its socket says when it takes more; until then a try costs a system call for nothing.
             Some(outbox) if outbox.blocked_since().is_some() => {
                 outbox.push_frames(bytes, chunk.frames);
+                self.recount(outbox);
             }
             _ => self
                 .outbox(at, &mut connection.outbox, &mut connection.dirty)

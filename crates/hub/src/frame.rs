@@ -1,6 +1,7 @@
 //! A publication on its way to all shards: encoded once for each codec that somebody uses.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use hubbub_proto::codec::Codec;
@@ -19,6 +20,7 @@ pub(crate) struct Broadcast(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     publication: Publication,
+    posted: Instant,
     veil: Option<Veil>,
     frames: [OnceLock<Bytes>; Codec::ALL.len()],
     forms: [Forms; Codec::ALL.len()],
@@ -32,12 +34,13 @@ pub(crate) struct Veil {
 }
 
 impl Broadcast {
-    pub(crate) fn new(publication: Publication) -> Self {
-        Self::with(publication, None)
+    /// `posted`: when the services handed it over.
+    pub(crate) fn new(publication: Publication, posted: Instant) -> Self {
+        Self::with(publication, None, posted)
     }
 
     /// An entry that is a void for these users.
-    pub(crate) fn veiled(publication: Publication, unseen: Arc<[UserId]>) -> Self {
+    pub(crate) fn veiled(publication: Publication, unseen: Arc<[UserId]>, posted: Instant) -> Self {
         let void = match &publication.event {
             Event::Entry(Delivered { entry, .. }) => Event::Void(Void {
                 conversation: entry.conversation.clone(),
@@ -46,8 +49,8 @@ impl Broadcast {
             }),
             other => other.clone(),
         };
-        let void = Self::new(Publication { event: void, ..publication.clone() });
-        Self::with(publication, Some(Veil { unseen, void }))
+        let void = Self::new(Publication { event: void, ..publication.clone() }, posted);
+        Self::with(publication, Some(Veil { unseen, void }), posted)
     }
 
     /// Whom it is hidden from, if from anybody.
@@ -55,13 +58,19 @@ impl Broadcast {
         self.0.veil.as_ref()
     }
 
-    fn with(publication: Publication, veil: Option<Veil>) -> Self {
+    fn with(publication: Publication, veil: Option<Veil>, posted: Instant) -> Self {
         Self(Arc::new(Shared {
             publication,
+            posted,
             veil,
             frames: std::array::from_fn(|_| OnceLock::new()),
             forms: Default::default(),
         }))
+    }
+
+    /// When the services handed it over.
+    pub(crate) fn posted(&self) -> Instant {
+        self.0.posted
     }
 
     pub(crate) fn publication(&self) -> &Publication {

@@ -224,7 +224,10 @@ impl Hub {
     /// The counters of each shard.
     #[must_use]
     pub fn shard_stats(&self) -> Vec<HubStats> {
-        self.stats.iter().map(|shard| HubStats::sum(std::iter::once(shard.as_ref()))).collect()
+        let shards = self.stats.iter().zip(&*self.settings.inboxes);
+        shards
+            .map(|(shard, inbox)| HubStats::sum(std::iter::once(shard.as_ref())).with([inbox]))
+            .collect()
     }
 
     /// The counters.
@@ -234,7 +237,7 @@ impl Hub {
         HubStats {
             takeover_bytes: compression.takeover_bytes() as u64,
             takeover_refused: compression.takeover_refused(),
-            ..HubStats::sum(self.stats.iter().map(Arc::as_ref))
+            ..HubStats::sum(self.stats.iter().map(Arc::as_ref)).with(&*self.settings.inboxes)
         }
     }
 }

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use hubbub_proto::command::{ChannelHistory, ChannelPosition};
 use hubbub_proto::event::{Ack, SignalEvent};
-use hubbub_proto::route::DeliveryClass;
+use hubbub_proto::route::{DeliveryClass, Stamp};
 use hubbub_proto::{
     Channel, CloseCode, CommandId, ConnId, DeviceId, Event, Reason, Refusal, Topic, UserId,
 };
@@ -30,6 +30,14 @@ use crate::opening::Adoption;
 
 pub(crate) enum Post {
     Adopt(Box<Adoption>),
+    /// The chat services' reply to a command that was read then.
+    Answer {
+        conn: ConnId,
+        id: Option<CommandId>,
+        read_at: Stamp,
+        outcome: Result<Ack, Refusal>,
+    },
+    /// Another shard's reply.
     Reply {
         conn: ConnId,
         id: Option<CommandId>,
@@ -237,6 +245,11 @@ impl Inbox {
         self.mailbox.sleep()
     }
 
+    /// How many posts wait, and about how many bytes they keep.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        self.mailbox.waiting()
+    }
+
     /// The shard has ended: nothing is kept from here on, and sockets are closed.
     pub(crate) fn close(&self) {
         turn_away(self.mailbox.close());
@@ -280,7 +293,8 @@ mod tests {
 
     fn publish(event: Event, class: DeliveryClass) -> Post {
         let topics = Default::default();
-        Post::Publish(Broadcast::new(Publication { topics, event, except: None, class }))
+        let publication = Publication { topics, event, except: None, class };
+        Post::Publish(Broadcast::new(publication, Instant::now()))
     }
 
     fn typing() -> Post {
@@ -320,7 +334,7 @@ mod tests {
                 let posts = if n < 100 { vec![reply(n), event()] } else { vec![event()] };
                 inbox.post_all(posts);
                 let most = 10_000 + event().weight() + must_arrive;
-                assert!(inbox.mailbox.bytes() <= most, "{}", inbox.mailbox.bytes());
+                assert!(inbox.waiting().1 <= most, "{}", inbox.waiting().1);
             }
             let mut posts = Vec::new();
             let dropped = inbox.take(&mut posts);

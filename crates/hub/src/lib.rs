@@ -13,7 +13,7 @@
 //! - `channels`, what a shard knows of them; `history`, what is kept of them; `live`, the commands on
 //!   them; `rules`, who may; `pace`, how fast; `batch` and `fanout`, the way of publications to sockets.
 //! - `compression`: what was agreed with whom, and compressing frames.
-//! - `audience`: sessions found by their roles.
+//! - `audience`: sessions found by their roles. `turns`: what a shard measures of itself.
 //! - `transport`: the socket under a connection; [`tls`]: what may be in between. `connection`,
 //!   `slab`, `chatter`, `outbox`, `topics`, `wheel`, `frame`, `client_id`: the parts.
 //!
@@ -57,6 +57,7 @@ mod tidy;
 pub mod tls;
 mod topics;
 mod transport;
+mod turns;
 mod upstream;
 mod weight;
 mod wheel;
@@ -72,6 +73,6 @@ pub use hub::{Announce, Clock, Hub, HubConfig, HubError, Router};
 pub use hubbub_websocket::deflate::{Level, WindowBits};
 pub use opening::{Opening, OpeningKind};
 pub use rules::{LiveConfig, Namespace, Permit, UnknownPermit};
-pub use stats::HubStats;
+pub use stats::{Carried, HubStats};
 pub use transport::Socket;
 pub use upstream::Upstream;

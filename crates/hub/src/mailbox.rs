@@ -119,9 +119,9 @@ impl<L: Letter> Mailbox<L> {
         std::mem::take(&mut state.letters)
     }
 
-    /// The weight of what waits, in bytes.
-    #[cfg(test)]
-    pub(crate) fn bytes(&self) -> usize {
-        self.state().bytes
+    /// How many letters wait, and their weight in bytes.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.letters.len(), state.bytes)
     }
 }

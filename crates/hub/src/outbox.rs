@@ -49,6 +49,8 @@ pub(crate) struct Outbox {
     /// Bytes of the first segment that were written.
     head_at: usize,
     bytes: usize,
+    /// Of these, how many were counted among those that wait in the whole shard.
+    counted: usize,
     frames: usize,
     /// The answer to the newest ping while the reader is behind.
     pong: Option<Bytes>,
@@ -63,6 +65,16 @@ impl Outbox {
 
     pub(crate) fn frames(&self) -> usize {
         self.frames
+    }
+
+    /// How many bytes were counted as waiting before, and how many are from here on.
+    pub(crate) fn recount(&mut self) -> (usize, usize) {
+        (std::mem::replace(&mut self.counted, self.bytes), self.bytes)
+    }
+
+    /// How many bytes are counted as waiting.
+    pub(crate) const fn counted(&self) -> usize {
+        self.counted
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -308,8 +308,8 @@ impl Desk {
         match action {
             Action::Nothing => {}
             Action::Reply { id, outcome } => {
-                if outcome.is_err() {
-                    self.stats.refusals.add(1);
+                if let Err(refusal) = &outcome {
+                    self.stats.refused_here(refusal.reason);
                 }
                 self.send_reply(at, connection, id.as_ref(), &outcome);
             }
@@ -387,7 +387,7 @@ impl Desk {
         id: Option<&CommandId>,
         refusal: Refusal,
     ) {
-        self.stats.refusals.add(1);
+        self.stats.refused_here(refusal.reason);
         self.send_reply(at, connection, id, &Err(refusal));
     }
 

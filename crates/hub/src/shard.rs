@@ -32,7 +32,7 @@ use crate::inbox::Post;
 use crate::live::Parcel;
 use crate::opening::{Adoption, OpeningKind};
 use crate::slab::{At, Slab};
-use crate::stats::ShardStats;
+use crate::stats::{Carrier, ShardStats};
 use crate::transport::{Socket, Transport};
 use crate::upstream::Upstream;
 
@@ -123,6 +123,7 @@ impl Shard {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
+            self.desk.turns.begin(Instant::now());
             self.desk.now = self.desk.now.max((self.desk.settings.clock)());
             self.calm.note(events.iter().count());
             for event in &events {
@@ -140,6 +141,7 @@ impl Shard {
             self.flush_dirty();
             self.remove_gone();
             self.desk.packer.count(&self.desk.stats);
+            self.desk.turns.end(Instant::now(), &self.desk.stats);
             if self.drain_step() {
                 return Ok(());
             }
@@ -193,6 +195,7 @@ impl Shard {
         for post in posts.drain(..) {
             self.on_post(post);
         }
+        self.desk.turns.settle(Instant::now, &self.desk.stats);
         self.posts = posts;
         self.desk.stats.dropped_inbox_channels.add(losses.parcels);
         self.desk.stats.refused_inbox.add(losses.drafts);
@@ -262,6 +265,12 @@ impl Shard {
     fn on_post(&mut self, post: Post) {
         match post {
             Post::Adopt(adoption) => self.adopting.push_back(adoption),
+            Post::Answer { conn, id, read_at, outcome } => {
+                self.desk.turns.replied(read_at);
+                self.with(at(conn), |desk, at, connection| {
+                    desk.on_reply(at, connection, id.as_ref(), &outcome);
+                });
+            }
             Post::Reply { conn, id, outcome } => {
                 self.with(at(conn), |desk, at, connection| {
                     desk.on_reply(at, connection, id.as_ref(), &outcome);
@@ -371,6 +380,7 @@ impl Shard {
             }
             OpeningKind::Refused(code) => (Kind::Refused, None, Some(code)),
         };
+        let carrier = Carrier::of(&transport, &kind);
         let refused = if desk.stopped { Some(CloseCode::GoingAway) } else { refused };
         let at = self.slab.insert(Connection {
             transport,
@@ -392,6 +402,7 @@ impl Shard {
             _permit: opening.permit,
         });
         self.desk.stats.adopted.add(1);
+        self.desk.stats.came(carrier);
         self.desk.stats.connections.set(self.slab.len() as u64);
         let answer = opening.answer;
         self.with(at, |desk, at, connection| {
@@ -469,6 +480,7 @@ impl Shard {
     fn publish(&mut self, broadcast: &Broadcast) {
         let publication = broadcast.publication();
         self.desk.stats.publications.add(1);
+        let deliveries = self.desk.stats.deliveries.get();
         let mut targets = std::mem::take(&mut self.targets);
         self.desk.topics.targets(&publication.topics, &mut targets);
         self.add_audiences(&publication.topics, &mut targets);
@@ -492,6 +504,8 @@ impl Shard {
             });
         }
         self.targets = targets;
+        let deliveries = self.desk.stats.deliveries.get() - deliveries;
+        self.desk.turns.delivered(broadcast.posted(), deliveries);
     }
 
     /// The connection has synced: it is subscribed to these topics and to no others.
@@ -601,8 +615,13 @@ impl Shard {
 
     fn remove_gone(&mut self) {
         while let Some(at) = self.desk.gone.pop() {
-            if self.slab.remove(at).is_some() {
+            if let Some(mut connection) = self.slab.remove(at) {
                 self.load.fetch_sub(1, Relaxed);
+                let stats = &self.desk.stats;
+                stats.went(Carrier::of(&connection.transport, &connection.kind));
+                let waited = connection.outbox.as_ref().map_or(0, |outbox| outbox.counted());
+                stats.outbox_bytes.sub(waited as u64);
+                self.desk.set_parked(&mut connection, None);
             }
             self.desk.stats.connections.set(self.slab.len() as u64);
         }

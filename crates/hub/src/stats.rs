@@ -1,7 +1,12 @@
 //! Counters: each shard writes its own, anybody reads the sum.
 
-use hubbub_measure::Counter;
-use hubbub_proto::CloseCode;
+use hubbub_measure::{Counter, Distribution, Histogram};
+use hubbub_proto::codec::Codec;
+use hubbub_proto::{CloseCode, Reason};
+
+use crate::connection::Kind;
+use crate::inbox::Inbox;
+use crate::transport::Transport;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -11,6 +16,15 @@ macro_rules! counters {
         pub(crate) struct ShardStats {
             $(pub(crate) $name: Counter,)*
             closes: [Counter; CloseCode::ALL.len()],
+            /// By reason.
+            refused: ByReason,
+            /// By [`Carrier`].
+            open: [Counter; CARRIERS],
+            opened: [Counter; CARRIERS],
+            /// By [`Parked`].
+            pub(crate) parked_now: [Counter; PARKED.len()],
+            pub(crate) ack_us: Histogram,
+            pub(crate) delivery_us: Histogram,
         }
 
         /// The sums over all shards, since the start except where a unit says otherwise.
@@ -19,6 +33,18 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
             /// Connections that this server closed, by code.
             pub closes: Vec<(CloseCode, u64)>,
+            /// Commands of connections that were answered with a refusal, by reason, whoever refused.
+            pub refused: Vec<(Reason, u64)>,
+            /// Connections by how they come and how they speak.
+            pub carried: Vec<Carried>,
+            /// Connections that are not read at the moment, by what they wait for.
+            pub parked_now: Vec<(&'static str, u64)>,
+            /// Microseconds from reading a command that the services answer to its reply in the
+            /// outbox.
+            pub ack_us: Distribution,
+            /// Microseconds from the services' handing over an event, behind its commit, to its being
+            /// in an outbox; one for each.
+            pub delivery_us: Distribution,
         }
 
         impl HubStats {
@@ -31,6 +57,23 @@ macro_rules! counters {
                             (*code, shards.clone().map(|shard| shard.closes[i].get()).sum())
                         })
                         .collect(),
+                    refused: Reason::ALL
+                        .iter()
+                        .enumerate()
+                        .map(|(i, reason)| {
+                            (*reason, shards.clone().map(|shard| shard.refused.0[i].get()).sum())
+                        })
+                        .collect(),
+                    carried: carried(&shards),
+                    parked_now: PARKED
+                        .iter()
+                        .enumerate()
+                        .map(|(i, name)| {
+                            (*name, shards.clone().map(|shard| shard.parked_now[i].get()).sum())
+                        })
+                        .collect(),
+                    ack_us: merged(shards.clone().map(|shard| &shard.ack_us)),
+                    delivery_us: merged(shards.map(|shard| &shard.delivery_us)),
                 }
             }
         }
@@ -58,6 +101,8 @@ counters! {
     commands,
     /// Messages answered with a refusal by the session.
     refusals,
+    /// Among them, those for the rate.
+    rate_limited,
     /// Publications handled, once for each shard.
     publications,
     /// Frames that went from publications to connections.
@@ -104,6 +149,16 @@ counters! {
     lags,
     /// Times that a connection was parked.
     parked,
+    /// Bytes that wait in outboxes at the moment, behind readers that are slow.
+    outbox_bytes,
+    /// Posts that wait for the shards at the moment.
+    inbox_posts,
+    /// Roughly the memory that these keep, in bytes.
+    inbox_bytes,
+    /// Turns of the shards' loops.
+    turns,
+    /// Microseconds that they took, the waiting for events not counted.
+    busy_us,
     /// Times that a shard gave memory back after it had calmed down.
     tidied,
     /// Redeliveries asked for.
@@ -136,7 +191,112 @@ counters! {
     panics,
 }
 
+/// How a connection comes: [`TRANSPORTS`] by [`dialects`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Carrier(usize);
+
+/// The kinds of `Transport`, in their order.
+const TRANSPORTS: [&str; 3] = ["tcp", "h2", "tls"];
+/// Dialects that are no codec: `/echo`, and what is opened only to be told why it is closed.
+const OTHERS: [&str; 2] = ["echo", "refused"];
+const DIALECTS: usize = Codec::ALL.len() + OTHERS.len();
+const CARRIERS: usize = TRANSPORTS.len() * DIALECTS;
+/// The kinds of [`Parked`], in their order.
+const PARKED: [&str; 4] = ["window", "outbox", "upstream", "stopped"];
+
+/// The connections of one transport and dialect.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Carried {
+    /// `tcp`, `tls`, or `h2` for one on a stream of HTTP/2.
+    pub transport: &'static str,
+    /// `json`, `echo`, or `refused` for one that was opened only to be told why it is closed.
+    pub dialect: &'static str,
+    /// How many there are.
+    pub open: u64,
+    /// How many there were in all.
+    pub opened: u64,
+}
+
+impl Carrier {
+    pub(crate) fn of(transport: &Transport, kind: &Kind) -> Self {
+        let transport = match transport {
+            Transport::Tcp(_) => 0,
+            Transport::Unix(_) => 1,
+            Transport::Tls(..) => 2,
+        };
+        let dialect = match kind {
+            Kind::Session { codec, .. } => codec.index(),
+            Kind::Echo(_) => Codec::ALL.len(),
+            Kind::Refused => Codec::ALL.len() + 1,
+        };
+        Self(transport * DIALECTS + dialect)
+    }
+}
+
+fn carried<'a>(shards: &(impl Iterator<Item = &'a ShardStats> + Clone)) -> Vec<Carried> {
+    let dialects = || Codec::ALL.iter().map(|codec| codec.dialect()).chain(OTHERS);
+    let named = TRANSPORTS.iter().flat_map(|transport| dialects().map(move |d| (*transport, d)));
+    let sum = |of: fn(&ShardStats) -> &[Counter; CARRIERS], place: usize| {
+        shards.clone().map(|shard| of(shard)[place].get()).sum()
+    };
+    named
+        .enumerate()
+        .map(|(place, (transport, dialect))| Carried {
+            transport,
+            dialect,
+            open: sum(|shard| &shard.open, place),
+            opened: sum(|shard| &shard.opened, place),
+        })
+        .collect()
+}
+
+fn merged<'a>(histograms: impl Iterator<Item = &'a Histogram>) -> Distribution {
+    histograms.fold(Distribution::default(), |all, one| all.merged(&one.read()))
+}
+
+/// A counter for each reason, in the order of [`Reason::ALL`].
+#[derive(Debug)]
+struct ByReason(Box<[Counter]>);
+
+impl Default for ByReason {
+    fn default() -> Self {
+        Self(Reason::ALL.iter().map(|_| Counter::default()).collect())
+    }
+}
+
+impl HubStats {
+    /// With what waits in these inboxes.
+    pub(crate) fn with<'a>(self, inboxes: impl IntoIterator<Item = &'a Inbox>) -> Self {
+        let waiting = inboxes.into_iter().map(Inbox::waiting);
+        let (posts, bytes) =
+            waiting.fold((0, 0), |sum, (posts, bytes)| (sum.0 + posts, sum.1 + bytes));
+        Self { inbox_posts: posts as u64, inbox_bytes: bytes as u64, ..self }
+    }
+}
+
 impl ShardStats {
+    /// A connection came.
+    pub(crate) fn came(&self, Carrier(place): Carrier) {
+        self.open[place].add(1);
+        self.opened[place].add(1);
+    }
+
+    /// A connection is gone.
+    pub(crate) fn went(&self, Carrier(place): Carrier) {
+        self.open[place].sub(1);
+    }
+
+    /// A command was answered with a refusal.
+    pub(crate) fn refused(&self, reason: Reason) {
+        self.refused.0[reason as usize].add(1);
+    }
+
+    /// The session refused a command; the answer is counted when it is sent.
+    pub(crate) fn refused_here(&self, reason: Reason) {
+        self.refusals.add(1);
+        self.rate_limited.add(u64::from(reason == Reason::RateLimited));
+    }
+
     pub(crate) fn closed(&self, code: CloseCode) {
         if let Some(place) = CloseCode::ALL.iter().position(|other| *other == code) {
             self.closes[place].add(1);

@@ -40,6 +40,7 @@ impl Shard {
         slim_queue(&mut self.adopting);
         let desk = &mut self.desk;
         desk.topics.tidy();
+        desk.turns.tidy();
         desk.pool.truncate(OUTBOXES_KEPT);
         slim(&mut desk.pool);
         slim(&mut desk.dirty);

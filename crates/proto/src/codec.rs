@@ -53,6 +53,14 @@ impl Codec {
         }
     }
 
+    /// What the form is called in short.
+    #[must_use]
+    pub const fn dialect(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+        }
+    }
+
     /// The codec that a subprotocol asks for.
     #[must_use]
     pub fn from_subprotocol(name: &str) -> Option<Self> {

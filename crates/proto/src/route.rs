@@ -151,12 +151,20 @@ pub enum Topic {
     All,
 }
 
+/// When a request was read: microseconds of the data plane's own count, which begins anew whenever it
+/// is full. The services make nothing of it; they hand it back with the reply, so that the data plane
+/// knows how long that took.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Stamp(pub u32);
+
 /// Work for the chat services. That of one connection comes in the order in which it happened:
 /// [`Work::Opened`], what the client asks for, [`Work::Closed`].
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Who is to get the reply.
     pub conn: ConnId,
+    /// When it was read.
+    pub read_at: Stamp,
     /// Who asks.
     pub identity: Arc<Identity>,
     /// What is asked for.
@@ -200,6 +208,8 @@ pub enum Effect {
         conn: ConnId,
         /// Which command.
         id: Option<CommandId>,
+        /// When that was read, as its request said.
+        read_at: Stamp,
         /// What came of it.
         outcome: Result<Ack, Refusal>,
     },

@@ -75,7 +75,7 @@ pub(crate) async fn give_back(stats: Arc<AcceptStats>, permits: Permits, chat: A
         ticks.tick().await;
         let asked = chat.stats();
         let adopted = stats.adopted.load(Ordering::Relaxed);
-        let now = (adopted, permits.used(), asked.commands, asked.reads);
+        let now = (adopted, permits.used(), asked.commands, asked.read_times_us.count());
         waited = if now == given_back_at { 0 } else { waited + 1 };
         if now != given_back_at && (now == last || waited >= INTERVALS_MAX) {
             ASKED.fetch_add(1, Ordering::Relaxed);

@@ -12,7 +12,7 @@ use hubbub_chat::ports::{Names, Reader};
 use hubbub_chat::{Executed, Scribe};
 use hubbub_proto::codec::Codec;
 use hubbub_proto::event::{AnnouncedLimits, Connected};
-use hubbub_proto::route::Work;
+use hubbub_proto::route::{Stamp, Work};
 use hubbub_proto::session::{Action, Due, Session};
 use hubbub_proto::{
     Ack, CloseCode, CommandId, ConnId, Effect, Event, Identity, Reason, Refusal, Request,
@@ -340,7 +340,8 @@ impl Node {
 
     fn submit(&mut self, stage: &mut Stage, link: usize, work: Work) {
         let Some(seat) = self.seats.get(&link) else { return };
-        let request = Request { conn: conn_of(link), identity: Arc::clone(&seat.identity), work };
+        let (conn, identity) = (conn_of(link), Arc::clone(&seat.identity));
+        let request = Request { conn, read_at: Stamp::default(), identity, work };
         self.inbox.push_back(request);
         if self.is(Sabotage::SwapCommands) && stage.rng.chance(300) {
             let newest = self.inbox.len() - 1;

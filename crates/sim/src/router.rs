@@ -39,7 +39,7 @@ impl Node {
     pub(crate) fn route(&mut self, stage: &mut Stage, effects: Vec<Effect>) -> Result<(), Broken> {
         for effect in effects {
             match effect {
-                Effect::Reply { conn, id, outcome } => {
+                Effect::Reply { conn, id, outcome, .. } => {
                     self.on_reply(stage, link_of(conn), id.as_ref(), &outcome)?;
                 }
                 Effect::Publish(publication) => self.publish(stage, &publication, &[])?,

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderValue};
 use http_body_util::LengthLimitError;
 use hubbub_proto::codec::Codec;
 use hubbub_proto::command::Class;
-use hubbub_proto::route::{Authority, Work as What};
+use hubbub_proto::route::{Authority, Stamp, Work as What};
 use hubbub_proto::{Ack, ClientId, Command, Identity, Reason, Refusal, Request, UserId};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -189,7 +189,12 @@ impl Api {
         } else {
             let work = What::Command { id: None, command };
             let identity = Arc::clone(identity);
-            let mut request = Box::new(Request { conn: ticket.conn(), identity, work });
+            let mut request = Box::new(Request {
+                conn: ticket.conn(),
+                read_at: Stamp::default(),
+                identity,
+                work,
+            });
             loop {
                 // Asked for before it is known to be needed, so that none is missed.
                 let room = reception.room();

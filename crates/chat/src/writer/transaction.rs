@@ -149,7 +149,12 @@ impl Transaction<'_> {
             if !super::handed_on(request) {
                 let outcome = Err(Reason::SignedOut.into());
                 let id = id.clone();
-                self.effects.push(Effect::Reply { conn: request.conn, id, outcome });
+                self.effects.push(Effect::Reply {
+                    conn: request.conn,
+                    id,
+                    read_at: request.read_at,
+                    outcome,
+                });
             }
             return Ok(());
         }
@@ -235,7 +240,12 @@ impl Transaction<'_> {
             }
             Err(Stop::Store(error)) => return Err(error),
         };
-        self.effects.push(Effect::Reply { conn: request.conn, id: id.clone(), outcome });
+        self.effects.push(Effect::Reply {
+            conn: request.conn,
+            id: id.clone(),
+            read_at: request.read_at,
+            outcome,
+        });
         Ok(())
     }
 

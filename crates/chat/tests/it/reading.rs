@@ -2,7 +2,7 @@
 
 use hubbub_chat::ChatConfig;
 use hubbub_chat::answer;
-use hubbub_proto::route::Work;
+use hubbub_proto::route::{Stamp, Work};
 use hubbub_proto::{ConversationId, Request};
 use serde_json::{Value, json};
 
@@ -153,6 +153,7 @@ fn redelivery_pushes_what_follows_with_its_attempt() {
     room.take_events();
     let again = |user: &str, conversation: &str, after| Request {
         conn: conn(user),
+        read_at: Stamp::default(),
         identity: identity(user),
         work: Work::Redeliver {
             conversation: ConversationId::new(conversation).unwrap(),

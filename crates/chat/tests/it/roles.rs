@@ -9,7 +9,7 @@ use hubbub_proto::{Identity, Request, Who};
 use hubbub_store::MemoryStore;
 use serde_json::{Value, json};
 
-use crate::room::{EPOCH, Room, identity, items, reason, request};
+use crate::room::{EPOCH, Room, items, life, reason, request};
 
 fn config() -> ChatConfig {
     let who = |rule| Who::compile([rule]).unwrap();
@@ -40,7 +40,7 @@ fn ask(room: &mut Room, user: &str, roles: &[&str], kind: &str, payload: &Value)
 
 fn opened(user: &str, roles: &[&str], granted: &[&str]) -> Request {
     let conn = request(user, "me", &json!({})).conn;
-    with(Request { conn, identity: identity(user), work: Work::Opened }, roles, granted)
+    with(Request { conn, ..life(user, Work::Opened) }, roles, granted)
 }
 
 fn push(to: &str, id: &str) -> Value {

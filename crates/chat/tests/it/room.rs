@@ -7,7 +7,7 @@ use hubbub_chat::ports::{Names, Reader, Result, Store, Writer};
 use hubbub_chat::{ChatConfig, Executed, Scribe, answer};
 use hubbub_proto::codec::Codec;
 use hubbub_proto::limits::Limits;
-use hubbub_proto::route::{Publication, Work};
+use hubbub_proto::route::{Publication, Stamp, Work};
 use hubbub_proto::{
     Ack, ConnId, DeviceId, Effect, Event, Identity, Refusal, Request, Timestamp, Topic, UserId,
 };
@@ -205,14 +205,14 @@ pub(crate) fn on_device(mut request: Request, device: &str, issued: Timestamp) -
 
 /// A session of a user is opened or ends.
 pub(crate) fn life(user: &str, work: Work) -> Request {
-    Request { conn: conn(user), identity: identity(user), work }
+    Request { conn: conn(user), read_at: Stamp::default(), identity: identity(user), work }
 }
 
 pub(crate) fn request(user: &str, kind: &str, payload: &Value) -> Request {
     let text = json!({"type": kind, "id": "q", "payload": payload}).to_string();
     let incoming = Codec::Json.decode(text.as_bytes(), &Limits::default()).unwrap();
     let work = Work::Command { id: incoming.id, command: incoming.command };
-    Request { conn: conn(user), identity: identity(user), work }
+    Request { conn: conn(user), read_at: Stamp::default(), identity: identity(user), work }
 }
 
 pub(crate) fn told(outcome: &std::result::Result<Ack, Refusal>) -> Value {

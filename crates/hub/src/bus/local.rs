@@ -1,6 +1,7 @@
 //! The bus of a single node: straight into the inboxes of the shards.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use hubbub_proto::{ConnId, Effect};
 
@@ -24,6 +25,8 @@ impl Local {
     }
 
     pub(crate) fn post(&self, effects: Vec<Effect>) {
+        let posted = Instant::now();
+        let address = |effect| address(effect, posted);
         if let [only] = &*self.inboxes {
             only.post_all(effects.into_iter().map(|effect| address(effect).1).collect());
             return;
@@ -58,10 +61,12 @@ impl Local {
     }
 }
 
-fn address(effect: Effect) -> (Scope, Post) {
+fn address(effect: Effect, posted: Instant) -> (Scope, Post) {
     let one = |conn: ConnId| Scope::One(conn.shard);
     match effect {
-        Effect::Reply { conn, id, outcome } => (one(conn), Post::Reply { conn, id, outcome }),
+        Effect::Reply { conn, id, read_at, outcome } => {
+            (one(conn), Post::Answer { conn, id, read_at, outcome })
+        }
         Effect::Push { conn, event } => (one(conn), Post::Push { conn, event }),
         Effect::Attach { conn, topics } => (one(conn), Post::Attach { conn, topics }),
         Effect::Close { conn, code } => (one(conn), Post::Close { conn, code }),
@@ -69,9 +74,11 @@ fn address(effect: Effect) -> (Scope, Post) {
         Effect::SignOut { user, device, others } => {
             (Scope::All, Post::SignOut { user, device, others })
         }
-        Effect::Publish(publication) => (Scope::All, Post::Publish(Broadcast::new(publication))),
+        Effect::Publish(publication) => {
+            (Scope::All, Post::Publish(Broadcast::new(publication, posted)))
+        }
         Effect::Veil { publication, unseen } => {
-            (Scope::All, Post::Publish(Broadcast::veiled(*publication, unseen)))
+            (Scope::All, Post::Publish(Broadcast::veiled(*publication, unseen, posted)))
         }
         Effect::Join { user, topic } => (Scope::All, Post::Join { user, topic }),
         Effect::Leave { user, topic } => (Scope::All, Post::Leave { user, topic }),

@@ -12,6 +12,7 @@ mod compression;
 mod echo;
 mod floods;
 mod lives;
+mod measures;
 mod namespaces;
 mod pressure;
 mod recovery;

@@ -4,7 +4,7 @@ use hubbub_proto::event::{
     ConversationUpdated, JoinRequestEvent, JoinRequestState, MessageHidden, Settings,
 };
 use hubbub_proto::limits::Limits;
-use hubbub_proto::route::{DeliveryClass, Publication};
+use hubbub_proto::route::{DeliveryClass, Publication, Stamp};
 use hubbub_proto::{
     CloseCode, CommandId, Effect, Event, GroupId, Reason, Refusal, Timestamp, UserId,
 };
@@ -135,6 +135,7 @@ fn replies_are_never_dropped_and_close_a_reader_that_takes_none() {
         replies += 1;
         assert!(replies < 10_000, "never closed");
         stage.router.post(vec![Effect::Reply {
+            read_at: Stamp::default(),
             conn,
             id: CommandId::new(&replies.to_string()).ok(),
             outcome: Err(Refusal::with(Reason::NotFound, detail.clone())),
@@ -180,6 +181,7 @@ fn a_reader_that_is_behind_is_not_read_from() {
     let (mut slow, conn) = stage.session_with("slow", small_buffers);
     let detail = "z".repeat(8000);
     let refuse = |id: &str| Effect::Reply {
+        read_at: Stamp::default(),
         conn,
         id: CommandId::new(id).ok(),
         outcome: Err(Refusal::with(Reason::NotFound, detail.clone())),
@@ -337,6 +339,7 @@ fn too_many_small_frames_close_a_reader_as_too_many_bytes_do() {
     // Some frames fill what the kernels keep, the small ones behind them count.
     let big = "y".repeat(60_000);
     let refuse = |id: u32, detail: &str| Effect::Reply {
+        read_at: Stamp::default(),
         conn,
         id: CommandId::new(&id.to_string()).ok(),
         outcome: Err(Refusal::with(Reason::NotFound, detail)),

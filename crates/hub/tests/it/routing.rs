@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hubbub_proto::limits::Limits;
+use hubbub_proto::route::Stamp;
 use hubbub_proto::{CommandId, Effect, Reason, UserId};
 use serde_json::json;
 
@@ -25,6 +26,7 @@ fn commands_go_up_in_order_and_replies_come_down() {
         assert_eq!(request.identity.user.as_str(), "alice");
     }
     let refused = Effect::Reply {
+        read_at: Stamp::default(),
         conn,
         id: CommandId::new("0").ok(),
         outcome: Err(Reason::NotAMember.into()),
@@ -38,7 +40,7 @@ fn commands_go_up_in_order_and_replies_come_down() {
 fn without_an_id_only_a_failure_is_answered() {
     let stage = stage();
     let (mut client, conn) = stage.session("alice");
-    let outcome = |outcome| Effect::Reply { conn, id: None, outcome };
+    let outcome = |outcome| Effect::Reply { read_at: Stamp::default(), conn, id: None, outcome };
     stage
         .router
         .post(vec![outcome(Ok(hubbub_proto::Ack::Done)), outcome(Err(Reason::NotFound.into()))]);

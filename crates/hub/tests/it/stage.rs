@@ -17,7 +17,7 @@ use hubbub_proto::codec::Codec;
 use hubbub_proto::command::Kind;
 use hubbub_proto::event::{Ack, Delivered, Entry};
 use hubbub_proto::limits::Limits;
-use hubbub_proto::route::{DeliveryClass, Publication, Work};
+use hubbub_proto::route::{DeliveryClass, Publication, Stamp, Work};
 use hubbub_proto::{
     ChannelAction, ChannelClaims, ChannelPattern, ClientId, CloseCode, Command, ConnId,
     ConversationId, DeviceId, Effect, Event, Identity, Reason, Refusal, Request, Timestamp, Topic,
@@ -348,7 +348,7 @@ pub(crate) fn small_buffers(server: &TcpStream) {
 
 pub(crate) fn reply(conn: ConnId, id: &str) -> Effect {
     let id = Some(hubbub_proto::CommandId::new(id).unwrap());
-    Effect::Reply { conn, id, outcome: Ok(Ack::Done) }
+    Effect::Reply { read_at: Stamp::default(), conn, id, outcome: Ok(Ack::Done) }
 }
 
 pub(crate) fn user_topic(user: &str) -> Topic {

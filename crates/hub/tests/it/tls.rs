@@ -9,6 +9,7 @@ use hubbub_hub::tls::{KEPT_MAX, Tls};
 use hubbub_hub::{LiveConfig, Namespace, Opening, OpeningKind, Socket};
 use hubbub_proto::codec::Codec;
 use hubbub_proto::limits::Limits;
+use hubbub_proto::route::Stamp;
 use hubbub_proto::{CloseCode, CommandId, Effect, Reason, Refusal, Who};
 use hubbub_websocket::OpCode;
 use hubbub_websocket::frame::write_frame;
@@ -318,6 +319,7 @@ fn a_reader_that_takes_no_replies_gets_its_code() {
         replies += 1;
         assert!(replies < 10_000, "never closed");
         stage.router.post(vec![Effect::Reply {
+            read_at: Stamp::default(),
             conn,
             id: CommandId::new(&replies.to_string()).ok(),
             outcome: Err(Refusal::with(Reason::NotFound, "y".repeat(8000))),

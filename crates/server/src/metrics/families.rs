@@ -3,6 +3,8 @@
 //! Invariant: what stands here is all that is exported and all that `docs/metrics.md` lists; every
 //! counter of `HubStats` and `AcceptStats` is used by some row (tests).
 
+use hubbub_proto::Reason;
+
 use super::picture::{Picture, read};
 use super::text::Samples;
 
@@ -63,12 +65,13 @@ use Kind::{Counter, Gauge, Histogram};
 
 families! {
     "Connections" {
-        Gauge, "hubbub_connections", [], "WebSockets at the moment, those included that are being closed.",
-            |now, out| out.value(now.hub.connections);
+        Gauge, "hubbub_connections", ["transport", "dialect"],
+            "WebSockets at the moment, those included that are being closed: over TCP, TLS, or a stream of HTTP/2 (h2).",
+            |now, out| now.hub.carried.iter().for_each(|one| out.of(&[one.transport, one.dialect], one.open));
         Gauge, "hubbub_sessions", [], "WebSockets whose user has signed in.",
             |now, out| out.value(now.hub.sessions);
-        Counter, "hubbub_connections_opened_total", [], "WebSockets that came to a shard.",
-            |now, out| out.value(now.hub.adopted);
+        Counter, "hubbub_connections_opened_total", ["transport", "dialect"], "WebSockets that came to a shard.",
+            |now, out| now.hub.carried.iter().for_each(|one| out.of(&[one.transport, one.dialect], one.opened));
         Counter, "hubbub_connections_closed_total", ["code"],
             "WebSockets that ended: closed by the server with this code, by the client, or lost without a close frame.",
             |now, out| {
@@ -78,6 +81,9 @@ families! {
                 out.of(&["client"], now.hub.closed_by_client);
                 out.of(&["lost"], now.hub.lost);
             };
+        Gauge, "hubbub_connections_parked", ["by"],
+            "WebSockets that are not read at the moment: their window is full, they do not read what is written (outbox), the queue of the chat services is full (upstream), the server stops (stopped).",
+            |now, out| now.hub.parked_now.iter().for_each(|(why, count)| out.of(&[why], count));
         Counter, "hubbub_parked_total", [], "Times that reading from a connection was put off.",
             |now, out| out.value(now.hub.parked);
         Counter, "hubbub_floods_total", [],
@@ -167,14 +173,36 @@ families! {
             };
         Counter, "hubbub_lags_total", [], "Times that a connection was told to catch up.",
             |now, out| out.value(now.hub.lags);
-        Counter, "hubbub_session_refusals_total", [], "Commands refused by the session itself.",
-            |now, out| out.value(now.hub.refusals);
-        Counter, "hubbub_refusals_total", ["reason"], "Commands refused by the chat services.",
+        Counter, "hubbub_refusals_total", ["reason"],
+            "Commands of WebSockets answered with an error, whoever refused; those for a rate stand below.",
             |now, out| {
-                for (reason, count) in &now.chat.refusals {
-                    out.of(&[reason.slug()], count);
+                for (reason, count) in &now.hub.refused {
+                    if *reason != Reason::RateLimited {
+                        out.of(&[reason.slug()], count);
+                    }
                 }
             };
+        Counter, "hubbub_rate_limited_total", ["scope"],
+            "Commands refused for a rate: of the connection, or of the user.",
+            |now, out| {
+                let users = now.chat.refusals.iter().find(|(reason, _)| *reason == Reason::RateLimited);
+                out.of(&["connection"], now.hub.rate_limited);
+                out.of(&["user"], users.map_or(0, |(_, count)| *count));
+            };
+        Counter, "hubbub_refused_by_total", ["by"],
+            "Commands refused by the session, before anything else saw them, and by the chat services.",
+            |now, out| {
+                out.of(&["session"], now.hub.refusals);
+                out.of(&["services"], now.chat.refusals.iter().map(|(_, count)| count).sum::<u64>());
+            };
+        Histogram(Unit::Seconds), "hubbub_ack_seconds", [],
+            "From reading a command that the chat services answer to its reply in the outbox.",
+            |now, out| out.distribution(&[], &now.hub.ack_us);
+        Histogram(Unit::Seconds), "hubbub_delivery_seconds", [],
+            "From the end of the commit to the event in the outbox, once for each connection that gets it.",
+            |now, out| out.distribution(&[], &now.hub.delivery_us);
+        Gauge, "hubbub_outbox_bytes", [], "Bytes that wait behind readers that are slow.",
+            |now, out| out.value(now.hub.outbox_bytes);
         Counter, "hubbub_panics_total", ["place"],
             "Panics, each confined to one connection or one read.",
             |now, out| {
@@ -235,11 +263,16 @@ families! {
 
     "Shards" {
         Gauge, "hubbub_shard_connections", ["shard"], "WebSockets of each shard.",
-            |now, out| {
-                for (shard, stats) in now.shards.iter().enumerate() {
-                    out.of(&[&shard.to_string()], stats.connections);
-                }
-            };
+            |now, out| out.shards(now, |stats| stats.connections as f64);
+        Counter, "hubbub_shard_busy_seconds_total", ["shard"],
+            "Seconds that each shard did not wait for something to do; its rate is how busy it is, 1 for all the time.",
+            |now, out| out.shards(now, |stats| stats.busy_us as f64 / 1e6);
+        Counter, "hubbub_shard_turns_total", ["shard"], "Turns of each shard's loop.",
+            |now, out| out.shards(now, |stats| stats.turns as f64);
+        Gauge, "hubbub_shard_inbox_posts", ["shard"], "Posts of other threads that wait for each shard.",
+            |now, out| out.shards(now, |stats| stats.inbox_posts as f64);
+        Gauge, "hubbub_shard_inbox_bytes", ["shard"], "About how many bytes these keep.",
+            |now, out| out.shards(now, |stats| stats.inbox_bytes as f64);
         Counter, "hubbub_tidied_total", [], "Times that a shard gave memory back after it had calmed down.",
             |now, out| out.value(now.hub.tidied);
     }
@@ -247,8 +280,17 @@ families! {
     "The writer and the store" {
         Counter, "hubbub_requests_total", [], "Requests that the writer took.",
             |now, out| out.value(now.chat.commands);
-        Counter, "hubbub_reads_total", [], "Requests that the readers answered.",
-            |now, out| out.value(now.chat.reads);
+        Counter, "hubbub_writer_busy_seconds_total", [],
+            "Seconds that the writer worked on batches; its rate is how busy it is, 1 for all the time.",
+            |now, out| out.value(now.chat.busy_us as f64 / 1e6);
+        Histogram(Unit::Seconds), "hubbub_queue_wait_seconds", ["by"],
+            "How long requests waited for the writer, and those that it left to them for a reader.",
+            |now, out| {
+                out.distribution(&["writer"], &now.chat.command_waits_us);
+                out.distribution(&["reader"], &now.chat.read_waits_us);
+            };
+        Histogram(Unit::Seconds), "hubbub_read_seconds", [], "How long it took a reader to answer a request.",
+            |now, out| out.distribution(&[], &now.chat.read_times_us);
         Counter, "hubbub_presence_events_total", [], "Events of presence that went out.",
             |now, out| out.value(now.chat.presence_events);
         Counter, "hubbub_entries_retired_total", [], "Entries that were wiped for being older than what is kept.",
@@ -347,7 +389,7 @@ mod tests {
         };
         for field in fields {
             assert!(
-                is_used(field, "now.hub.") || is_used(field, "stats."),
+                is_used(field, "now.hub.") || is_used(field, "stats.") || field == "adopted",
                 "{field} of HubStats is not exported"
             );
         }

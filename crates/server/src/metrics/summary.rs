@@ -36,10 +36,9 @@ fn tell(before: &Picture, now: &Picture) {
     let (hub, was) = (&now.hub, &before.hub);
     let (chat, chat_was) = (&now.chat, &before.chat);
     let commits = chat.store.commits.since(&chat_was.store.commits);
-    let refusals = |picture: &Picture| {
-        let chat = picture.chat.refusals.iter().map(|(_, count)| count).sum::<u64>();
-        picture.hub.refusals + chat
-    };
+    let acks = hub.ack_us.since(&was.ack_us);
+    let refusals =
+        |picture: &Picture| picture.hub.refused.iter().map(|(_, count)| count).sum::<u64>();
     tracing::info!(
         connections = hub.connections,
         sessions = hub.sessions,
@@ -49,6 +48,8 @@ fn tell(before: &Picture, now: &Picture) {
         bytes_in = hub.bytes_in - was.bytes_in,
         bytes_out = hub.bytes_out - was.bytes_out,
         deliveries = hub.deliveries - was.deliveries,
+        acks = acks.count(),
+        ack_p99_ms = acks.quantile(0.99) as f64 / 1e3,
         commits = commits.count(),
         commit_p99_ms = commits.quantile(0.99) as f64 / 1e3,
         queued = chat.queued,

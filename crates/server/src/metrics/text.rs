@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write as _};
 use std::ops::RangeInclusive;
 
+use hubbub_hub::HubStats;
 use hubbub_measure::Distribution;
 
 use super::families::{FAMILIES, Family, Kind, Unit};
@@ -45,6 +46,13 @@ impl Samples<'_> {
     /// escape.
     pub(super) fn of(&mut self, values: &[&str], value: impl Display) {
         self.line("", values, None, value);
+    }
+
+    /// One sample for each shard.
+    pub(super) fn shards(&mut self, now: &Picture, of: impl Fn(&HubStats) -> f64) {
+        for (shard, stats) in now.shards.iter().enumerate() {
+            self.of(&[&shard.to_string()], of(stats));
+        }
     }
 
     /// The samples of a histogram.

@@ -16,9 +16,14 @@ pub(super) struct View {
 }
 
 /// The histograms that are shown, by their names there.
-fn shown(now: &Picture) -> [(&'static str, Unit, Distribution); 3] {
-    let chat = &now.chat;
+fn shown(now: &Picture) -> [(&'static str, Unit, Distribution); 8] {
+    let (hub, chat) = (&now.hub, &now.chat);
     [
+        ("ack", Unit::Seconds, hub.ack_us.clone()),
+        ("delivery", Unit::Seconds, hub.delivery_us.clone()),
+        ("read", Unit::Seconds, chat.read_times_us.clone()),
+        ("writerWait", Unit::Seconds, chat.command_waits_us.clone()),
+        ("readerWait", Unit::Seconds, chat.read_waits_us.clone()),
         ("batchSize", Unit::Requests, chat.batch_sizes.clone()),
         ("commit", Unit::Seconds, chat.store.commits.clone()),
         ("checkpoint", Unit::Seconds, chat.store.checkpoints.clone()),

@@ -32,7 +32,14 @@ fn with(server: &Server, line: &str, token: &str) -> Answer {
 
 /// A server whose admins have the role `ops`, and what signs their tokens.
 fn with_admins() -> Node {
-    Node::start(&[("ADMIN_WHO", "role:ops"), ("LIMITS_PING_INTERVAL_MS", "3600000")])
+    admins_and(&[])
+}
+
+/// The same with one shard, so that its numbers are those of all, and more settings.
+fn admins_and(settings: &[(&str, &str)]) -> Node {
+    let own =
+        [("ADMIN_WHO", "role:ops"), ("LIMITS_PING_INTERVAL_MS", "3600000"), ("SERVER_SHARDS", "1")];
+    Node::start(&[&own, settings].concat())
 }
 
 fn scrape(node: &Node) -> Exposition {
@@ -154,6 +161,7 @@ fn what_happens_is_counted() {
     const SENDS: u64 = 25;
     let node = with_admins();
     let before = scrape(&node);
+    let began = std::time::Instant::now();
     let mut alice = Talk::open(&node, "alice");
     let mut bobs = [Talk::open(&node, "bob"), Talk::open(&node, "bob")];
     for n in 0..SENDS {
@@ -169,9 +177,20 @@ fn what_happens_is_counted() {
     let now = scrape(&node);
     let moved = |key: &str| now.get(key) - before.get(key);
     for (key, wanted) in [
-        ("hubbub_connections", 3),
+        ("hubbub_connections{transport=\"tcp\",dialect=\"json\"}", 3),
+        ("hubbub_connections{transport=\"tls\",dialect=\"json\"}", 0),
         ("hubbub_sessions", 3),
-        ("hubbub_connections_opened_total", 3),
+        ("hubbub_connections_opened_total{transport=\"tcp\",dialect=\"json\"}", 3),
+        ("hubbub_shard_connections{shard=\"0\"}", 3),
+        ("hubbub_refusals_total{reason=\"bad_field\"}", 1),
+        ("hubbub_refused_by_total{by=\"session\"}", 1),
+        // One for each send, and one for each that got it.
+        ("hubbub_ack_seconds_count", SENDS),
+        ("hubbub_delivery_seconds_count", 2 * SENDS),
+        // The sessions' openings are requests too.
+        ("hubbub_queue_wait_seconds_count{by=\"writer\"}", 3 + SENDS),
+        ("hubbub_batch_requests_sum", 3 + SENDS),
+        ("hubbub_read_seconds_count", 0),
         ("hubbub_upgraded_total", 3),
         ("hubbub_deliveries_total", 2 * SENDS),
         ("hubbub_messages_total{direction=\"in\"}", SENDS + 1),
@@ -184,6 +203,14 @@ fn what_happens_is_counted() {
     assert!(moved("hubbub_commits_total") >= SENDS as f64, "each was acked before the next");
     assert_eq!(now.sum("hubbub_connections_closed_total"), 0.0);
     assert_eq!(now.sum("hubbub_dropped_total"), 0.0);
+    // An ack takes at least its commit, and what was measured is what the clients waited for.
+    let took = began.elapsed().as_secs_f64();
+    let acks = moved("hubbub_ack_seconds_sum");
+    assert!(acks >= moved("hubbub_commit_seconds_sum") / 2.0 && acks < took, "{acks} of {took}");
+    assert!(now.get("hubbub_shard_busy_seconds_total{shard=\"0\"}") < took * 2.0);
+    assert!(moved("hubbub_shard_turns_total{shard=\"0\"}") >= 2.0 * SENDS as f64);
+    alice.ok("history", json!({ "conversation": "direct:alice:bob" }));
+    assert_eq!(scrape(&node).get("hubbub_read_seconds_count"), 1.0);
     for name in ["process_resident_memory_bytes", "process_open_fds", "process_max_fds"] {
         assert!(now.get(name) > 0.0, "{name}");
     }
@@ -191,6 +218,61 @@ fn what_happens_is_counted() {
         now.get(&format!("hubbub_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))),
         1.0
     );
+}
+
+#[test]
+fn ends_are_counted_by_how_they_came() {
+    let node = admins_and(&[
+        ("LIMITS_COMMANDS_PER_SECOND", "1"),
+        ("LIMITS_COMMANDS_BURST", "1"),
+        ("LIMITS_RATE_REFUSALS_MAX", "3"),
+        ("ECHO_ENABLED", "true"),
+    ]);
+    let mut gone = Talk::open(&node, "gone");
+    gone.write(tungstenite::Message::Close(None));
+    gone.closed();
+    let mut fast = Talk::open(&node, "fast");
+    for n in 0..6 {
+        fast.try_say(
+            &json!({ "type": "send", "payload":
+            { "to": "user:x", "content": "hi", "client_id": format!("m{n}") } })
+            .to_string(),
+        );
+    }
+    assert_eq!(fast.closed(), 4009);
+    drop(Talk::open(&node, "lost"));
+    let mut mad = Talk::open(&node, "mad");
+    mad.raw(&[0xff; 8]);
+    assert_eq!(mad.closed(), 1002);
+    // With a bad token the handshake succeeds, so that a page can read the code.
+    let (mut refused, _) = node.server.handshake("/ws?token=x", &[]).ok().unwrap();
+    assert_eq!(refused.close_code(), 4001);
+    let echo = node.server.handshake("/echo", &[]).ok().unwrap();
+    let seen = loop {
+        let seen = scrape(&node);
+        let lost = seen.get("hubbub_connections_closed_total{code=\"lost\"}");
+        if lost > 0.0 && seen.get("hubbub_ack_seconds_count") > 0.0 {
+            break seen;
+        }
+    };
+    for (key, wanted) in [
+        ("hubbub_connections_closed_total{code=\"client\"}", 1.0),
+        ("hubbub_connections_closed_total{code=\"lost\"}", 1.0),
+        ("hubbub_connections_closed_total{code=\"4009\"}", 1.0),
+        ("hubbub_connections_closed_total{code=\"4001\"}", 1.0),
+        ("hubbub_connections_closed_total{code=\"1002\"}", 1.0),
+        ("hubbub_connections_opened_total{transport=\"tcp\",dialect=\"json\"}", 4.0),
+        ("hubbub_connections_opened_total{transport=\"tcp\",dialect=\"refused\"}", 1.0),
+        ("hubbub_connections{transport=\"tcp\",dialect=\"echo\"}", 1.0),
+        ("hubbub_rate_limited_total{scope=\"connection\"}", 3.0),
+        ("hubbub_ack_seconds_count", 1.0),
+        ("hubbub_rate_limited_total{scope=\"user\"}", 0.0),
+    ] {
+        assert_eq!(seen.get(key), wanted, "{key}");
+    }
+    assert_eq!(seen.sum("hubbub_connections_closed_total"), 5.0);
+    assert_eq!(seen.sum("hubbub_refusals_total"), 0.0, "rates are counted apart");
+    drop(echo);
 }
 
 #[test]
@@ -208,6 +290,8 @@ fn the_summary_begins_anew_and_prometheus_does_not() {
     let commits = &seen["metrics"]["commit"];
     let field = |name: &str| commits[name].as_f64().unwrap_or_else(|| panic!("{name} in {seen}"));
     assert!(field("count") >= 20.0, "{seen}");
+    assert_eq!(seen["metrics"]["ack"]["count"], 20);
+    assert_eq!(seen["metrics"]["delivery"], json!({ "count": 0 }), "nobody else was there");
     assert!(field("min") > 0.0 && field("min") <= field("avg") && field("avg") <= field("max"));
     assert!(field("p95") <= field("p99") && field("p99") <= field("max"), "{seen}");
     let counted = scrape(&node).get("hubbub_commit_seconds_count");
