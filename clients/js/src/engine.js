@@ -193,7 +193,7 @@ export class Engine {
 
   #acked({ clientId, type, payload }, ack) {
     if (ack.conversation === undefined || !ack.seq) {
-      const hidden = hiddenBy(type, payload);
+      const hidden = hiddenBy(type, payload, ack);
       if (hidden) this.#told('message_hidden', hidden);
       return;
     }
@@ -278,9 +278,9 @@ function webSocketUrl(url) {
   return parsed.href;
 }
 
-/** What an own command hid, which only the user's other devices are told. */
-function hiddenBy(type, { conversation, seq, for: whom }) {
-  if (type === 'clear') return { conversation, through: seq };
+/** What an own command hid, which only the user's other devices are told; of `clear` the server says up to where. */
+function hiddenBy(type, { conversation, seq, for: whom }, { through = seq }) {
+  if (type === 'clear') return { conversation, through };
   return type === 'delete' && whom === 'me' ? { conversation, seqs: [seq] } : null;
 }
 

@@ -440,6 +440,8 @@ impl Core {
             Purpose::Pull(conversation) => self.on_pull_refused(&conversation, &payload, now),
             Purpose::Hide { ticket, conversation, seqs, through } => {
                 if ok {
+                    // Up to where `clear` holds the server says; it may be less than was asked for.
+                    let through = payload["through"].as_u64().unwrap_or(through);
                     self.events.push(Event::Hidden { conversation, seqs, through });
                 }
                 let outcome = if ok { Ok(payload) } else { Err(payload) };

@@ -77,9 +77,12 @@ fn items(items: &[LogItem]) -> usize {
 
 fn of_ack(ack: &Ack) -> usize {
     match ack {
-        Ack::Done | Ack::Written(_) | Ack::Channel(_) | Ack::Requested(_) | Ack::LinkMade(_) => {
-            NAMES
-        }
+        Ack::Cleared(_)
+        | Ack::Done
+        | Ack::Written(_)
+        | Ack::Channel(_)
+        | Ack::Requested(_)
+        | Ack::LinkMade(_) => NAMES,
         Ack::Subscribed(subscribed) => 2 * NAMES + of_kept(subscribed.publications.as_ref()),
         Ack::ChannelHistory(page) => NAMES + of_kept(Some(&page.publications)),
         Ack::History(page) => {

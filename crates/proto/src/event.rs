@@ -468,6 +468,8 @@ pub enum Ack {
     Receipts(ReceiptPage),
     /// To `devices`.
     Devices(DeviceList),
+    /// To `clear`.
+    Cleared(Cleared),
 }
 
 impl Serialize for Ack {
@@ -499,6 +501,7 @@ impl Serialize for Ack {
             Self::Links(list) => list.serialize(s),
             Self::Receipts(page) => page.serialize(s),
             Self::Devices(list) => list.serialize(s),
+            Self::Cleared(cleared) => cleared.serialize(s),
         }
     }
 }

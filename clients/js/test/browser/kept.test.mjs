@@ -62,6 +62,10 @@ test('pinned for both, deleted for me, cleared, and deleted for all', async () =
   assert.deepEqual(seqs(again, id), [2, 4]);
   assert.equal(again.store.conversation(id).unread, 2);
   assert.deepEqual((await again.history(id)).entries.map(({ seq }) => seq), [2, 4]);
+  await phone.messages.clear(id, 1_000);
+  await reached(alice, () => shown(alice, id).length === 0);
+  await bob.send('user:alice', 'what comes later is shown').acked;
+  for (const client of [alice, phone]) await reached(client, () => shown(client, id).length === 1);
 
   const { conversation: group } = await alice.groups.create('Lunch', ['bob']);
   const { seq } = await bob.send(group, 'spam').acked;

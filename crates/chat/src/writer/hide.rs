@@ -2,6 +2,7 @@
 //! which their other devices hear of at once or by `sync`.
 
 use hubbub_proto::command::{Delete, MessageRef};
+use hubbub_proto::event::Cleared;
 use hubbub_proto::event::MessageHidden;
 use hubbub_proto::route::{DeliveryClass, Publication};
 use hubbub_proto::{Ack, ConversationId, Effect, Event, Reason, Topic};
@@ -57,13 +58,13 @@ impl Transaction<'_> {
             self.own_place(caller, &command.conversation, command.seq)?;
         let seq = command.seq.min(head);
         if seq <= cleared {
-            return Ok(Ack::Done);
+            return Ok(Ack::Cleared(Cleared { through: cleared }));
         }
         let rev = self.next_rev();
         self.writing()?.clear(conversation, user, seq, rev)?;
         self.cache.forget((conversation, user));
         self.tell_hidden(caller, &command.conversation, Vec::new(), Some(seq));
-        Ok(Ack::Done)
+        Ok(Ack::Cleared(Cleared { through: seq }))
     }
 
     fn own_place(&mut self, caller: Caller<'_>, id: &ConversationId, seq: u64) -> Outcome<Own> {

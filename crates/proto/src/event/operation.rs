@@ -56,6 +56,13 @@ pub struct Current {
     pub pinned: bool,
 }
 
+/// What `clear` came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Cleared {
+    /// The user sees nothing up to here: at most the head, and never less than before.
+    pub through: u64,
+}
+
 /// Why the content of a message is gone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -119,6 +119,7 @@ pub(super) fn events() -> Vec<(&'static str, Event)> {
 pub(super) fn acks() -> Vec<(&'static str, Ack)> {
     let version = |content, at| Version { content: raw(content), at };
     vec![
+        ("clear", Ack::Cleared(Cleared { through: 7 })),
         (
             "edits",
             Ack::Edits(EditsPage {
