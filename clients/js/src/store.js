@@ -177,7 +177,8 @@ export class Store {
     c.counted = { unread, mentions, mentionSeq, head: head_seq, read: read_seq };
     c.settings = { ...SETTINGS, ...summary.settings, rev: summary.rev };
     if (peer && summary.peer_cursors) this.#moveCursor(c, peer.id, summary.peer_cursors);
-    c.timeline.hide(summary.hidden ?? [], summary.cleared_seq ?? 0);
+    // What nobody has any more is shown no longer than what the user cleared.
+    c.timeline.hide(summary.hidden ?? [], Math.max(summary.cleared_seq ?? 0, summary.floor_seq ?? 0));
     this.#changed(c);
   }
 

@@ -62,6 +62,14 @@ test('unread where the window does not reach back to what is read', () => {
   assert.equal(view(s).unread, 2);
 });
 
+test('what nobody has any more is not shown here either', () => {
+  const s = store({ head_seq: 3 });
+  for (const seq of [1, 2, 3]) s.entry(entry(seq));
+  s.summary(summary({ head_seq: 3, floor_seq: 2, unread: 1, rev: 2 }), { reset: false, fromSeq: 1 });
+  assert.deepEqual(view(s).messages.map(({ seq }) => seq), [3]);
+  assert.equal(view(s).unread, 1);
+});
+
 test('the window is bounded, wider while it is held, and says that there is more', () => {
   const s = store();
   for (let seq = 1; seq <= 700; seq += 1) s.entry(entry(seq));

@@ -517,13 +517,13 @@ impl Core {
 
     fn on_hidden(&mut self, payload: &Value) {
         let Some(conversation) = payload["conversation"].as_str() else { return };
-        self.hide(conversation, &payload["seqs"], &payload["through"]);
+        self.hide(conversation, &payload["seqs"], payload["through"].as_u64());
     }
 
-    fn hide(&mut self, conversation: &str, seqs: &Value, through: &Value) {
+    fn hide(&mut self, conversation: &str, seqs: &Value, through: Option<u64>) {
         let seqs: Vec<u64> =
             seqs.as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
-        let through = through.as_u64().unwrap_or(0);
+        let through = through.unwrap_or(0);
         if !seqs.is_empty() || through > 0 {
             self.events.push(Event::Hidden {
                 conversation: conversation.to_owned(),
@@ -598,7 +598,10 @@ impl Core {
                 self.events.push(Event::Reset { conversation: id.clone(), from_seq: from });
             }
             log.heard_of(synced["head_seq"].as_u64().unwrap_or_default(), now);
-            self.hide(&id, &synced["hidden"], &synced["cleared_seq"]);
+            // What nobody has any more is shown no longer than what the user cleared.
+            let gone = [&synced["cleared_seq"], &synced["floor_seq"]];
+            let through = gone.into_iter().filter_map(Value::as_u64).max();
+            self.hide(&id, &synced["hidden"], through);
             self.apply_items(&id, synced["entries"].take(), now);
         }
         self.rev = page["rev"].as_u64();

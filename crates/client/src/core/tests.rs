@@ -265,7 +265,8 @@ fn what_is_hidden_is_told_live_and_by_sync() {
     let (mut core, id) = connected();
     let conversations = json!([
         { "id": "group:a", "from_seq": 1, "head_seq": 0, "entries": [], "hidden": [3, 4] },
-        { "id": "group:b", "from_seq": 1, "head_seq": 0, "entries": [], "cleared_seq": 7 },
+        { "id": "group:b", "from_seq": 1, "head_seq": 0, "entries": [], "cleared_seq": 7, "floor_seq": 5 },
+        { "id": "group:d", "from_seq": 1, "head_seq": 0, "entries": [], "floor_seq": 6 },
         { "id": "group:c", "from_seq": 1, "head_seq": 0, "entries": [] },
     ]);
     say(&mut core, 1, &ack(&json!(id), &synced("e", &conversations, false)));
@@ -279,7 +280,12 @@ fn what_is_hidden_is_told_live_and_by_sync() {
     };
     assert_eq!(
         core.take_events().into_iter().filter(hidden).collect::<Vec<_>>(),
-        [expect("group:a", &[3, 4], 0), expect("group:b", &[], 7), expect("group:c", &[5], 2),]
+        [
+            expect("group:a", &[3, 4], 0),
+            expect("group:b", &[], 7),
+            expect("group:d", &[], 6),
+            expect("group:c", &[5], 2),
+        ]
     );
 }
 
