@@ -65,9 +65,16 @@ export function withUpdate(message, update, me) {
   }
 }
 
-/** It does not expire any more: that there was a message lasts. @returns {Shown} */
-function removed({ expires_at: _, ...message }, asOf, how) {
-  return { ...message, asOf, removed: how, content: null, reactions: [], pinned: false };
+/**
+ * It does not expire any more: that there was a message lasts.
+ * @param {Shown} message
+ * @param {number} asOf
+ * @param {'recalled' | 'deleted'} how
+ * @returns {Shown}
+ */
+function removed(message, asOf, how) {
+  const { expires_at: _, ...rest } = message;
+  return { ...rest, asOf, removed: how, content: null, reactions: [], pinned: false };
 }
 
 /**
