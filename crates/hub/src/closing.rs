@@ -29,6 +29,8 @@ impl Desk {
             self.stats.sessions.set(self.stats.sessions.get().saturating_sub(1));
             if let Some(identity) = session.identity() {
                 self.topics.sign_out(&identity.user, at.slot);
+                let connection = self.conn_id(at);
+                tracing::debug!(%connection, user = %identity.user, "a session has ended");
                 self.hand_up(at, Arc::clone(identity), Work::Closed);
             }
         }
@@ -39,6 +41,7 @@ impl Desk {
     pub(crate) fn close(&mut self, at: At, connection: &mut Connection, code: CloseCode) {
         if connection.phase == Phase::Open {
             self.stats.closed(code);
+            tracing::debug!(connection = %self.conn_id(at), code = code.code(), "closing");
             self.begin_close(at, connection, Some(code.code()), code.reason());
         }
     }

@@ -49,6 +49,13 @@ impl Desk {
         let now = self.now;
         if let Err(refusal) = outcome {
             self.stats.refused(refusal.reason);
+            // Its detail may quote what the client sent.
+            tracing::debug!(
+                connection = %self.conn_id(at),
+                command = id.map(CommandId::as_str),
+                reason = refusal.reason.slug(),
+                "refused"
+            );
         }
         let len_hint =
             if matches!(outcome, Ok(Ack::Done)) { DONE_LEN_HINT } else { REPLY_LEN_HINT };
@@ -68,6 +75,16 @@ impl Desk {
     ) {
         if connection.phase != Phase::Open {
             return;
+        }
+        if let Ok(Ack::Written(written)) = outcome {
+            tracing::trace!(
+                connection = %self.conn_id(at),
+                command = id.map(CommandId::as_str),
+                conversation = %written.conversation,
+                seq = written.seq,
+                message_id = written.message_id,
+                "written"
+            );
         }
         let limits = self.limits;
         let Some(session) = connection.session() else { return };

@@ -320,6 +320,13 @@ impl Desk {
             Action::Forward { id, command } => {
                 let identity = connection.session().and_then(|session| session.identity().cloned());
                 let Some(identity) = identity else { return };
+                tracing::trace!(
+                    connection = %self.conn_id(at),
+                    user = %identity.user,
+                    command = id.as_ref().map(CommandId::as_str),
+                    kind = command.type_name(),
+                    "handed up"
+                );
                 // A confirmation may begin a redelivery anew that had been given up.
                 let confirms = matches!(command, Command::Received(_) | Command::Read(_));
                 if confirms && connection.session().is_some_and(|s| s.unconfirmed() > 0) {

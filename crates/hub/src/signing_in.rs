@@ -20,6 +20,12 @@ impl Desk {
         let Some(identity) = session.identity().cloned() else { return };
         connection.opened = self.settings.opened.fetch_add(1, Ordering::Relaxed) + 1;
         self.topics.sign_in(&identity.user, at.slot);
+        tracing::debug!(
+            connection = %self.conn_id(at),
+            user = %identity.user,
+            device = %identity.device,
+            "a session was opened"
+        );
         self.stats.sessions.add(1);
         let limits = &self.limits;
         let connected = Event::Connected(Box::new(Connected {

@@ -5,6 +5,7 @@
 //! [`Effect::Reply`], whether or not the client wants to hear it, because the reply also frees the
 //! command's place in the connection's window.
 
+use std::fmt;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -25,6 +26,13 @@ pub struct ConnId {
     pub slot: u32,
     /// Which tenant of that place.
     pub generation: u32,
+}
+
+/// Shard, slot and generation, as the log names a connection.
+impl fmt::Display for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.shard, self.slot, self.generation)
+    }
 }
 
 impl ConnId {

@@ -14,12 +14,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use hubbub_access::{AcceptLimits, Acceptor, ApiKeys, Certificate, Security, bind, operator};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::certificates::{self, Watch};
 use crate::config::Config;
 use crate::health;
 use crate::metrics::summary;
+use crate::reread::{self, Load};
 use crate::wiring::{Parts, assemble};
 
 /// When the first clients are to come back.
@@ -42,12 +44,19 @@ const DEV_WARNING: &str = "\
 
 /// Runs a server until `shutdown` completes, and then stops it in order.
 ///
+/// On SIGHUP `load` is asked again, and what can change while the server runs is as it says then.
+///
 /// Standard output gets the line `listening on ADDRESS:PORT` once the server can be used, the address
 /// of the chat page, and that of the metrics where they have one of their own.
 ///
 /// # Errors
 /// When the server cannot start; the text is one line that says what to do.
-pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+pub async fn run(
+    config: Config,
+    load: Load,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be handled")?;
     // Before anything else is touched: it is the likeliest to be wrong.
     let certificate = certificates::load(&config)?.map(Arc::new);
     let interval = Duration::from_millis(config.tls.reload_interval_ms.into());
@@ -77,6 +86,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
             parts.chat.clone(),
         )),
         tokio::spawn(note_uses(parts.keys.clone())),
+        tokio::spawn(reread::run(hangup, load, parts.gate.clone())),
     ];
     upkeep.extend(summary.map(tokio::spawn));
     if let Some(watch) = watch {

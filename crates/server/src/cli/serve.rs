@@ -7,6 +7,7 @@ use clap::Args;
 use toml::Value;
 
 use super::{Failure, Place};
+use crate::reread::Load;
 use crate::{log, signals};
 
 const EXAMPLES: &str = "\
@@ -42,7 +43,9 @@ impl Serve {
         if self.dev {
             flags.push(("server", "dev", Value::Boolean(true)));
         }
-        let config = self.place.load(flags)?;
+        let config = self.place.load(flags.clone())?;
+        let place = self.place;
+        let load: Load = Box::new(move || place.load(flags.clone()));
         crate::memory::use_small_pages();
         log::start(&config.log);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -54,7 +57,7 @@ impl Serve {
             .context("the runtime cannot start")?;
         let served = runtime.block_on(async {
             let shutdown = signals::shutdown().context("signals cannot be handled")?;
-            crate::run(config, shutdown).await
+            crate::run(config, load, shutdown).await
         });
         // What still runs by now is past the deadline.
         runtime.shutdown_background();

@@ -20,6 +20,7 @@ mod hostile;
 mod http;
 mod lifecycle;
 mod limits;
+mod log;
 mod message_ops;
 mod messages;
 mod node;

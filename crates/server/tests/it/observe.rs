@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use hubbub_server::metrics::{FAMILIES, Kind};
 use serde_json::{Value, json};
 
 use crate::exposition::Exposition;
@@ -363,4 +364,45 @@ fn the_page_lists_what_is_exported() {
     for name in listed {
         assert!(exported.kinds.contains_key(name), "{name} is not exported");
     }
+}
+
+/// The expressions of a dashboard, each with what its legend shows.
+fn asked(dashboard: &Value, found: &mut Vec<(String, String)>) {
+    if let Some(expression) = dashboard["expr"].as_str().or_else(|| dashboard["query"].as_str()) {
+        let legend = dashboard["legendFormat"].as_str().unwrap_or_default();
+        found.push((expression.to_owned(), legend.to_owned()));
+    }
+    match dashboard {
+        Value::Object(fields) => fields.values().for_each(|value| asked(value, found)),
+        Value::Array(values) => values.iter().for_each(|value| asked(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_dashboard_asks_for_what_there_is() {
+    let file = fs::read_to_string(root().join("deploy/grafana/hubbub.json")).unwrap();
+    let mut expressions = Vec::new();
+    asked(&serde_json::from_str(&file).unwrap(), &mut expressions);
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let mut seen = std::collections::BTreeSet::new();
+    for (expression, legend) in &expressions {
+        let words = expression.split(|c| !is_name(c));
+        let ours = |word: &&str| word.starts_with("hubbub_") || word.starts_with("process_");
+        for word in words.filter(ours) {
+            let family = FAMILIES.iter().find(|family| match family.kind {
+                Kind::Histogram(_) => word.strip_suffix("_bucket") == Some(family.name),
+                Kind::Counter | Kind::Gauge => word == family.name,
+            });
+            let family = family.unwrap_or_else(|| panic!("{word} of {expression} is not exported"));
+            seen.insert(family.name);
+            let groups = expression.split("by (").skip(1).filter_map(|rest| rest.split(')').next());
+            let shown = legend.split("{{").skip(1).filter_map(|rest| rest.split("}}").next());
+            for label in groups.flat_map(|group| group.split(", ")).chain(shown) {
+                let known = family.labels.contains(&label);
+                assert!(known || ["le", "instance"].contains(&label), "{label} of {expression}");
+            }
+        }
+    }
+    assert!(seen.len() > 35, "{seen:?}");
 }
