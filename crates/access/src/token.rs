@@ -92,6 +92,35 @@ impl Verifier {
         device: Option<&DeviceId>,
         now: Timestamp,
     ) -> Result<Identity, Refusal> {
+        let claims = self.decode(token)?;
+        if claims.channel.is_some() {
+            return Err(bad("this is a token for a channel; nobody signs in with it"));
+        }
+        admit(claims, device, &self.policy, now)
+    }
+
+    /// Whom a token for one channel, or for a pattern of them, lets in where: its `sub` and its
+    /// `channel`. It must end some time (`exp`).
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`].
+    pub fn verify_channel(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<(UserId, ChannelPattern), Refusal> {
+        let mut claims = self.decode(token)?;
+        let channel = claims.channel.take().ok_or_else(|| bad("the token names no `channel`"))?;
+        if claims.exp.is_none() {
+            return Err(bad("a token for a channel must end (`exp`)"));
+        }
+        let pattern = ChannelPattern::new(&channel)
+            .map_err(|_| bad("the token's `channel` is no channel and no pattern of them"))?;
+        let identity = admit(claims, None, &self.policy, now)?;
+        Ok((identity.user, pattern))
+    }
+
+    fn decode(&self, token: &str) -> Result<Claims, Refusal> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(bad("the token is longer than 8 KiB"));
         }
@@ -101,7 +130,7 @@ impl Verifier {
             // RFC 7515 §4.1.11: an extension that is not understood makes the token invalid.
             return Err(bad("the token has a `crit` header, and none is known here"));
         }
-        admit(decoded.claims, device, &self.policy, now)
+        Ok(decoded.claims)
     }
 }
 
@@ -162,6 +191,7 @@ struct Claims {
     caps: Vec<Cap>,
     #[serde(default)]
     subs: OneOrMany,
+    channel: Option<String>,
 }
 
 /// What a token permits on some channels.

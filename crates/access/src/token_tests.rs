@@ -289,3 +289,32 @@ fn what_the_token_says_of_channels() {
         check(&bad, Err(said));
     }
 }
+
+#[test]
+fn a_token_for_a_channel_is_for_nothing_else() {
+    let verifier = Verifier::new(&Secret::from_text(SECRET), policy()).unwrap();
+    let pass = |claims: &Value| {
+        let outcome = verifier.verify_channel(&sign_as(claims, Algorithm::HS256, SECRET), NOW);
+        let outcome = outcome.map(|(user, channel)| format!("{user} {channel}"));
+        outcome.map_err(|refusal| format!("{}: {}", refusal.reason.slug(), refusal.message()))
+    };
+    let exp = NOW_S + 60;
+    let good = json!({"sub": "a", "channel": "doors:1", "exp": exp});
+    assert_eq!(pass(&good), Ok("a doors:1".to_owned()));
+    check(&good, Err("a token for a channel; nobody signs in with it"));
+    assert_eq!(pass(&json!({"sub": 7, "channel": "doors:*", "exp": exp})), Ok("7 doors:*".into()));
+    for (bad, said) in [
+        (json!({"sub": "a", "exp": exp}), "names no `channel`"),
+        (json!({"sub": "a", "channel": "doors:1"}), "must end"),
+        (json!({"sub": "a", "channel": "doors:1", "exp": NOW_S - 9}), "token_expired"),
+        (json!({"channel": "doors:1", "exp": exp}), "names no user"),
+        (json!({"sub": "a", "channel": "doors", "exp": exp}), "no channel and no pattern"),
+        (json!({"sub": "a", "channel": "user:b", "exp": exp}), "no channel and no pattern"),
+        (json!({"sub": "a", "channel": ["doors:1"], "exp": exp}), "bad_token"),
+    ] {
+        let refused = pass(&bad).unwrap_err();
+        assert!(refused.contains(said), "{bad}: {refused}");
+    }
+    let other = sign_as(&good, Algorithm::HS256, "another secret that is long enough 0123");
+    assert!(verifier.verify_channel(&other, NOW).is_err());
+}

@@ -8,7 +8,10 @@
 //! A buffer is kept for each [`variant`]: forms of the same frames between which connections
 //! differ. These are the codecs; compressed forms are made of them when a subscriber needs one.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use hubbub_proto::PublicationKey;
 use hubbub_proto::codec::Codec;
 use smallvec::SmallVec;
 
@@ -29,6 +32,16 @@ pub(crate) struct Chunk {
     pub(crate) bytes: [Bytes; VARIANTS],
     /// The same, compressed.
     pub(crate) forms: [Forms; VARIANTS],
+    /// Of a volatile channel: what each frame is about, and where it ends.
+    pub(crate) volatile: Option<Arc<[Volatile]>>,
+}
+
+/// One frame of a volatile channel.
+#[derive(Clone, Debug)]
+pub(crate) struct Volatile {
+    /// For who is behind, the newest one of each key counts; what has none is dropped.
+    pub(crate) key: Option<PublicationKey>,
+    pub(crate) ends: [usize; VARIANTS],
 }
 
 impl Chunk {
@@ -45,6 +58,14 @@ impl Chunk {
             frames: self.frames.saturating_sub(mark.frames),
             bytes: std::array::from_fn(|variant| self.bytes[variant].slice(mark.bytes[variant]..)),
             forms: Default::default(),
+            volatile: self.volatile.as_ref().map(|all| {
+                let rest = all.get(mark.frames as usize..).unwrap_or_default();
+                let shifted = |one: &Volatile| Volatile {
+                    key: one.key.clone(),
+                    ends: std::array::from_fn(|variant| one.ends[variant] - mark.bytes[variant]),
+                };
+                rest.iter().map(shifted).collect()
+            }),
         }
     }
 }
@@ -74,6 +95,8 @@ pub(crate) struct Pending {
     /// The chunk that frames are added to.
     open: [Vec<u8>; VARIANTS],
     open_frames: u32,
+    /// What the frames are about, of a volatile channel.
+    open_volatile: Vec<Volatile>,
     /// How long the last open chunk became: about as long as the next one.
     hint: usize,
 }
@@ -106,6 +129,12 @@ impl Pending {
         self.open_frames += 1;
     }
 
+    /// Says of the frame that was added last that it is dropped for who is behind.
+    pub(crate) fn mark_volatile(&mut self, key: Option<PublicationKey>) {
+        let ends = std::array::from_fn(|variant| self.open[variant].len());
+        self.open_volatile.push(Volatile { key, ends });
+    }
+
     /// Adds frames that were made elsewhere.
     pub(crate) fn append(&mut self, chunk: Chunk) {
         self.close();
@@ -122,6 +151,8 @@ impl Pending {
             frames: self.open_frames,
             bytes: open.map(Bytes::from),
             forms: Default::default(),
+            volatile: (!self.open_volatile.is_empty())
+                .then(|| std::mem::take(&mut self.open_volatile).into()),
         });
         self.open_frames = 0;
     }
@@ -163,7 +194,7 @@ pub(crate) fn after(chunks: &[Chunk], mark: &Mark) -> Chunks {
 /// The same frames in as few chunks as the limits allow: one copy here saves every subscriber a
 /// write.
 pub(crate) fn joined(chunks: Chunks, limits: ChunkLimits) -> Chunks {
-    if chunks.len() < 2 {
+    if chunks.len() < 2 || chunks.iter().any(|chunk| chunk.volatile.is_some()) {
         return chunks;
     }
     let mut out = Chunks::new();
@@ -190,6 +221,7 @@ pub(crate) fn joined(chunks: Chunks, limits: ChunkLimits) -> Chunks {
                     parts.concat().into()
                 }),
                 forms: Default::default(),
+                volatile: None,
             },
         });
     }
@@ -222,7 +254,7 @@ mod tests {
                         let chunk = Chunk {
                             frames: 1,
                             bytes: [Bytes::from(frame.clone())],
-                            forms: Default::default(),
+                            ..Chunk::default()
                         };
                         pending.append(chunk);
                         all.push(frame);

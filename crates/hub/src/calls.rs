@@ -6,7 +6,7 @@
 //! shard is behind. Deliberately absent: whose reply it is, and how long they wait for it.
 
 use hubbub_proto::command::Publish;
-use hubbub_proto::{Ack, Command, ConnId, Identity, Reason, Refusal};
+use hubbub_proto::{Ack, Channel, Command, ConnId, Identity, Reason, Refusal, UserId};
 
 use crate::channels::home_of;
 use crate::desk::Desk;
@@ -36,12 +36,18 @@ impl Hub {
     ) -> Result<(), Refusal> {
         match command {
             Command::Publish(publish) => {
-                let Publish { channel, data, client_id } = publish;
+                let Publish { channel, data, client_id, key } = publish;
                 self.settings.rules.publish(&channel, data.get().len(), identity)?;
                 let home = home_of(&channel, self.settings.inboxes.len());
                 let from = identity.user.clone();
-                let draft = Draft { conn: caller, id: None, channel, from, data, client_id };
+                let draft = Draft { conn: caller, id: None, channel, from, data, client_id, key };
                 self.post_to(home, Post::Draft(Box::new(draft)))
+            }
+            Command::ChannelPresence(wanted) => {
+                self.settings.rules.presence(&wanted.channel, identity)?;
+                let home = home_of(&wanted.channel, self.settings.inboxes.len());
+                let wanted = Box::new(wanted);
+                self.post_to(home, Post::ChannelPresence { conn: caller, id: None, wanted })
             }
             Command::ChannelHistory(wanted) => {
                 self.settings.rules.history(&wanted.channel, identity)?;
@@ -51,6 +57,33 @@ impl Hub {
             }
             _ => Err(Reason::NotAllowed.into()),
         }
+    }
+
+    /// Subscribes all connections that a user has at the moment to a channel; each is told by
+    /// `subscribed`. No rule is asked.
+    ///
+    /// # Errors
+    /// `channel_unknown`.
+    pub fn subscribe_user(&self, user: &UserId, channel: &Channel) -> Result<(), Refusal> {
+        self.for_user(user, channel, true)
+    }
+
+    /// Ends the subscriptions of all connections of a user to a channel; each is told by
+    /// `unsubscribed`.
+    ///
+    /// # Errors
+    /// `channel_unknown`.
+    pub fn unsubscribe_user(&self, user: &UserId, channel: &Channel) -> Result<(), Refusal> {
+        self.for_user(user, channel, false)
+    }
+
+    fn for_user(&self, user: &UserId, channel: &Channel, present: bool) -> Result<(), Refusal> {
+        self.settings.rules.terms(channel)?;
+        for inbox in &*self.settings.inboxes {
+            let (user, channel) = (user.clone(), channel.clone());
+            inbox.post(Post::SubscribeUser { user, channel, present });
+        }
+        Ok(())
     }
 
     fn post_to(&self, shard: u16, post: Post) -> Result<(), Refusal> {

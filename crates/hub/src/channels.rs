@@ -11,14 +11,21 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use hubbub_proto::command::{CHANNEL_HISTORY_LIMIT_MAX, ChannelHistory, ChannelPosition};
-use hubbub_proto::event::{ChannelHistoryPage, Epoch, Kept, KeptList, Position};
-use hubbub_proto::{Channel, Reason, Timestamp};
+use hubbub_proto::command::{
+    CHANNEL_HISTORY_LIMIT_MAX, CHANNEL_PRESENCE_LIMIT_MAX, ChannelHistory, ChannelPosition,
+    ChannelPresence,
+};
+use hubbub_proto::event::{
+    ChannelHistoryPage, ChannelPresencePage, Epoch, Kept, KeptList, Position,
+};
+use hubbub_proto::{Channel, Reason, Timestamp, UserId};
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::batch::{Mark, Pending};
 use crate::history::{Extent, History, Portion, Shelf};
+use crate::roster::{Entered, Roster};
 use crate::topics::Row;
+use crate::watches::Watches;
 
 /// Which of `shards` a channel is at home in.
 pub(crate) fn home_of(channel: &Channel, shards: usize) -> u16 {
@@ -45,6 +52,10 @@ impl ShardSet {
         self == Self::default()
     }
 
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] | other.0[word]))
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = u16> {
         (0..256_u16).filter(move |shard| self.0[usize::from(shard / 64)] >> (shard % 64) & 1 == 1)
     }
@@ -63,6 +74,10 @@ pub(crate) struct Home {
     pub(crate) traits: Traits,
     /// Where the namespace keeps any.
     pub(crate) history: Option<Box<History>>,
+    /// Who is subscribed, where the namespace tracks it.
+    pub(crate) roster: Option<Box<Roster>>,
+    /// On the list of channels to which somebody came or from which somebody went.
+    pub(crate) restless: bool,
 }
 
 /// What the rules of its namespace make of a channel.
@@ -72,6 +87,12 @@ pub(crate) struct Traits {
     pub(crate) extent: Option<Extent>,
     pub(crate) recover: bool,
     pub(crate) cache: bool,
+    /// Publications have no place in an order, and are dropped where a receiver is behind.
+    pub(crate) volatile: bool,
+    /// It is kept who is subscribed.
+    pub(crate) tracked: bool,
+    /// So many are told of each other.
+    pub(crate) told_max: usize,
 }
 
 /// How a channel stands for one who subscribes.
@@ -100,10 +121,14 @@ pub(crate) struct Record {
     pub(crate) late: Vec<(u32, Mark)>,
     /// On the list of channels with a batch.
     pub(crate) listed: bool,
+    /// It is kept who is subscribed.
+    pub(crate) tracked: bool,
+    /// Somebody gets it by a pattern.
+    pub(crate) watched: bool,
 }
 
 impl Record {
-    fn new(channel: Channel, epoch: Epoch, home: Option<Home>) -> Self {
+    fn new(channel: Channel, epoch: Epoch, home: Option<Home>, tracked: bool) -> Self {
         Self {
             channel,
             epoch,
@@ -114,6 +139,8 @@ impl Record {
             pending: Pending::default(),
             late: Vec::new(),
             listed: false,
+            tracked,
+            watched: false,
         }
     }
 
@@ -123,16 +150,20 @@ impl Record {
 
     /// Whether anybody would get what is published now.
     pub(crate) fn is_heard(&self) -> bool {
+        self.watched || self.is_subscribed()
+    }
+
+    fn is_subscribed(&self) -> bool {
         self.row.is_some() || self.home.as_ref().is_some_and(|home| !home.shards.is_empty())
     }
 
-    /// Before the next publication is added to the batch: notes where what other shards have not
+    /// Before something is added to the batch and counted: notes where what other shards have not
     /// been sent begins, if it is the first of it.
     pub(crate) fn begin_post(&mut self) {
         if let Some(home) = &mut self.home
             && home.posted == self.pending.mark()
         {
-            home.posted_offset = self.offset.saturating_sub(1);
+            home.posted_offset = self.offset;
         }
     }
 
@@ -141,7 +172,7 @@ impl Record {
     }
 
     fn is_used(&self) -> bool {
-        self.is_heard() || self.subscribing > 0 || self.listed
+        self.is_subscribed() || self.subscribing > 0 || self.listed
     }
 }
 
@@ -154,6 +185,10 @@ pub(crate) struct Keeping {
     pub(crate) history_bytes_max: usize,
     /// What one answer may hold of it.
     pub(crate) portion: Portion,
+    /// Most users that are kept as subscribed, over all channels.
+    pub(crate) members_max: usize,
+    /// Most patterns with subscribers.
+    pub(crate) patterns_max: usize,
 }
 
 /// See the module.
@@ -170,6 +205,11 @@ pub(crate) struct Channels {
     epochs: RandomState,
     made: u64,
     shelf: Shelf,
+    pub(crate) watches: Watches,
+    /// Users kept as subscribed, over all channels.
+    members: usize,
+    /// Channels to which somebody came or from which somebody went.
+    restless: Vec<Channel>,
 }
 
 impl Channels {
@@ -184,6 +224,9 @@ impl Channels {
             epochs: RandomState::new(),
             made: 0,
             shelf: Shelf::default(),
+            watches: Watches::default(),
+            members: 0,
+            restless: Vec::new(),
         }
     }
 
@@ -197,6 +240,12 @@ impl Channels {
 
     pub(crate) fn get_mut(&mut self, record: u32) -> Option<&mut Record> {
         self.records.get_mut(record as usize)?.as_mut()
+    }
+
+    /// A record, and who gets channels by patterns.
+    pub(crate) fn with_watches(&mut self, record: u32) -> Option<(&mut Record, &Watches)> {
+        let record = self.records.get_mut(record as usize)?.as_mut()?;
+        Some((record, &self.watches))
     }
 
     /// The record of a channel that is at home here; used now. `traits` says what it is like, where
@@ -223,22 +272,24 @@ impl Channels {
         let epoch = Epoch(self.epochs.hash_one(self.made) as u32);
         let traits = traits(channel);
         let history = traits.extent.map(|extent| Box::new(History::new(extent)));
-        let home = Home { used_at: now, traits, history, ..Home::default() };
-        let index = self.insert(Record::new(channel.clone(), epoch, Some(home)));
+        let roster = traits.tracked.then(|| Box::new(Roster::new(traits.told_max)));
+        let home = Home { used_at: now, traits, history, roster, ..Home::default() };
+        let index = self.insert(Record::new(channel.clone(), epoch, Some(home), traits.tracked));
         self.homes += 1;
         self.looks.push_back((now.plus_ms(self.keeping.idle_ms), index));
         Ok(index)
     }
 
     /// The record of a channel that is at home elsewhere.
-    pub(crate) fn abroad(&mut self, channel: &Channel) -> u32 {
+    pub(crate) fn abroad(&mut self, channel: &Channel, tracked: bool) -> u32 {
         match self.find(channel) {
             Some(index) => index,
-            None => self.insert(Record::new(channel.clone(), Epoch(0), None)),
+            None => self.insert(Record::new(channel.clone(), Epoch(0), None, tracked)),
         }
     }
 
-    fn insert(&mut self, record: Record) -> u32 {
+    fn insert(&mut self, mut record: Record) -> u32 {
+        record.watched = self.watches.watch(record.channel.as_str());
         let channel = record.channel.clone();
         let index = match self.free.pop() {
             Some(index) => {
@@ -264,6 +315,83 @@ impl Channels {
         self.remove(index)
     }
 
+    /// Forgets a record that was made for who gets it by a pattern.
+    pub(crate) fn discard(&mut self, index: u32) {
+        if self.get(index).is_some_and(|record| record.watched) {
+            self.release(index);
+        }
+    }
+
+    /// The patterns have changed: looks again who gets the channels of a namespace by one.
+    pub(crate) fn rewatch(&mut self, namespace: &str) {
+        let Self { records, watches, .. } = self;
+        for record in records.iter_mut().flatten() {
+            if record.channel.namespace() == namespace {
+                record.watched = watches.watch(record.channel.as_str());
+            }
+        }
+    }
+
+    /// At the home: a connection of a user came or went. Answers what became of who came.
+    pub(crate) fn move_member(
+        &mut self,
+        index: u32,
+        user: &UserId,
+        joined: bool,
+    ) -> Option<Entered> {
+        let has_room = self.members < self.keeping.members_max;
+        let record = self.records.get_mut(index as usize)?.as_mut()?;
+        let home = record.home.as_mut()?;
+        let roster = home.roster.as_mut()?;
+        let before = roster.len();
+        let entered = if joined {
+            Some(roster.enter(user, has_room))
+        } else {
+            roster.leave(user);
+            None
+        };
+        self.members = self.members + roster.len() - before;
+        if roster.is_restless() && !std::mem::replace(&mut home.restless, true) {
+            self.restless.push(record.channel.clone());
+        }
+        entered
+    }
+
+    /// At the home: who came and who left, by channel, since the last time.
+    pub(crate) fn settle_members(&mut self) -> Vec<(u32, Vec<(UserId, bool)>)> {
+        let mut all = Vec::new();
+        for channel in std::mem::take(&mut self.restless) {
+            let Some(index) = self.find(&channel) else { continue };
+            let record = self.records.get_mut(index as usize).and_then(Option::as_mut);
+            let Some(home) = record.and_then(|record| record.home.as_mut()) else { continue };
+            home.restless = false;
+            let Some(roster) = &mut home.roster else { continue };
+            let before = roster.len();
+            let moves = roster.settle();
+            self.members = self.members + roster.len() - before;
+            if !moves.is_empty() {
+                all.push((index, moves));
+            }
+        }
+        all
+    }
+
+    /// At the home: a page of those who are subscribed.
+    pub(crate) fn members_of(&self, wanted: &ChannelPresence) -> ChannelPresencePage {
+        let limit = wanted.limit.min(CHANNEL_PRESENCE_LIMIT_MAX) as usize;
+        let record = self.find(&wanted.channel).and_then(|index| self.get(index));
+        let roster = record.and_then(|record| record.home.as_ref()?.roster.as_ref());
+        match roster {
+            Some(roster) => roster.page(wanted.after.as_ref(), limit),
+            None => ChannelPresencePage { users: Vec::new(), total: 0, more: false },
+        }
+    }
+
+    /// Users that are kept as subscribed, over all channels.
+    pub(crate) fn members(&self) -> usize {
+        self.members
+    }
+
     fn remove(&mut self, index: u32) -> Option<Channel> {
         let mut record = self.records.get_mut(index as usize)?.take()?;
         self.by_name.remove(&record.channel);
@@ -271,6 +399,8 @@ impl Channels {
         if let Some(history) = record.history() {
             self.shelf.change(history, History::clear);
         }
+        let roster = record.home.as_ref().and_then(|home| home.roster.as_ref());
+        self.members -= roster.map_or(0, |roster| roster.len());
         self.free.push(index);
         Some(record.channel)
     }
@@ -413,6 +543,8 @@ mod tests {
             idle_ms: 1000,
             history_bytes_max: 10_000,
             portion: Portion { size: 100, bytes: 10_000 },
+            members_max: 1000,
+            patterns_max: 10,
         })
     }
 
@@ -453,7 +585,7 @@ mod tests {
             Err(Reason::TooManyChannels)
         );
         assert!(channels.at_home(&channel(0), Timestamp(900), plain).is_ok(), "it is there");
-        let elsewhere = channels.abroad(&channel(9));
+        let elsewhere = channels.abroad(&channel(9), false);
         assert_eq!(channels.expire(Timestamp(1009)), 0);
         assert_eq!(channels.expire(Timestamp(1010)), 2);
         assert_eq!(channels.homes(), 1);

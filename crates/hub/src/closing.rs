@@ -19,6 +19,10 @@ use crate::slab::At;
 impl Desk {
     /// Takes a connection out of the tables; nothing is delivered to it any more.
     fn leave(&mut self, at: At, connection: &mut Connection) {
+        let identity = connection.session().and_then(|session| session.identity().cloned());
+        if let Some(identity) = identity {
+            self.leave_channels(at, &identity);
+        }
         self.topics.unsubscribe_all(at.slot);
         // At once, for the next subscriber of any channel may be given a row that became free.
         self.settle_emptied();

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use hubbub_proto::Event;
 use hubbub_proto::codec::Codec;
 
-use crate::batch::{self, Chunk, variant};
+use crate::batch::{self, Chunk, Volatile, variant};
 use crate::compression::Compressed;
 use crate::connection::Connection;
 use crate::delivery::codec_of;
@@ -23,6 +23,7 @@ use crate::frame::{len_hint, opcode};
 use crate::live::Outgoing;
 use crate::shard::{Shard, guard};
 use crate::slab::At;
+use crate::topics::Row;
 
 /// What a batch came to.
 #[derive(Debug, Default)]
@@ -31,6 +32,10 @@ struct Tally {
     bytes: u64,
     writes: u64,
     dropped: u64,
+    /// Of volatile channels.
+    outdated: u64,
+    /// The channel's.
+    row: Row,
 }
 
 impl Shard {
@@ -55,10 +60,16 @@ impl Shard {
 
     /// `alone`: no other channel has a batch in this tick.
     fn hand_out(&mut self, outgoing: Outgoing, alone: bool) {
-        let Outgoing { row, mut late, chunks } = outgoing;
+        let Outgoing { row, patterns, mut late, chunks } = outgoing;
         let mut targets = std::mem::take(&mut self.targets);
         targets.clear();
-        targets.extend_from_slice(self.desk.topics.subscribers(row));
+        for row in row.iter().chain(&patterns) {
+            targets.extend_from_slice(self.desk.topics.subscribers(*row));
+        }
+        if !patterns.is_empty() {
+            targets.sort_unstable();
+            targets.dedup();
+        }
         if !late.is_empty() {
             // The last mark of a place counts: it may have gone and come again.
             late.reverse();
@@ -66,20 +77,25 @@ impl Shard {
             late.dedup_by_key(|(slot, _)| *slot);
             targets.retain(|slot| late.binary_search_by_key(slot, |(slot, _)| *slot).is_err());
             for (slot, mark) in late {
-                if self.desk.topics.is_subscribed(row, slot)
+                if row.is_some_and(|row| self.desk.topics.is_subscribed(row, slot))
                     && let Some((at, connection)) = self.slab.tenant(slot)
                 {
                     let rest = batch::after(&chunks, &mark);
                     guard(&mut self.desk, at, connection, |desk, at, connection| {
-                        rest.iter().for_each(|chunk| desk.give_later(at, connection, chunk));
+                        let row = row.unwrap_or_default();
+                        rest.iter().for_each(|chunk| desk.give_later(at, connection, chunk, row));
                     });
                 }
             }
         }
         let chunks = batch::joined(chunks, self.desk.chunk_limits);
-        let mut tally = Tally::default();
+        // Who gets it by a pattern alone is known by that.
+        let row = row.or(patterns.first().copied()).unwrap_or_default();
+        let mut tally = Tally { row, ..Tally::default() };
+        let several = !patterns.is_empty() && !alone;
         for chunk in &chunks {
-            self.give_to_all(chunk, &targets, alone && chunks.len() == 1, &mut tally);
+            let alone = alone && chunks.len() == 1;
+            self.give_to_all(chunk, &targets, alone, several, &mut tally);
         }
         let stats = &self.desk.stats;
         stats.deliveries.add(tally.deliveries);
@@ -87,11 +103,20 @@ impl Shard {
         stats.bytes_out.add(tally.bytes);
         stats.flushes.add(tally.writes);
         stats.dropped_publications.add(tally.dropped);
+        stats.dropped_volatile.add(tally.outdated);
         self.targets = targets;
     }
 
     /// One guard for all: whoever panicked is closed, and the others go on behind it.
-    fn give_to_all(&mut self, chunk: &Chunk, targets: &[u32], alone: bool, tally: &mut Tally) {
+    /// `several`: somebody may get more than one batch in this tick by one subscription.
+    fn give_to_all(
+        &mut self,
+        chunk: &Chunk,
+        targets: &[u32],
+        alone: bool,
+        several: bool,
+        tally: &mut Tally,
+    ) {
         let mut next = 0;
         while next < targets.len() {
             let (slab, desk) = (&mut self.slab, &mut self.desk);
@@ -99,7 +124,7 @@ impl Shard {
                 while let Some(slot) = targets.get(next) {
                     next += 1;
                     let Some((at, connection)) = slab.tenant(*slot) else { continue };
-                    let direct = alone || desk.topics.channels(*slot) == 1;
+                    let direct = alone || (!several && desk.topics.channels(*slot) == 1);
                     desk.give(at, connection, chunk, direct, tally);
                 }
             }));
@@ -187,6 +212,11 @@ impl Desk {
         chunk: &Chunk,
         tally: &mut Tally,
     ) {
+        if let Some(frames) = &chunk.volatile
+            && (is_blocked(connection) || connection.lagging)
+        {
+            return self.give_latest(at, connection, chunk, frames, tally);
+        }
         if !connection.lagging && self.load(connection) >= Load::High {
             if !is_blocked(connection) {
                 self.flush(at, connection);
@@ -216,13 +246,45 @@ impl Desk {
         self.bound(at, connection);
     }
 
-    /// Gives a chunk to a connection that is handled on its own.
-    pub(crate) fn give_later(&mut self, at: At, connection: &mut Connection, chunk: &Chunk) {
-        let mut tally = Tally::default();
+    /// Of a volatile channel, for a reader that is behind: the newest frame of each thing waits, the
+    /// others are dropped. Nobody is told.
+    fn give_latest(
+        &mut self,
+        at: At,
+        connection: &mut Connection,
+        chunk: &Chunk,
+        frames: &[Volatile],
+        tally: &mut Tally,
+    ) {
+        let Some(codec) = codec_of(connection) else { return };
+        let (bytes, bytes_max) = (&chunk.bytes[variant(codec)], self.limits.outbox_bytes_max / 4);
+        let mut start = 0;
+        for frame in frames {
+            let range = start..frame.ends[variant(codec)];
+            start = range.end;
+            tally.outdated += match &frame.key {
+                Some(key) => self
+                    .outbox(at, &mut connection.outbox, &mut connection.dirty)
+                    .put_latest(tally.row, key, &bytes[range], bytes_max as usize),
+                None => 1,
+            };
+        }
+    }
+
+    /// Gives a chunk of the channel with this row to a connection that is handled on its own.
+    pub(crate) fn give_later(
+        &mut self,
+        at: At,
+        connection: &mut Connection,
+        chunk: &Chunk,
+        row: Row,
+    ) {
+        let mut tally = Tally { row, ..Tally::default() };
         self.give_behind(at, connection, chunk, &mut tally);
         self.stats.deliveries.add(tally.deliveries);
         self.stats.frames_out.add(tally.deliveries);
         self.stats.dropped_publications.add(tally.dropped);
+        self.stats.dropped_volatile.add(tally.outdated);
     }
 
     fn give_signal(&mut self, at: At, connection: &mut Connection, event: &Event) {

@@ -124,6 +124,8 @@ impl Hub {
                 channels_max: config.live.channels_max as usize,
                 idle_ms: config.live.channel_idle_ms.into(),
                 history_bytes_max: config.live.history_bytes_max as usize,
+                members_max: config.live.members_max as usize,
+                patterns_max: config.live.patterns_max as usize,
                 portion: Portion {
                     size: config.live.recovery_size_max as usize,
                     bytes: config.limits.outbox_bytes_max as usize / RECOVERY_PART,

@@ -5,7 +5,7 @@
 //! published among them, the shard tells its sessions to pull; where a redelivery was, it tells that
 //! one connection; where parcels of channels were, those who are subscribed to any; drafts are
 //! refused, and so are subscribers who would be told what they missed. What is never dropped is bounded elsewhere: replies, subscriptions and attachments by the
-//! windows of the connections, sockets and what signing in brings by the number of connections,
+//! windows of the connections, who came to channels by their subscriptions, sockets and what signing in brings by the number of connections,
 //! lags by that of redeliveries, changes of membership and of roles and what the chat services close
 //! by the commands that the writer has queued.
 
@@ -14,11 +14,12 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use hubbub_proto::command::{ChannelHistory, ChannelPosition};
+use hubbub_proto::command::{ChannelHistory, ChannelPosition, ChannelPresence};
 use hubbub_proto::event::{Ack, SignalEvent};
 use hubbub_proto::route::{DeliveryClass, Stamp};
 use hubbub_proto::{
-    Channel, CloseCode, CommandId, ConnId, DeviceId, Event, Reason, Refusal, Topic, UserId,
+    Channel, ChannelPattern, CloseCode, CommandId, ConnId, DeviceId, Event, Reason, Refusal, Topic,
+    UserId,
 };
 use mio::Waker;
 
@@ -27,6 +28,7 @@ use crate::frame::Broadcast;
 use crate::live::{Draft, Parcel};
 use crate::mailbox::{Letter, Mailbox};
 use crate::opening::Adoption;
+use crate::subscribing::Asked;
 
 pub(crate) enum Post {
     Adopt(Box<Adoption>),
@@ -92,16 +94,40 @@ pub(crate) enum Post {
     /// To a channel's home: this connection of another shard subscribes.
     Subscribe {
         conn: ConnId,
-        id: Option<CommandId>,
+        asked: Asked,
         channel: Channel,
         recover: Option<ChannelPosition>,
     },
     /// From a channel's home: where the channel stands.
     Subscribed {
         conn: ConnId,
-        id: Option<CommandId>,
+        asked: Asked,
         channel: Channel,
         outcome: Result<Box<Standing>, Reason>,
+    },
+    /// To every shard: this one has subscribers of a pattern, or has none any more.
+    Watch {
+        shard: u16,
+        pattern: ChannelPattern,
+        present: bool,
+    },
+    /// The connections of this user are to be subscribed to a channel, or to be so no more.
+    SubscribeUser {
+        user: UserId,
+        channel: Channel,
+        present: bool,
+    },
+    /// To a channel's home: a connection of this user has come or has gone.
+    Member {
+        channel: Channel,
+        user: UserId,
+        joined: bool,
+    },
+    /// To a channel's home: this connection of another shard wants to know who is subscribed.
+    ChannelPresence {
+        conn: ConnId,
+        id: Option<CommandId>,
+        wanted: Box<ChannelPresence>,
     },
     /// To a channel's home: this connection of another shard wants a page of what is kept.
     ChannelHistory {
@@ -165,17 +191,19 @@ impl Letter for Post {
                 losses.volatile += 1;
                 None
             }
-            Self::Parcel(_) => {
-                losses.parcels += 1;
+            Self::Parcel(parcel) => {
+                let lost =
+                    if parcel.is_volatile() { &mut losses.volatile } else { &mut losses.parcels };
+                *lost += 1;
                 None
             }
             // Who is to be told what they missed has to ask again.
-            Self::Subscribed { conn, id, channel, outcome: Ok(standing) }
+            Self::Subscribed { conn, asked, channel, outcome: Ok(standing) }
                 if standing.publications.is_some() =>
             {
                 losses.recoveries += 1;
                 let outcome = Err(Reason::Overloaded);
-                Some(Self::Subscribed { conn, id, channel, outcome })
+                Some(Self::Subscribed { conn, asked, channel, outcome })
             }
             // Its window bounds how many of these a connection has.
             Self::Draft(draft) => {

@@ -10,7 +10,8 @@
 //! - `shard`: the loop. `desk`: what it works with. The life of a connection: `signing_in`;
 //!   `reading`, from the socket to the session; `delivery`, from the hub to the socket, and what is
 //!   dropped; `deadlines`; `closing`.
-//! - `channels`, what a shard knows of them; `history`, what is kept of them; `live`, the commands on
+//! - `channels`, what a shard knows of them; `history`, what is kept of them; `roster`, who is
+//!   subscribed; `watches`, patterns of them. `subscribing`, `membership` and `live`: the commands on
 //!   them; `rules`, who may; `pace`, how fast; `batch` and `fanout`, the way of publications to sockets.
 //! - `compression`: what was agreed with whom, and compressing frames.
 //! - `audience`: sessions found by their roles. `turns`: what a shard measures of itself.
@@ -44,21 +45,25 @@ mod hub;
 mod inbox;
 mod live;
 mod mailbox;
+mod membership;
 mod opening;
 mod outbox;
 mod pace;
 mod reading;
+mod roster;
 mod rules;
 mod shard;
 mod signing_in;
 mod slab;
 mod stats;
+mod subscribing;
 mod tidy;
 pub mod tls;
 mod topics;
 mod transport;
 mod turns;
 mod upstream;
+mod watches;
 mod weight;
 mod wheel;
 

@@ -9,9 +9,11 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
 
 use bytes::Bytes;
-use hubbub_proto::Timestamp;
+use hubbub_proto::{PublicationKey, Timestamp};
 use hubbub_websocket::{FrameBuilder, OpCode};
 use smallvec::SmallVec;
+
+use crate::topics::Row;
 
 /// Pieces handed to one `writev`.
 const SLICES_MAX: usize = 64;
@@ -39,6 +41,16 @@ pub(crate) enum Flushed {
     Blocked,
 }
 
+/// Most things of which the newest frame waits for a reader that is behind.
+pub(crate) const LATEST_MAX: usize = 64;
+
+/// What waits for a reader that is behind, one frame for each thing that it is about.
+#[derive(Debug, Default)]
+struct Latest {
+    frames: Vec<(Row, PublicationKey, Box<[u8]>)>,
+    bytes: usize,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -54,6 +66,8 @@ pub(crate) struct Outbox {
     frames: usize,
     /// The answer to the newest ping while the reader is behind.
     pong: Option<Bytes>,
+    /// What is written once the rest is: the newest frame of each thing of volatile channels.
+    latest: Option<Box<Latest>>,
     /// When the socket last took something, while the reader is behind.
     blocked_since: Option<Timestamp>,
 }
@@ -78,7 +92,7 @@ impl Outbox {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes == 0 && self.pong.is_none()
+        self.bytes == 0 && self.pong.is_none() && self.latest.is_none()
     }
 
     /// The socket did not take everything at the last flush; the moment of the last progress.
@@ -147,9 +161,53 @@ impl Outbox {
         }
     }
 
+    /// Keeps a frame about this thing of a channel until the rest is written, in place of an older
+    /// one. Answers how many frames are lost: the older one, or this one where there is no room.
+    pub(crate) fn put_latest(
+        &mut self,
+        row: Row,
+        key: &PublicationKey,
+        frame: &[u8],
+        bytes_max: usize,
+    ) -> u64 {
+        let latest = self.latest.get_or_insert_default();
+        let known = latest.frames.iter().position(|(r, k, _)| *r == row && k == key);
+        let older = known.map_or(0, |place| latest.frames[place].2.len());
+        let bytes = latest.bytes - older + frame.len();
+        if bytes > bytes_max || (known.is_none() && latest.frames.len() >= LATEST_MAX) {
+            return 1;
+        }
+        latest.bytes = bytes;
+        match known {
+            Some(place) => {
+                latest.frames[place].2 = frame.into();
+                1
+            }
+            None => {
+                latest.frames.push((row, key.clone(), frame.into()));
+                0
+            }
+        }
+    }
+
+    /// Drops what waits of a channel to be written once the rest is.
+    pub(crate) fn forget_latest(&mut self, row: Row) {
+        if let Some(latest) = &mut self.latest {
+            latest.frames.retain(|(other, ..)| *other != row);
+            latest.bytes = latest.frames.iter().map(|(.., frame)| frame.len()).sum();
+        }
+        self.latest.take_if(|latest| latest.frames.is_empty());
+    }
+
+    /// The same for all channels.
+    pub(crate) fn forget_all_latest(&mut self) {
+        self.latest = None;
+    }
+
     /// Drops what can be dropped without cutting a frame in two.
     pub(crate) fn forget_unsent(&mut self) {
         self.pong = None;
+        self.latest = None;
         let keep = usize::from(self.head_at > 0);
         for segment in self.segments.drain(keep..) {
             match segment {
@@ -171,7 +229,12 @@ impl Outbox {
     /// # Errors
     /// Those of the socket, except `WouldBlock`; the connection is lost.
     pub(crate) fn flush(&mut self, socket: &mut impl Write, now: Timestamp) -> io::Result<Flushed> {
-        while self.bytes > 0 || self.pong.is_some() {
+        while !self.is_empty() {
+            if let Some(latest) = self.latest.take_if(|_| self.segments.is_empty()) {
+                for (.., frame) in latest.frames {
+                    self.push_shared(frame.into());
+                }
+            }
             if let Some(pong) = self.pong.take_if(|_| self.segments.is_empty()) {
                 self.push_shared(pong);
             }
@@ -336,6 +399,32 @@ mod tests {
             prop_assert_eq!((outbox.bytes(), outbox.frames()), (0, 0));
             prop_assert!(socket.taken == expected);
         }
+    }
+
+    #[test]
+    fn the_newest_frame_of_each_thing_waits_and_a_bounded_number_of_them() {
+        let key = |n: usize| PublicationKey::new(&format!("k{n}")).unwrap();
+        let mut socket = Socket { taken: Vec::new(), room: 3, piece: 3 };
+        let mut outbox = Outbox::default();
+        outbox.push_own(OpCode::Text, 4, |out| out.extend_from_slice(b"text"));
+        assert_eq!(outbox.flush(&mut socket, NOW).unwrap(), Flushed::Blocked);
+        let mut lost = 0;
+        for (row, n, frame) in [(1, 1, b"a1"), (1, 2, b"b1"), (2, 1, b"c1"), (1, 1, b"a2")] {
+            lost += outbox.put_latest(row, &key(n), frame, 6);
+        }
+        assert_eq!(lost, 1);
+        assert_eq!(outbox.put_latest(3, &key(1), b"d", 6), 1, "no room");
+        assert_eq!(outbox.put_latest(1, &key(2), b"b", 6), 1, "a shorter one fits");
+        outbox.forget_latest(2);
+        (socket.room, socket.piece) = (100, 100);
+        assert_eq!(outbox.flush(&mut socket, NOW).unwrap(), Flushed::All);
+        assert_eq!(socket.taken, [frame(b"text"), b"a2b".to_vec()].concat());
+        for n in 0..LATEST_MAX {
+            assert_eq!(outbox.put_latest(1, &key(n), b"x", 1000), 0);
+        }
+        assert_eq!(outbox.put_latest(1, &key(LATEST_MAX), b"x", 1000), 1);
+        outbox.forget_latest(1);
+        assert!(outbox.is_empty());
     }
 
     #[test]

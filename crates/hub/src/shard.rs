@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use hubbub_proto::event::Bye;
 use hubbub_proto::route::Work;
 use hubbub_proto::session::Session;
-use hubbub_proto::{Channel, CloseCode, CommandId, ConnId, DeviceId, Event, Reason, Topic, UserId};
+use hubbub_proto::{Channel, CloseCode, ConnId, DeviceId, Event, Reason, Topic, UserId};
 use hubbub_websocket::{Decoder, Limits as FrameLimits, Role};
 use mio::{Events, Poll, Token};
 
@@ -33,6 +33,7 @@ use crate::live::Parcel;
 use crate::opening::{Adoption, OpeningKind};
 use crate::slab::{At, Slab};
 use crate::stats::{Carrier, ShardStats};
+use crate::subscribing::Asked;
 use crate::transport::{Socket, Transport};
 use crate::upstream::Upstream;
 
@@ -253,13 +254,13 @@ impl Shard {
     fn on_subscribed(
         &mut self,
         conn: ConnId,
-        id: Option<&CommandId>,
+        asked: &Asked,
         channel: &Channel,
         outcome: Result<Box<Standing>, Reason>,
     ) {
         let at = at(conn);
-        let asked = self.slab.get(at).map(|connection| (at, connection));
-        self.desk.on_subscribed(asked, id, channel, outcome);
+        let who = self.slab.get(at).map(|connection| (at, connection));
+        self.desk.on_subscribed(who, asked, channel, outcome);
     }
 
     fn on_post(&mut self, post: Post) {
@@ -291,14 +292,26 @@ impl Shard {
             Post::Identity { user, roles } => self.set_granted(&user, &roles),
             Post::SignOut { user, device, others } => self.sign_out(&user, &device, others),
             Post::Replace { user, device, opened } => self.replace(&user, &device, opened),
-            Post::Subscribe { conn, id, channel, recover } => {
-                self.desk.on_subscribe(conn, id, channel, recover);
+            Post::Subscribe { conn, asked, channel, recover } => {
+                self.desk.on_subscribe(conn, asked, channel, recover);
+            }
+            Post::Watch { shard, pattern, present } => {
+                self.desk.on_watch(shard, &pattern, present);
+            }
+            Post::SubscribeUser { user, channel, present } => {
+                self.on_subscribe_user(&user, &channel, present);
+            }
+            Post::Member { channel, user, joined } => {
+                self.desk.on_member(&channel, &user, joined);
+            }
+            Post::ChannelPresence { conn, id, wanted } => {
+                self.desk.on_channel_presence(conn, id, &wanted);
             }
             Post::ChannelHistory { conn, id, wanted } => {
                 self.desk.on_channel_history(conn, id, &wanted);
             }
-            Post::Subscribed { conn, id, channel, outcome } => {
-                self.on_subscribed(conn, id.as_ref(), &channel, outcome);
+            Post::Subscribed { conn, asked, channel, outcome } => {
+                self.on_subscribed(conn, &asked, &channel, outcome);
             }
             Post::Unsubscribe { shard, channel } => self.desk.on_unsubscribe(shard, &channel),
             Post::Draft(draft) => self.desk.on_draft(*draft),
@@ -590,6 +603,11 @@ impl Shard {
         }
         let expired = self.desk.channels.expire(self.desk.now);
         self.desk.stats.channels_expired.add(expired);
+        if second_is_over {
+            self.desk.tell_members();
+        }
+        self.desk.stats.channel_members.set(self.desk.channels.members() as u64);
+        self.desk.stats.patterns.set(self.desk.channels.watches.own() as u64);
         self.desk.stats.channels.set(self.desk.channels.homes() as u64);
         self.desk.stats.history_bytes.set(self.desk.channels.history_bytes() as u64);
         if second_is_over && self.calm.second() {

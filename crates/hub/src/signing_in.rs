@@ -60,6 +60,7 @@ impl Desk {
                 }
             }
         }
+        self.subscribe_by_token(at, connection, &identity);
         self.schedule(at, connection);
     }
 

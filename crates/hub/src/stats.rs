@@ -123,6 +123,14 @@ counters! {
     history_bytes,
     /// Channels whose history was dropped for want of room.
     histories_dropped,
+    /// Users kept as subscribed to channels, at the moment; one in several channels counts in each.
+    channel_members,
+    /// Users who came to a channel and could not be listed for want of room.
+    members_unlisted,
+    /// Times that subscribers of a channel were told of somebody who came or left.
+    members_told,
+    /// Patterns of channels with subscribers, at the moment; counted in each shard that has any.
+    patterns,
     /// Subscribers who were told what they missed.
     recovered,
     /// Subscribers who asked for what they missed and have to begin anew.

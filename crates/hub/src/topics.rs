@@ -103,6 +103,8 @@ enum Name {
     Conversation(ConversationId),
     /// The number of the channel's record.
     Channel(u32),
+    /// The number of the pattern.
+    Pattern(u32),
 }
 
 struct Subscribers {
@@ -160,6 +162,8 @@ pub(crate) struct Topics {
     held: Vec<Option<Box<Places>>>,
     /// Records of channels whose last subscriber here has gone, until somebody takes note.
     pub(crate) emptied: Vec<u32>,
+    /// The same for patterns.
+    pub(crate) emptied_patterns: Vec<u32>,
 }
 
 impl Topics {
@@ -238,6 +242,7 @@ impl Topics {
             }
         }
         slim(&mut self.emptied);
+        slim(&mut self.emptied_patterns);
     }
 
     /// The row of a conversation, made if need be; the caller subscribes somebody to it.
@@ -253,6 +258,23 @@ impl Topics {
     /// A new row for the channel with this record; the caller subscribes somebody to it.
     pub(crate) fn channel_row(&mut self, record: u32) -> Row {
         self.channels.insert(Name::Channel(record)) | CHANNEL
+    }
+
+    /// A new row for the pattern with this number; the caller subscribes somebody to it.
+    pub(crate) fn pattern_row(&mut self, pattern: u32) -> Row {
+        self.channels.insert(Name::Pattern(pattern)) | CHANNEL
+    }
+
+    /// The records of the channels that this place is subscribed to.
+    pub(crate) fn channel_records(&self, slot: u32) -> impl Iterator<Item = u32> {
+        let rows = self.holding(slot).iter().filter(|held| held.row & CHANNEL != 0);
+        rows.filter_map(|held| {
+            let row = self.channels.rows.get((held.row & !CHANNEL) as usize)?.as_ref()?;
+            match row.name {
+                Name::Channel(record) => Some(record),
+                Name::Conversation(_) | Name::Pattern(_) => None,
+            }
+        })
     }
 
     /// The row of a conversation that somebody is subscribed to.
@@ -383,6 +405,7 @@ impl Topics {
                     self.rows_by_name.remove(&conversation);
                 }
                 Some(Name::Channel(record)) => self.emptied.push(record),
+                Some(Name::Pattern(number)) => self.emptied_patterns.push(number),
                 None => {}
             }
         }

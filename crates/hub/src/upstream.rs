@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use hubbub_proto::{DeviceId, Identity, Refusal, Request};
+use hubbub_proto::{ChannelPattern, DeviceId, Identity, Reason, Refusal, Request, UserId};
 
 use crate::calls::Answer;
 
@@ -22,6 +22,16 @@ pub trait Upstream: Send + Sync {
     /// What the client is told; a refusal with code 401 ends a connection that was not
     /// authenticated before.
     fn authenticate(&self, token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal>;
+
+    /// Checks a token for one channel or pattern of channels, that came in `subscribe`. Answers whom
+    /// it is for and where. Called on a shard's thread: no blocking. One that knows of no such tokens
+    /// refuses each.
+    ///
+    /// # Errors
+    /// What the client is told.
+    fn channel_pass(&self, _token: &str) -> Result<(UserId, ChannelPattern), Refusal> {
+        Err(Reason::BadToken.into())
+    }
 
     /// Replies to calls ([`Hub::call`](crate::Hub::call)), in the order in which the shard gave
     /// them. Called on a shard's thread: no blocking. One that makes no calls gets none.

@@ -5,9 +5,9 @@
 //! heavy inbox means (see `inbox`).
 
 use hubbub_proto::event::{
-    Ack, BanItem, DeviceItem, Entry, JoinRequestItem, Kept, KeptList, LinkItem, Listed, LogItem,
-    Me, Member, MemberCursors, Presence, Presences, PushEntry, Reaction, Relation, Summary,
-    SyncedConversation, UserProfile,
+    Ack, BanItem, ChannelUser, DeviceItem, Entry, JoinRequestItem, Kept, KeptList, LinkItem,
+    Listed, LogItem, Me, Member, MemberCursors, Presence, Presences, PushEntry, Reaction, Relation,
+    Summary, SyncedConversation, UserProfile,
 };
 use hubbub_proto::{Event, Refusal, Topic};
 
@@ -84,6 +84,8 @@ fn of_ack(ack: &Ack) -> usize {
         | Ack::Requested(_)
         | Ack::LinkMade(_) => NAMES,
         Ack::Subscribed(subscribed) => 2 * NAMES + of_kept(subscribed.publications.as_ref()),
+        Ack::Watching(_) => NAMES,
+        Ack::ChannelPresence(page) => page.users.len() * (size_of::<ChannelUser>() + NAMES),
         Ack::ChannelHistory(page) => NAMES + of_kept(Some(&page.publications)),
         Ack::History(page) => {
             size_of_val(&*page.entries) + page.entries.iter().map(content).sum::<usize>()

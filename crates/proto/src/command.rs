@@ -256,6 +256,8 @@ commands! {
     Unsubscribe(ChannelTarget) = "unsubscribe", Live;
     /// To a channel's subscribers.
     Publish(Publish) = "publish", Live;
+    /// Who is subscribed.
+    ChannelPresence(ChannelPresence) = "channel_presence", Live;
     /// What was published and is kept.
     ChannelHistory(ChannelHistory) = "channel_history", Live;
     /// To a user's connections.
@@ -273,6 +275,7 @@ impl Command {
                 content + send.mentions.len() * 48
             }
             Self::Publish(publish) => publish.data.get().len(),
+            Self::Subscribe(subscribe) => subscribe.token.as_ref().map_or(64, |token| token.len()),
             Self::Signal(signal) => signal.data.get().len(),
             Self::ConversationUpdate(update) => update.draft.as_deref().map_or(0, str::len),
             Self::Sync(sync) => sync.cursors.len() * 96,

@@ -16,7 +16,9 @@ use serde::{Serialize, Serializer};
 pub use people::*;
 
 use crate::command::{Content, JoinPolicy, Kind, Role};
-use crate::{ClientId, ConversationId, GroupId, PushType, Refusal, Timestamp, UserId};
+use crate::{
+    ChannelPattern, ClientId, ConversationId, GroupId, PushType, Refusal, Timestamp, UserId,
+};
 
 pub use admission::*;
 pub use live::*;
@@ -114,6 +116,14 @@ events! {
 
     /// What somebody published on a channel.
     Publication(Publication) = "publication";
+    /// The server has subscribed this connection to a channel.
+    Subscribed(Box<Subscribed>) = "subscribed";
+    /// The server has ended a subscription.
+    Unsubscribed(Unsubscribed) = "unsubscribed";
+    /// Somebody came to a channel.
+    ChannelJoined(ChannelMember) = "channel_joined";
+    /// Somebody left it.
+    ChannelLeft(ChannelMember) = "channel_left";
     /// What was pushed and is not kept. The type is that of the push, and may be the application's
     /// own; what is kept is an entry.
     Push(Box<Pushed>) = "notification" | "order_update" | "collaboration";
@@ -442,6 +452,10 @@ pub enum Ack {
     Presences(Presences),
     /// To `subscribe`.
     Subscribed(Box<Subscribed>),
+    /// To `subscribe` to a pattern.
+    Watching(ChannelPattern),
+    /// To `channel_presence`.
+    ChannelPresence(Box<ChannelPresencePage>),
     /// To `publish`.
     Channel(Position),
     /// To `channel_history`.
@@ -488,6 +502,12 @@ impl Serialize for Ack {
             Self::Pushed(pushed) => pushed.serialize(s),
             Self::Presences(presences) => presences.serialize(s),
             Self::Subscribed(subscribed) => subscribed.serialize(s),
+            Self::Watching(pattern) => {
+                let mut map = s.serialize_map(Some(1))?;
+                map.serialize_entry("channel", pattern)?;
+                map.end()
+            }
+            Self::ChannelPresence(page) => page.serialize(s),
             Self::Channel(position) => position.serialize(s),
             Self::ChannelHistory(page) => page.serialize(s),
             Self::Requested(requested) => requested.serialize(s),

@@ -148,6 +148,10 @@ name!(
     ClientId, "client id", is_token, TOKEN_RULE
 );
 name!(
+    /// What a volatile publication is about: the newest one of each counts.
+    PublicationKey, "key", is_token, TOKEN_RULE
+);
+name!(
     /// The client's correlation id of a command; the reply carries it.
     CommandId, "command id", is_token, TOKEN_RULE
 );
@@ -294,11 +298,23 @@ impl Channel {
     }
 }
 
+impl From<Channel> for ChannelPattern {
+    fn from(channel: Channel) -> Self {
+        Self(channel.0)
+    }
+}
+
 impl ChannelPattern {
     /// What comes before the colon.
     #[must_use]
     pub fn namespace(&self) -> &str {
         namespace_of(&self.0)
+    }
+
+    /// The channel that it stands for, where it is one.
+    #[must_use]
+    pub fn channel(&self) -> Option<Channel> {
+        self.beginning().is_none().then(|| Channel(self.0.clone()))
     }
 
     /// What the names begin with, where it stands for more than one.

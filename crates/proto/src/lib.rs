@@ -32,7 +32,7 @@ pub use error::{Reason, Refusal};
 pub use event::{Ack, Event};
 pub use id::{
     Channel, ChannelPattern, ClientId, CommandId, ConversationId, ConversationName, DeviceId,
-    GroupId, PushType, RoleName, SystemName, UserId,
+    GroupId, PublicationKey, PushType, RoleName, SystemName, UserId,
 };
 pub use route::{ConnId, Effect, Identity, Request, Topic};
 pub use time::Timestamp;

@@ -20,7 +20,9 @@ use hubbub_access::{
 use hubbub_chat::Chat;
 use hubbub_chat::ports::{Router, Store as _, StoreError};
 use hubbub_hub::{Announce, Answer, Hub, HubConfig, Upstream};
-use hubbub_proto::{Command, ConnId, DeviceId, Effect, Identity, Refusal, Request, Who};
+use hubbub_proto::{
+    ChannelPattern, Command, ConnId, DeviceId, Effect, Identity, Refusal, Request, UserId, Who,
+};
 use hubbub_store::SqliteStore;
 
 use crate::clock::{self, SystemClock};
@@ -302,6 +304,10 @@ impl Upstream for Services {
 
     fn answered(&self, answers: Vec<Answer>) {
         self.reception.answer(answers.into_iter().map(|answer| (answer.caller, answer.outcome)));
+    }
+
+    fn channel_pass(&self, token: &str) -> Result<(UserId, ChannelPattern), Refusal> {
+        self.verifier.verify_channel(token, clock::now())
     }
 }
 

@@ -153,7 +153,12 @@ impl Api {
         let none = RawValue::from_string("{}".to_owned()).map_err(|_| Reason::Internal)?;
         self.decode("publish", &fields, &none)?;
         let publish = |channel: &Channel| {
-            let publish = Publish { channel: channel.clone(), data: data.clone(), client_id: None };
+            let publish = Publish {
+                channel: channel.clone(),
+                data: data.clone(),
+                client_id: None,
+                key: None,
+            };
             Box::pin(self.ask(&call.identity, Command::Publish(publish))) as Asked<'_>
         };
         let outcomes = in_order(channels.iter().map(publish).collect()).await;

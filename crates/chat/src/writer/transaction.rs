@@ -230,6 +230,7 @@ impl Transaction<'_> {
             | Command::Unsubscribe(_)
             | Command::Publish(_)
             | Command::ChannelHistory(_)
+            | Command::ChannelPresence(_)
             | Command::Signal(_) => Ok(Ack::Done),
         };
         let outcome = match outcome {

@@ -186,6 +186,8 @@ proptest! {
             idle_ms: 1000,
             history_bytes_max,
             portion: Portion { size: 6, bytes: 3000 },
+            members_max: 0,
+            patterns_max: 0,
         });
         let extent = Some(Extent { size, bytes: 4000, ms: 2000 });
         let traits = |_: &Channel| Traits { extent, recover: true, ..Traits::default() };

@@ -31,7 +31,12 @@ fn ticket(slot: u32) -> ConnId {
 
 fn publish(channel: &str, data: &str) -> Command {
     let data = serde_json::value::RawValue::from_string(data.to_owned()).unwrap();
-    Command::Publish(Publish { channel: Channel::new(channel).unwrap(), data, client_id: None })
+    Command::Publish(Publish {
+        channel: Channel::new(channel).unwrap(),
+        data,
+        client_id: None,
+        key: None,
+    })
 }
 
 #[test]

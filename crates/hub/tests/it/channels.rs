@@ -51,7 +51,7 @@ impl Client {
         self.send(&json!({"type": "publish", "payload": {"channel": channel, "data": data}}));
     }
 
-    fn refused(&mut self, kind: &str, payload: &Value) -> Value {
+    pub(crate) fn refused(&mut self, kind: &str, payload: &Value) -> Value {
         self.ask(kind, "r", payload);
         let error = self.expect("error");
         assert_eq!(error["id"], "r");

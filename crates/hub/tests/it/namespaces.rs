@@ -47,6 +47,8 @@ fn who_may_do_what() {
         let rules = Namespace {
             subscribe: permit.clone(),
             publish: permit.clone(),
+            wildcard: permit.clone(),
+            presence: permit.clone(),
             history: permit,
             history_size: 10,
             history_bytes: 10_000,
@@ -69,11 +71,17 @@ fn who_may_do_what() {
                     ("subscribe", json!({"channel": channel})),
                     ("publish", json!({"channel": channel, "data": 1})),
                     ("channel_history", json!({"channel": channel})),
+                    ("channel_presence", json!({"channel": channel})),
+                    ("subscribe", json!({"channel": format!("{name}:*")})),
                 ]
                 .map(|(kind, payload)| what_came_of(&mut client, kind, &payload));
-                let [subscribe, publish, history] = outcomes;
-                writeln!(part, "{name:9} {who:22} | {subscribe:15} | {publish:15} | {history}")
-                    .unwrap();
+                let [subscribe, publish, history, presence, wildcard] = outcomes;
+                writeln!(
+                    part,
+                    "{name:9} {who:22} | {subscribe:15} | {publish:15} | {history:15} | \
+                     {presence:15} | {wildcard}"
+                )
+                .unwrap();
             }
         }
         assert!(table.is_empty() || table == part, "the number of shards changes nothing");

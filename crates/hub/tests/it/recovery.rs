@@ -48,7 +48,7 @@ fn stage(shards: u16) -> Stage {
 }
 
 impl Client {
-    fn answer(&mut self, kind: &str, payload: &Value) -> Value {
+    pub(crate) fn answer(&mut self, kind: &str, payload: &Value) -> Value {
         self.send(&json!({"type": kind, "id": "a", "payload": payload}));
         loop {
             let mut value = self.receive();
@@ -58,12 +58,12 @@ impl Client {
         }
     }
 
-    fn recover(&mut self, channel: &str, offset: u64, epoch: &Value) -> Value {
+    pub(crate) fn recover(&mut self, channel: &str, offset: u64, epoch: &Value) -> Value {
         let recover = json!({"offset": offset, "epoch": epoch});
         self.answer("subscribe", &json!({"channel": channel, "recover": recover}))
     }
 
-    fn put(&mut self, channel: &str, data: &Value) -> u64 {
+    pub(crate) fn put(&mut self, channel: &str, data: &Value) -> u64 {
         let ack = self.answer("publish", &json!({"channel": channel, "data": data}));
         ack["offset"].as_u64().unwrap_or_else(|| panic!("{ack}"))
     }

@@ -19,7 +19,7 @@ use hubbub_proto::event::{Ack, Delivered, Entry};
 use hubbub_proto::limits::Limits;
 use hubbub_proto::route::{DeliveryClass, Publication, Stamp, Work};
 use hubbub_proto::{
-    ChannelAction, ChannelClaims, ChannelPattern, ClientId, CloseCode, Command, ConnId,
+    Channel, ChannelAction, ChannelClaims, ChannelPattern, ClientId, CloseCode, Command, ConnId,
     ConversationId, DeviceId, Effect, Event, Identity, Reason, Refusal, Request, Timestamp, Topic,
     UserId,
 };
@@ -98,6 +98,12 @@ impl Upstream for Script {
         }
     }
 
+    /// `USER/CHANNEL`, or `bad`.
+    fn channel_pass(&self, token: &str) -> Result<(UserId, ChannelPattern), Refusal> {
+        let (user, channel) = token.split_once('/').ok_or(Reason::BadToken)?;
+        Ok((UserId::new(user).unwrap(), ChannelPattern::new(channel).unwrap()))
+    }
+
     fn answered(&self, answers: Vec<Answer>) {
         self.lock().answers.extend(answers);
         self.changed.notify_all();
@@ -128,8 +134,13 @@ pub(crate) fn identity(text: &str, asked: Option<&DeviceId>) -> Identity {
     }
 }
 
-/// `+CHANNELS` for everything on these, `+ACTION=CHANNELS` for that.
+/// `+CHANNELS` for everything on these, `+ACTION=CHANNELS` for that, `++CHANNEL` for being subscribed
+/// from the start.
 fn claimed(claims: &[&str]) -> ChannelClaims {
+    let (given, claims): (Vec<&&str>, Vec<&&str>) =
+        claims.iter().partition(|text| text.starts_with("++"));
+    let subscribed = given.iter().map(|text| Channel::new(text.trim_start_matches('+')).unwrap());
+    let subscribed = subscribed.collect();
     let one = |text: &&str| {
         let text = text.trim_start_matches('+');
         let (action, pattern) = text.split_once('=').unwrap_or(("", text));
@@ -139,7 +150,7 @@ fn claimed(claims: &[&str]) -> ChannelClaims {
             actions: ChannelAction::ALL.into_iter().filter(named).collect(),
         }
     };
-    ChannelClaims { permitted: claims.iter().map(one).collect(), ..ChannelClaims::default() }
+    ChannelClaims { permitted: claims.into_iter().map(one).collect(), subscribed }
 }
 
 impl Script {

@@ -9,27 +9,35 @@ use serde_json::value::RawValue;
 
 use crate::event::Epoch;
 use crate::id::{InvalidName, Text};
-use crate::{Channel, ClientId, UserId};
+use crate::{Channel, ChannelPattern, ClientId, PublicationKey, UserId};
 
 /// Publications of a page of `channel_history` where the client names no number.
 pub const CHANNEL_HISTORY_LIMIT_DEFAULT: u32 = 50;
 /// Most publications of a page of `channel_history`; a larger `limit` counts as this.
 pub const CHANNEL_HISTORY_LIMIT_MAX: u32 = 1000;
 
+/// Users of a page of `channel_presence` where the client names no number.
+pub const CHANNEL_PRESENCE_LIMIT_DEFAULT: u32 = 100;
+/// Most users of a page of `channel_presence`; a larger `limit` counts as this.
+pub const CHANNEL_PRESENCE_LIMIT_MAX: u32 = 1000;
+
 /// `unsubscribe {channel}`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ChannelTarget {
-    /// Which channel.
-    #[serde(deserialize_with = "channel")]
-    pub channel: Channel,
+    /// Which channel, or which pattern.
+    #[serde(deserialize_with = "pattern")]
+    pub channel: ChannelPattern,
 }
 
-/// `subscribe {channel, recover?}`
+/// `subscribe {channel, recover?, token?}`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Subscribe {
-    /// Which channel.
-    #[serde(deserialize_with = "channel")]
-    pub channel: Channel,
+    /// Which channel, or all that a pattern stands for.
+    #[serde(deserialize_with = "pattern")]
+    pub channel: ChannelPattern,
+    /// A JWT that lets its user into this channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Box<str>>,
     /// Where the client stands, to be told what it missed since.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "position")]
     pub recover: Option<ChannelPosition>,
@@ -65,7 +73,7 @@ fn position<'de, D: Deserializer<'de>>(d: D) -> Result<Option<ChannelPosition>, 
     d.deserialize_any(Object)
 }
 
-/// `publish {channel, data, client_id?}`
+/// `publish {channel, data, client_id?, key?}`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Publish {
     /// Which channel.
@@ -76,6 +84,31 @@ pub struct Publish {
     /// The publisher's own name for it, under which it is published once as long as it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
+    /// What it is about: for who is behind, a newer one takes its place. Of volatile namespaces only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PublicationKey>,
+}
+
+/// `channel_presence {channel, after?, limit?}`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ChannelPresence {
+    /// Which channel.
+    #[serde(deserialize_with = "channel")]
+    pub channel: Channel,
+    /// Only users behind this one, in the order of their ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<UserId>,
+    /// How many at most; 100 by default, at most 1000.
+    #[serde(default = "presence_limit", deserialize_with = "presence_limit_or_default")]
+    pub limit: u32,
+}
+
+const fn presence_limit() -> u32 {
+    CHANNEL_PRESENCE_LIMIT_DEFAULT
+}
+
+fn presence_limit_or_default<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    Option::deserialize(d).map(|limit| limit.unwrap_or(CHANNEL_PRESENCE_LIMIT_DEFAULT))
 }
 
 /// `channel_history {channel, after? | before?, epoch?, limit?}`
@@ -121,6 +154,13 @@ pub type Data = Box<RawValue>;
 
 fn channel<'de, D: Deserializer<'de>>(d: D) -> Result<Channel, D::Error> {
     d.deserialize_str(Text { expecting: "a channel: NAMESPACE:NAME", parse: Channel::new })
+}
+
+fn pattern<'de, D: Deserializer<'de>>(d: D) -> Result<ChannelPattern, D::Error> {
+    d.deserialize_str(Text {
+        expecting: "a channel: NAMESPACE:NAME, or NAMESPACE:*",
+        parse: ChannelPattern::new,
+    })
 }
 
 fn user_address<'de, D: Deserializer<'de>>(d: D) -> Result<UserId, D::Error> {

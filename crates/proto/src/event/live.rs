@@ -6,17 +6,21 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::command::{Content, Data};
-use crate::{Channel, ClientId, Timestamp, UserId};
+use crate::{Channel, ClientId, PublicationKey, Timestamp, UserId};
 
 /// `publication`: what somebody published on a channel.
 #[derive(Clone, Debug, Serialize)]
 pub struct Publication {
     /// Where.
     pub channel: Channel,
-    /// Its place in the channel's epoch: 1, 2, 3 …
-    pub offset: u64,
+    /// Its place in the channel's epoch: 1, 2, 3 …; absent in a volatile namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
     /// Who published it.
     pub from: UserId,
+    /// What it is about, in a volatile namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PublicationKey>,
     /// As it came.
     pub data: Data,
 }
@@ -55,6 +59,42 @@ pub struct Subscribed {
     /// What was missed, or the last value.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "listed")]
     pub publications: Option<KeptList>,
+}
+
+/// `unsubscribed`: the server has ended a subscription.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unsubscribed {
+    /// Of which channel.
+    pub channel: Channel,
+}
+
+/// `channel_joined` and `channel_left`: the first connection of a user came, or the last one left.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChannelMember {
+    /// Where.
+    pub channel: Channel,
+    /// Who.
+    pub user: UserId,
+}
+
+/// `channel_presence`: a page of those who are subscribed, in the order of their ids.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChannelPresencePage {
+    /// The page.
+    pub users: Vec<ChannelUser>,
+    /// How many there are in all.
+    pub total: u64,
+    /// There are more behind the last one.
+    pub more: bool,
+}
+
+/// One who is subscribed to a channel.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChannelUser {
+    /// Who.
+    pub user: UserId,
+    /// With how many connections.
+    pub connections: u32,
 }
 
 /// `channel_history`: a page of what is kept.

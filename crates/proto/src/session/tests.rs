@@ -488,7 +488,9 @@ fn command(what: u8) -> Command {
         4 => Command::Sync(Sync::default()),
         5 => received(1, 12),
         6 => received(2, 3),
-        7 => Command::Unsubscribe(ChannelTarget { channel: Channel::new("news:a").unwrap() }),
+        7 => {
+            Command::Unsubscribe(ChannelTarget { channel: Channel::new("news:a").unwrap().into() })
+        }
         _ => some(),
     }
 }

@@ -19,7 +19,7 @@ use crate::samples::{COMMANDS, message};
 const NAME: &str = "[A-Za-z0-9._@+=~|-]{1,128}";
 const TOKEN: &str = "[!-~]{1,64}";
 /// No word of the server's own has a `c` in front of a digit.
-const CHANNEL: &str = "c[0-9][a-z0-9_-]{0,20}:[!#-)+-\\[\\]-~]{1,100}";
+const CHANNEL: &str = "c[0-9][a-z0-9_-]{0,20}:[!#-)+-\\[\\]-~]{1,95}";
 
 fn conversation() -> impl Strategy<Value = String> {
     let direct = (NAME, NAME).prop_map(|(a, b)| {
@@ -150,7 +150,9 @@ fn command() -> impl Strategy<Value = (&'static str, Value)> {
         let epoch = format!("{epoch:08x}");
         let position = json!({"offset": offset, "epoch": epoch});
         prop_oneof![
-            Just(("subscribe", json!({"channel": channel}))),
+            Just(("subscribe", json!({"channel": format!("{channel}*"), "token": "t"}))),
+            Just(("channel_presence", json!({"channel": channel, "after": user, "limit": 3}))),
+            Just(("publish", json!({"channel": channel, "data": data, "key": "k-1"}))),
             Just(("subscribe", json!({"channel": channel, "recover": position}))),
             Just(("unsubscribe", json!({"channel": channel}))),
             Just(("publish", json!({"channel": channel, "data": data, "client_id": client_id}))),

@@ -7,7 +7,8 @@ use hubbub_proto::limits::Limits;
 use hubbub_store::SqliteOptions;
 
 use super::table::Rule::{
-    Address, Any, Endpoints, Nets, NoAddress, OneOf, Origins, Permits, Range, SomeOf, Text, Whose,
+    Address, Any, Endpoints, Nets, NoAddress, OneOf, Origins, Permits, PermitsToken, Range, SomeOf,
+    Text, Whose,
 };
 use super::table::{U16, U32, mirrors, sections};
 
@@ -20,9 +21,15 @@ sections! {
             /// Who may subscribe. `everyone` is everyone who has signed in; roles come from the token, or
             /// from `user_roles`; `claim` is whoever has a token that names the channel, by `channels` or
             /// `caps`.
-            subscribe: Vec<String> = vec!["nobody".into()], Permits;
+            /// `token` is whoever brings a token for this channel with `subscribe`.
+            subscribe: Vec<String> = vec!["nobody".into()], PermitsToken;
+            /// Who may subscribe to all channels whose names begin alike, `NAME:*` or `NAME:BEGINNING*`;
+            /// for `claim`, where the token's pattern covers theirs.
+            wildcard: Vec<String> = vec!["nobody".into()], Permits;
             /// Who may publish; they need not be subscribed.
             publish: Vec<String> = vec!["nobody".into()], Permits;
+            /// Who may see who is subscribed, with `channel_presence`.
+            presence: Vec<String> = vec!["nobody".into()], Permits;
             /// Who may read what is kept, with `channel_history`.
             history: Vec<String> = vec!["nobody".into()], Permits;
             /// Most publications that are kept of a channel, in memory; 0 for none.
@@ -42,6 +49,16 @@ sections! {
             /// Publications per second of one connection in this namespace, and as many at once; above it
             /// `rate_limited`. 0 for what a connection may send.
             publishes_per_second: u32 = 0, Range(0, 1_000_000);
+            /// Whether it is kept who is subscribed, for `channel_presence`.
+            track_presence: bool = false, Any;
+            /// Whether subscribers are told who comes and who leaves; it needs `track_presence`.
+            join_leave: bool = false, Any;
+            /// Above so many users on a channel nobody is told of anybody there.
+            join_leave_members_max: u32 = 200, Range(1, 10_000);
+            /// `ordered`, or `volatile`: publications are worth nothing later, so they have no offsets
+            /// and no history, and are dropped where a receiver is behind. Of those with a `key` the
+            /// newest one waits.
+            delivery: String = "ordered".into(), OneOf(&["ordered", "volatile"]);
         }
     }
 
@@ -252,6 +269,12 @@ sections! {
         /// Most publications that somebody who comes back is told of a channel; who missed more has to
         /// begin anew. They take at most a quarter of `limits.outbox_bytes_max`.
         recovery_size_max: u32 = LiveConfig::default().recovery_size_max, Range(1, 10_000);
+        /// Most users that one thread keeps as subscribed, over all its channels that track presence;
+        /// above it, who comes is subscribed but not listed.
+        members_max: u32 = LiveConfig::default().members_max, Range(0, U32);
+        /// Most patterns to which connections of one thread are subscribed; above it
+        /// `too_many_channels`. What is published on a channel is compared with each of its namespace.
+        patterns_max: u32 = LiveConfig::default().patterns_max, Range(0, 10_000);
     }
 
     /// Signals: messages to a user's connections that are never stored.
@@ -537,6 +560,8 @@ impl Config {
             channel_idle_ms: self.channels.channel_idle_ms,
             history_bytes_max: self.channels.history_bytes_max,
             recovery_size_max: self.channels.recovery_size_max,
+            members_max: self.channels.members_max,
+            patterns_max: self.channels.patterns_max,
         })
     }
 }
@@ -546,7 +571,9 @@ impl Namespace {
         let permit = |words: &[String]| Permit::compile(words.iter().map(String::as_str));
         Ok(hubbub_hub::Namespace {
             subscribe: permit(&self.subscribe)?,
+            wildcard: permit(&self.wildcard)?,
             publish: permit(&self.publish)?,
+            presence: permit(&self.presence)?,
             history: permit(&self.history)?,
             history_size: self.history_size,
             history_bytes: self.history_bytes,
@@ -555,6 +582,9 @@ impl Namespace {
             cache: self.cache,
             message_bytes_max: self.message_bytes_max,
             publishes_per_second: self.publishes_per_second,
+            track_presence: self.track_presence,
+            join_leave_members_max: if self.join_leave { self.join_leave_members_max } else { 0 },
+            volatile: self.delivery == "volatile",
         })
     }
 }

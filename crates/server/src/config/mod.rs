@@ -191,7 +191,7 @@ impl Found {
 
 /// Rules over more than one key.
 fn check_together(config: &Config) -> Result<(), ConfigError> {
-    let Config { server, tls, limits, chat, metrics, .. } = config;
+    let Config { server, tls, limits, chat, metrics, namespaces, .. } = config;
     let say = |said: String| Err(ConfigError(said));
     if server.dev && !server.address().is_some_and(|address| address.ip().is_loopback()) {
         return say(format!(
@@ -216,6 +216,21 @@ fn check_together(config: &Config) -> Result<(), ConfigError> {
              127.0.0.1:PORT",
             metrics.bind
         ));
+    }
+    for (name, rules) in namespaces {
+        let say = |said: &str| Err(ConfigError(format!("namespaces.{name}.{said}")));
+        if rules.join_leave && !rules.track_presence {
+            return say("join_leave: it needs track_presence = true");
+        }
+        if rules.delivery == "volatile" && (rules.history_size > 0 || rules.recover || rules.cache)
+        {
+            return say(
+                "delivery: what is volatile is not kept; do without history_size, recover and cache",
+            );
+        }
+        if rules.recover && rules.history_size == 0 {
+            return say("recover: it needs a history_size");
+        }
     }
     // A message or an answer must fit where it waits, or its receiver could never get it.
     for (name, bytes, holder, capacity) in [
@@ -302,7 +317,9 @@ fn family_default(key: &Key) -> Value {
 /// A rule about people may be written as one word.
 fn one_or_list(key: &Key, value: Value) -> Value {
     match value {
-        Value::String(_) if matches!(key.rule, Rule::Whose | Rule::Permits) => {
+        Value::String(_)
+            if matches!(key.rule, Rule::Whose | Rule::Permits | Rule::PermitsToken) =>
+        {
             Value::Array(vec![value])
         }
         value => value,

@@ -57,6 +57,8 @@ pub enum Rule {
     Whose,
     /// Who may do something on channels: as above, or `claim`.
     Permits,
+    /// The same, or `token`.
+    PermitsToken,
 }
 
 /// The largest value of a 32-bit key, and of a 16-bit one.
@@ -128,7 +130,12 @@ impl Rule {
                     .map(drop)
                     .map_err(|error| error.to_string())
             }
-            (Self::Permits, Value::Array(list)) => {
+            (Self::Permits, Value::Array(list))
+                if list.iter().any(|word| word.as_str() == Some("token")) =>
+            {
+                Err("\"token\" is for `subscribe` only".into())
+            }
+            (Self::Permits | Self::PermitsToken, Value::Array(list)) => {
                 Permit::compile(list.iter().filter_map(Value::as_str))
                     .map(drop)
                     .map_err(|error| error.to_string())
@@ -155,6 +162,9 @@ impl Rule {
             Self::Whose => "`nobody`, `everyone`, `role:NAME`, or a list of these".into(),
             Self::Permits => {
                 "`nobody`, `everyone`, `role:NAME`, `claim`, or a list of these".into()
+            }
+            Self::PermitsToken => {
+                "`nobody`, `everyone`, `role:NAME`, `claim`, `token`, or a list of these".into()
             }
         }
     }

@@ -218,7 +218,7 @@ fn namespaces_are_sections_with_names() {
     assert_eq!((&none.subscribe, &none.publish), (&Permit::default(), &Permit::default()));
     assert_eq!(news.subscribe, Who::Everyone.into());
     assert_eq!(news.publish, Who::Roles(["editor".into(), "staff".into()].into()).into());
-    assert_eq!(news.history, Permit { who: Who::Nobody, claim: true });
+    assert_eq!(news.history, Permit { claim: true, ..Permit::default() });
     assert_eq!((news.history_size, news.recover, news.cache), (20, true, false));
     assert!(Config::default().live().unwrap().namespaces.is_empty());
     assert_eq!(Config::default().live().unwrap().signal, Who::Nobody);
@@ -229,7 +229,11 @@ fn errors_in_namespaces_name_the_key() {
     for (file, expected) in [
         ("[namespaces.News]", "[namespaces.News]: this cannot be the name of a namespace"),
         ("[namespaces.news]\nhistory_size = -1", "news.history_size: -1 is too small"),
-        ("[namespaces.news]\nhistory = [\"nobody\", \"token\"]", "news.history: \"token\" is not"),
+        ("[namespaces.news]\nhistory = [\"nobody\", \"token\"]", "news.history: \"token\" is for"),
+        ("[namespaces.news]\njoin_leave = true", "news.join_leave: it needs track_presence"),
+        ("[namespaces.news]\nrecover = true", "news.recover: it needs a history_size"),
+        ("[namespaces.news]\ndelivery = \"volatile\"\ncache = true", "news.delivery: what is vola"),
+        ("[namespaces.news]\ndelivery = \"fast\"", "news.delivery: \"fast\" is not known; use "),
         ("[namespaces.room]", "no word of the server's own"),
         ("[namespaces.user]", "no word of the server's own"),
         ("[namespaces]\nnews = 1", "namespaces.news: it is a section of its own"),

@@ -235,6 +235,14 @@ families! {
             |now, out| out.value(now.hub.history_bytes);
         Counter, "hubbub_channel_histories_dropped_total", [], "Channels whose history was dropped for want of room.",
             |now, out| out.value(now.hub.histories_dropped);
+        Gauge, "hubbub_channel_members", [], "Users kept as subscribed to channels that track presence.",
+            |now, out| out.value(now.hub.channel_members);
+        Counter, "hubbub_channel_members_unlisted_total", [], "Users who came to such a channel and could not be listed for want of room.",
+            |now, out| out.value(now.hub.members_unlisted);
+        Counter, "hubbub_channel_moves_total", [], "Times that subscribers were told of somebody who came or left.",
+            |now, out| out.value(now.hub.members_told);
+        Gauge, "hubbub_channel_patterns", [], "Patterns of channels with subscribers, in each shard that has any.",
+            |now, out| out.value(now.hub.patterns);
         Counter, "hubbub_signals_total", [], "Signals sent.", |now, out| out.value(now.hub.signals);
         Counter, "hubbub_crossings_total", [], "Posts about channels and signals from one shard to another.",
             |now, out| out.value(now.hub.crossings);

@@ -59,8 +59,15 @@ pub(in super::super) fn encode_command(
 fn write_publication(publication: &Publication, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"channel\":\"");
     out.extend_from_slice(publication.channel.as_str().as_bytes());
-    out.extend_from_slice(b"\",\"offset\":");
-    decimal(publication.offset, out);
+    out.push(b'"');
+    if let Some(offset) = publication.offset {
+        out.extend_from_slice(b",\"offset\":");
+        decimal(offset, out);
+    }
+    if let Some(key) = &publication.key {
+        out.extend_from_slice(b",\"key\":");
+        json(key, out);
+    }
     out.extend_from_slice(b",\"from\":\"");
     write_passed_on(&publication.from, &publication.data, out);
 }

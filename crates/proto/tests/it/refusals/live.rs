@@ -12,7 +12,8 @@ fn bad(kind: &str, payload: &str, sentence: &str) {
 
 #[test]
 fn a_channel_has_a_name() {
-    for kind in ["subscribe", "unsubscribe", "publish", "channel_history"] {
+    let kinds = ["subscribe", "unsubscribe", "publish", "channel_history", "channel_presence"];
+    for kind in kinds {
         bad(kind, "{}", "`channel` is missing.");
         for channel in [
             "17",
@@ -25,7 +26,9 @@ fn a_channel_has_a_name() {
             r#"":a""#,
             r#""News:a""#,
             r#""news:a b""#,
-            r#""news:a*""#,
+            r#""news:a*b""#,
+            r#""news*""#,
+            r#""*""#,
             r#""user:bob""#,
             r#""chan:x""#,
             r#""room:x""#,
@@ -86,5 +89,22 @@ fn a_name_of_a_publication_is_a_client_id() {
         "publish",
         payload,
         "`client_id`: client id must be 1 to 64 printable ASCII characters without spaces.",
+    );
+}
+
+#[test]
+fn a_pattern_is_only_subscribed_to() {
+    for kind in ["publish", "channel_history", "channel_presence"] {
+        let payload = r#"{"channel":"news:*","data":1}"#;
+        let message = format!(r#"{{"type":"{kind}","id":"c-1","payload":{payload}}}"#);
+        assert_eq!(refused(message.as_bytes()).refusal.reason, Reason::BadField, "{kind}");
+    }
+    bad("subscribe", r#"{"channel":"news:*","token":7}"#, "`token` must be a string.");
+    let limit = r#"{"channel":"news:a","limit":-1}"#;
+    bad("channel_presence", limit, "`limit` must be a whole number from 0 to 4294967295.");
+    bad(
+        "publish",
+        r#"{"channel":"news:a","data":1,"key":""}"#,
+        "`key`: key must be 1 to 64 printable ASCII characters without spaces.",
     );
 }
