@@ -7,6 +7,7 @@
  * is next), `Outbox` (what may be sent), `Link` (when to connect). `Engine` ties them together; this
  * file is what the application sees: messages, and everything else by subject in `messages`, `groups`, `settings`, `people`, `friends`, `presence`.
  */
+import { Channels } from './channels.js';
 import { realClock } from './clock.js';
 import { Engine } from './engine.js';
 import { refuse } from './errors.js';
@@ -69,6 +70,7 @@ export class Client {
   friends;
   /** @type {Presence} */
   presence;
+  #channels;
 
   /** @param {ClientOptions} options */
   constructor(options) {
@@ -76,7 +78,9 @@ export class Client {
       up: () => {
         this.#reading.begin();
         this.presence.begin();
+        this.#channels.begin();
       },
+      lagged: (lag) => this.#channels.lagged(lag),
       synced: (page) => {
         if (page.relations_rev) this.friends.noticed(page.relations_rev);
       },
@@ -97,6 +101,7 @@ export class Client {
     this.people = new People(calls, emit);
     this.friends = new Friends(calls, emit);
     this.presence = new Presence(calls, emit);
+    this.#channels = new Channels(calls, () => sending.newId(), (error) => emit('error', error));
   }
 
   /** Who is signed in; null until a token or the server said. */
@@ -137,6 +142,15 @@ export class Client {
   /** Where the application has got in each conversation, for `options.position` of the next run. */
   position() {
     return this.#engine.syncing.position();
+  }
+
+  /**
+   * A channel: to subscribe, publish, and see what is kept and who is there. The same object each time.
+   * @param {string} name `NAMESPACE:NAME`, or a pattern such as `news:*`
+   * @returns {import('./channels.js').Channel}
+   */
+  channel(name) {
+    return this.#channels.channel(name);
   }
 
   // Messages.
@@ -294,7 +308,7 @@ export class Client {
     if (type === 'relation') this.friends.told(payload);
     else if (type === 'user_updated') this.people.updated(payload);
     else if (type === 'online_status' && payload.presences) this.presence.told(payload.presences);
-    else return false;
+    else return this.#channels.told(type, payload);
     return true;
   }
 

@@ -31,6 +31,7 @@ const EVENTS = new Set([
  * @property {() => void} up a connection is open
  * @property {(page: any) => void} synced
  * @property {(type: string, payload: any) => boolean} event true where it was theirs
+ * @property {(lag: {conversation?: string}) => void} lagged something may have been lost
  */
 
 export class Engine {
@@ -174,6 +175,7 @@ export class Engine {
   }
 
   #receive(type, payload) {
+    if (type === 'lag') this.#subjects.lagged(payload);
     if (this.syncing.receive(type, payload) || this.#subjects.event(type, payload)) return;
     if (type === 'token_expiring') {
       void this.#refresh();
