@@ -112,4 +112,5 @@ def main():
             server.wait()
 
 
-main()
+if __name__ == "__main__":
+    main()
