@@ -25,6 +25,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::api::scope::Scope;
 use crate::credentials::bearer_of;
 use crate::origin::is_loopback_host;
 use crate::permit::Permits;
@@ -80,6 +81,11 @@ struct Desk {
 impl Access {
     /// The one place that decides whether a request may do what only operators may.
     pub(crate) fn admit(&self, headers: &HeaderMap) -> Result<(), Rejection> {
+        if let (Some(api), Some(shown)) = (&self.api, bearer_of(headers))
+            && api.may(shown, Scope::Metrics)
+        {
+            return Ok(());
+        }
         let Operators { who, token } = &self.operators;
         if *who == Who::Nobody && token.is_none() {
             return Err(Rejection::not_found());

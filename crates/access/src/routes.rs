@@ -214,6 +214,7 @@ pub(crate) async fn version(State(access): State<Arc<Access>>) -> Response {
 async fn file(State(access): State<Arc<Access>>, request: Request) -> Response {
     let path = match request.uri().path() {
         "/" => "index.html",
+        "/api" | "/api/" if access.api.is_some() => "reference/index.html",
         path => path.trim_start_matches('/'),
     };
     let Some(asset) = (access.asset)(path) else {

@@ -10,7 +10,8 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method, Request, Uri};
 use hubbub_proto::command::{Data, Publish};
 use hubbub_proto::{Ack, Channel, Command, DeviceId, Effect, Reason, Refusal, Timestamp, UserId};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use tower_service::Service as _;
 
@@ -59,6 +60,9 @@ struct NewToken {
     name: Option<String>,
     roles: Option<Vec<String>>,
     device: Option<DeviceId>,
+    /// For rules of namespaces that say `claim`.
+    channels: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "whole")]
     ttl_s: Option<u64>,
 }
 
@@ -73,11 +77,13 @@ struct Token {
 struct NewKey {
     name: String,
     scopes: Vec<String>,
+    #[serde(default, deserialize_with = "whole")]
     expires_in_s: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct Rotation {
+    #[serde(default, deserialize_with = "whole")]
     grace_s: Option<u64>,
 }
 
@@ -186,7 +192,7 @@ impl Api {
     }
 
     fn make_token(&self, call: &Call<'_>) -> Result<Response, Problem> {
-        let NewToken { user, name, roles, device, ttl_s } = call.read()?;
+        let NewToken { user, name, roles, device, channels, ttl_s } = call.read()?;
         let ttl_s = bounded("ttl_s", ttl_s, TTL_S, 1, TTL_S_MAX)?;
         let mint = &self.parts.mint;
         let iat = (self.parts.clock)().as_secs();
@@ -200,7 +206,7 @@ impl Api {
             aud: mint.audience.clone(),
             iat,
             exp,
-            of_channels: GrantOfChannels::default(),
+            of_channels: GrantOfChannels { channels: channels.unwrap_or_default() },
         };
         let token = mint.signer.sign(&grant, &mint.algorithm).map_err(|error| match error {
             SignError::Claims(_) | SignError::Long => Problem::bad_field(error.to_string()),
@@ -352,6 +358,15 @@ async fn in_order<T>(mut all: Vec<Pin<Box<dyn Future<Output = T> + Send + '_>>>)
     })
     .await;
     done.into_iter().flatten().collect()
+}
+
+/// A whole number, also one that is written as `60.0`.
+fn whole<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(d)? else { return Ok(None) };
+    let exact = |float: &f64| (0.0..9e15).contains(float) && float.fract() == 0.0;
+    let written = number.as_f64().filter(exact).map(|float| float as u64);
+    let whole = number.as_u64().or(written);
+    whole.map(Some).ok_or_else(|| D::Error::custom("expected a whole number, 0 or more"))
 }
 
 fn bounded(

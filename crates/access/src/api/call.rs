@@ -6,6 +6,7 @@
 //! becomes a part of that text, so that it cannot end its part and begin another. A field that comes
 //! twice, by the address and in the body, is refused by the decoder.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::{Body as HttpBody, to_bytes};
@@ -20,7 +21,6 @@ use hubbub_proto::codec::Codec;
 use hubbub_proto::command::Class;
 use hubbub_proto::route::{Authority, Stamp, Work as What};
 use hubbub_proto::{Ack, ClientId, Command, Identity, Reason, Refusal, Request, UserId};
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::keys::identity;
@@ -37,6 +37,8 @@ const USER: &str = "x-hubbub-user";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Most entries of a page.
 const LIMIT_MAX: u64 = 200;
+/// Largest number that every JSON reader takes exactly.
+const NUMBER_MAX: u64 = (1 << 53) - 1;
 /// Bytes of a command besides its body.
 const ENVELOPE: usize = 256;
 
@@ -145,16 +147,21 @@ impl Api {
         for (part, value) in given(call)? {
             fields.add(part, &value)?;
         }
-        if call.route.once {
-            let client_id = match call.idempotency_key()? {
-                None if call.route.named && !names_itself(&call.body) => Some(made_up()?),
-                given => given,
-            };
-            if let Some(id) = client_id {
-                fields.text("client_id", id.as_str());
-            }
+        if !call.route.once {
+            return self.decode(kind, &fields, &call.body);
         }
-        self.decode(kind, &fields, &call.body)
+        let own = own_name(&call.body);
+        let client_id = match (call.idempotency_key()?, &own) {
+            (None, Named::No | Named::Null) if call.route.named => Some(made_up()?),
+            (given, _) => given,
+        };
+        if let Some(id) = client_id {
+            fields.text("client_id", id.as_str());
+        }
+        match own {
+            Named::Null => self.decode(kind, &fields, &without_name(&call.body)?),
+            Named::No | Named::Yes => self.decode(kind, &fields, &call.body),
+        }
     }
 
     /// Reads a command of these fields and of those of `body`.
@@ -294,7 +301,7 @@ impl Fields {
             Place::Actor | Place::Own => {}
             Place::Text(field) => self.text(field, value),
             Place::ActorIn(field) => self.json(field, &format!("[{}]", quoted(value))),
-            Place::Number(field) => self.number(field, part.name, value, 0, u64::MAX)?,
+            Place::Number(field) => self.number(field, part.name, value, 0, NUMBER_MAX)?,
             Place::Limit => self.number("limit", part.name, value, 1, LIMIT_MAX)?,
         }
         Ok(())
@@ -340,12 +347,35 @@ fn quoted(text: &str) -> String {
 }
 
 /// Whether a body brings a client id of its own.
-fn names_itself(body: &RawValue) -> bool {
+enum Named {
+    No,
+    /// `null`, which means the same.
+    Null,
+    Yes,
+}
+
+fn own_name(body: &RawValue) -> Named {
     #[derive(serde::Deserialize)]
-    struct Named {
-        client_id: Option<IgnoredAny>,
+    struct Own<'b> {
+        #[serde(borrow)]
+        client_id: Option<&'b RawValue>,
     }
-    serde_json::from_str::<Named>(body.get()).is_ok_and(|named| named.client_id.is_some())
+    // One that is `null` reads like one that is not there.
+    match serde_json::from_str::<Own<'_>>(body.get()).map(|own| own.client_id.map(RawValue::get)) {
+        Ok(None) => {
+            let may_be_there = body.get().contains("\"client_id\"");
+            if may_be_there { Named::Null } else { Named::No }
+        }
+        Ok(Some(_)) | Err(_) => Named::Yes,
+    }
+}
+
+/// A body in which `client_id` is `null`, without it.
+fn without_name(body: &RawValue) -> Result<Box<RawValue>, Problem> {
+    let fields = serde_json::from_str::<BTreeMap<String, &RawValue>>(body.get());
+    let mut fields = fields.map_err(|_| Problem::from(Reason::BadJson))?;
+    fields.remove("client_id");
+    serde_json::value::to_raw_value(&fields).map_err(|_| Reason::Internal.into())
 }
 
 /// A client id for a request that nobody means to repeat.

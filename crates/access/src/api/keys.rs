@@ -126,6 +126,12 @@ impl KeyFile {
         Self { path: dir.join("api-keys.json") }
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// All keys, the oldest first.
     ///
     /// # Errors

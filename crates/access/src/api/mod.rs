@@ -231,6 +231,12 @@ impl Api {
         }
     }
 
+    /// Whether this is a key with this scope.
+    pub(crate) fn may(&self, key: &str, scope: Scope) -> bool {
+        let key = self.parts.keys.check(key, (self.parts.clock)());
+        key.is_ok_and(|key| key.record.scopes.contains(scope))
+    }
+
     /// Who calls, by the `Authorization` header.
     fn identify(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
         let mut lines = headers.get_all(AUTHORIZATION).iter();

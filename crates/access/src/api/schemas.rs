@@ -14,9 +14,11 @@ const NAME: &str = "^[A-Za-z0-9._@+=~|-]{1,128}$";
 const RECIPIENT: &str = "^(user|group):[A-Za-z0-9._@+=~|-]{1,128}$";
 const CONVERSATION: &str = "^(group:[A-Za-z0-9._@+=~|-]{1,128}|direct:[A-Za-z0-9._@+=~|-]{1,128}:[A-Za-z0-9._@+=~|-]{1,128})$";
 const SYSTEM: &str = "^(group|direct|system):[A-Za-z0-9._@+=~|:-]+$";
-const CHANNEL: &str = "^[a-z0-9_-]{1,62}:[!#-\\[\\]-~]{1,64}$";
-const RESERVED: &str = "^(all|conv|direct|group|role|room|system|user):";
+const CHANNEL: &str = "^[a-z0-9_-]{1,62}:[!#-)+-\\[\\]-~]{1,64}$";
+const RESERVED: &str = "^(all|chan|conv|direct|group|role|room|system|user):";
 const TOKEN: &str = "^[!-~]{1,64}$";
+/// The same, or nothing.
+const LINES: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
 /// Text without control characters.
 const LINE: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
 
@@ -98,6 +100,11 @@ fn names_of_things() -> Vec<(&'static str, Value)> {
                 "description": "`NAMESPACE:NAME`; the namespace is one of the configuration.",
                 "examples": ["news:sports"] }),
         ),
+        (
+            "Epoch",
+            json!({ "type": "string", "pattern": "^[0-9a-f]{8}$",
+                "description": "One life of a channel." }),
+        ),
         ("Count", json!({ "type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64 })),
         (
             "Limit",
@@ -163,7 +170,6 @@ fn message() -> Value {
         ],
         &[
             ("kind", json!({ "type": "string", "default": "text" })),
-            ("client_id", reference("ClientId")),
             ("reply_to", number(u64::from(u32::MAX))),
             ("mentions", list(&user(), 50)),
             ("mention_all", json!({ "type": "boolean" })),
@@ -176,18 +182,25 @@ fn message() -> Value {
     message
 }
 
+/// A number in place of a name.
+fn any_number() -> Value {
+    json!({ "type": "integer", "minimum": i64::MIN, "maximum": u64::MAX })
+}
+
 /// A user in a body; a number stands for its digits.
 fn user() -> Value {
-    json!({ "anyOf": [reference("UserId"), { "type": "integer" }] })
+    json!({ "anyOf": [reference("UserId"), any_number()] })
 }
 
 fn bodies() -> Vec<(&'static str, Value)> {
     let data = json!({ "description": "Any JSON, passed on as it came." });
-    let client_id = ("client_id", reference("ClientId"));
     let group_name = json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": LINE });
     let join = words(&["invite", "approval", "open"]);
-    let roles =
-        list(&json!({ "type": "string", "minLength": 1, "maxLength": 32, "pattern": LINE }), 64);
+    let roles = json!({
+        "type": "array",
+        "items": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": LINE },
+        "description": "At most 64 different ones.",
+    });
     let seconds = |min: u64, max: u64| json!({ "type": "integer", "minimum": min, "maximum": max });
     let users = list(&user(), 1_000);
     let some_users = json!({ "type": "array", "items": user(), "minItems": 1, "maxItems": 1_000 });
@@ -221,7 +234,6 @@ fn bodies() -> Vec<(&'static str, Value)> {
                         "expires_in_ms",
                         json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
                     ),
-                    client_id.clone(),
                 ],
             ),
         ),
@@ -263,10 +275,7 @@ fn bodies() -> Vec<(&'static str, Value)> {
         ("Disconnect", sent(&[], &[("device", device())])),
         (
             "NewGroup",
-            sent(
-                &[("name", group_name.clone())],
-                &[("members", users), ("join", join.clone()), client_id.clone()],
-            ),
+            sent(&[("name", group_name.clone())], &[("members", users), ("join", join.clone())]),
         ),
         (
             "GroupChange",
@@ -278,20 +287,19 @@ fn bodies() -> Vec<(&'static str, Value)> {
                     (
                         "announcement",
                         json!({ "type": "string", "maxLength": 500,
-                        "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$" }),
+                        "pattern": LINES }),
                     ),
-                    client_id.clone(),
                 ],
             ),
         ),
-        ("NewMembers", sent(&[("members", some_users)], std::slice::from_ref(&client_id))),
-        ("MemberRole", sent(&[("role", words(&["member", "admin", "owner"]))], &[client_id])),
+        ("NewMembers", sent(&[("members", some_users)], &[])),
+        ("MemberRole", sent(&[("role", words(&["member", "admin", "owner"]))], &[])),
         (
             "NewToken",
             sent(
                 &[("user", user())],
                 &[
-                    ("name", json!({ "type": "string", "maxLength": 60, "pattern": LINE })),
+                    ("name", json!({ "type": "string", "maxLength": 256, "pattern": LINES })),
                     ("roles", roles),
                     ("device", device()),
                     ("ttl_s", seconds(1, 366 * 24 * 3_600)),
@@ -334,13 +342,13 @@ fn bodies() -> Vec<(&'static str, Value)> {
                     "requests",
                     json!({ "type": "array", "minItems": 1, "maxItems": 100, "items": sent(
                         &[
-                            ("method", words(&["GET", "POST", "PUT", "PATCH", "DELETE"])),
-                            ("path", text("^/api/v1/[a-z/]{1,40}$")),
+                            ("method", json!({ "type": "string", "examples": ["POST"] })),
+                            ("path", json!({ "type": "string", "examples": ["/api/v1/messages"] })),
                         ],
                         &[
-                            ("body", json!({ "type": "object" })),
-                            ("user", reference("UserId")),
-                            ("idempotency_key", reference("ClientId")),
+                            ("body", json!({ "description": "The body of this request." })),
+                            ("user", json!({ "type": "string" })),
+                            ("idempotency_key", json!({ "type": "string" })),
                         ],
                     ) }),
                 )],
@@ -351,7 +359,7 @@ fn bodies() -> Vec<(&'static str, Value)> {
 }
 
 fn device() -> Value {
-    json!({ "anyOf": [reference("DeviceId"), { "type": "integer" }] })
+    json!({ "anyOf": [reference("DeviceId"), any_number()] })
 }
 
 fn answers() -> Vec<(&'static str, Value)> {
@@ -384,7 +392,7 @@ fn answers() -> Vec<(&'static str, Value)> {
         &[],
     );
     let public = answered(&[("id", reference("UserId"))], &[("name", any_text())]);
-    let position = [("offset", count()), ("epoch", text("^[0-9a-f]{8}$"))];
+    let position = [("offset", count()), ("epoch", reference("Epoch"))];
     let problem = [
         ("type", any_text()),
         ("title", any_text()),
@@ -442,6 +450,29 @@ fn answers() -> Vec<(&'static str, Value)> {
             ),
         ),
         ("Position", answered(&position, &[])),
+        (
+            "Publications",
+            answered(
+                &[
+                    (
+                        "publications",
+                        lists(answered(
+                            &[
+                                ("offset", count()),
+                                ("from", reference("UserId")),
+                                ("timestamp", at()),
+                                ("data", json!(true)),
+                            ],
+                            &[],
+                        )),
+                    ),
+                    ("offset", count()),
+                    ("epoch", reference("Epoch")),
+                    ("more", flag()),
+                ],
+                &[],
+            ),
+        ),
         (
             "Broadcasted",
             answered(

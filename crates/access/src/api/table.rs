@@ -190,6 +190,22 @@ pub(crate) static ROUTES: &[Route] = &[
         ..PLAIN
     },
     Route {
+        path: "/api/v1/channels/{channel}/history",
+        name: "listPublications",
+        about: "What a channel keeps, in ascending order: what came after the offset `after` in the \
+                life `epoch` of the channel, or the newest.",
+        scope: Some(Scope::Channels),
+        does: Does::Command("channel_history"),
+        parts: &[CHANNEL],
+        query: &[
+            part("after", Place::Number("after"), "Count"),
+            part("epoch", Place::Text("epoch"), "Epoch"),
+            LIMIT,
+        ],
+        answer: "Publications",
+        ..PLAIN
+    },
+    Route {
         path: "/api/v1/users/{user}",
         name: "getUser",
         about: "A user's profile, privacy and roles, as they see them themselves. One whom the \

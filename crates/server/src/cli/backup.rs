@@ -1,8 +1,9 @@
-//! `hubbub backup`: copies the store and the signing secret, as of one moment.
+//! `hubbub backup`: copies the store, the signing secret and the keys of back ends, as of one moment.
 
 use std::path::PathBuf;
 
 use clap::Args;
+use hubbub_access::KeyFile;
 use hubbub_store::sqlite::back_up;
 
 use super::{Failure, Place};
@@ -33,8 +34,9 @@ impl Backup {
             let said = format!("{} exists; name a directory that does not", self.to.display());
             return Err(Failure::Usage(said));
         }
-        let secret = config.secret_file();
-        let beside = if secret.is_file() { vec![secret] } else { Vec::new() };
+        let keys = KeyFile::in_dir(config.server.data_dir());
+        let mut beside = vec![config.secret_file(), keys.path().to_owned()];
+        beside.retain(|file| file.is_file());
         back_up(config.server.data_dir(), &self.to, &beside)
             .map_err(|error| Failure::Failed(error.to_string()))
     }

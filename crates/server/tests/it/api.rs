@@ -127,7 +127,16 @@ fn an_idempotency_key_makes_a_request_once() {
     assert_eq!(back.ok("POST /api/v1/messages", &named)["duplicate"], true);
     let both = back.refused("POST /api/v1/messages", &once, &named.to_string());
     assert_eq!(both, no(400, "bad_field"));
-    // Without either, each is a request of its own.
+    // Without either, each is a request of its own; `null` is nothing.
+    let null = json!({"to": "user:cat", "content": {"client_id": null}, "kind": "custom:x",
+        "client_id": null});
+    for (headers, duplicate) in [(&[][..], false), (&[], false), (&once[..], true)] {
+        let to_cat =
+            json!({"to": "user:bob", "content": 1, "kind": "custom:order", "client_id": null});
+        let body = if duplicate { &to_cat } else { &null };
+        let written = back.ok_as("POST /api/v1/messages", headers, body);
+        assert_eq!(written["duplicate"], duplicate);
+    }
     for _ in 0..2 {
         assert_eq!(back.ok("POST /api/v1/messages", &body)["duplicate"], false);
     }
@@ -267,7 +276,8 @@ fn users_are_seen_and_changed_as_they_see_themselves() {
 fn what_is_published_reaches_subscribers_and_says_where_it_stands() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("hubbub.toml");
-    std::fs::write(&config, "[namespaces.news]\nsubscribe = \"everyone\"\n").unwrap();
+    std::fs::write(&config, "[namespaces.news]\nsubscribe = \"everyone\"\nhistory_size = 10\n")
+        .unwrap();
     let node = Node::start(&[("CONFIG", config.to_str().unwrap()), ("SERVER_SHARDS", "2")]);
     let back = BackEnd::new(&node, &["channels", "users"]);
     let mut readers: Vec<_> = ["a", "b", "c"].map(|user| Talk::open(&node, user)).into();
@@ -288,6 +298,9 @@ fn what_is_published_reaches_subscribers_and_says_where_it_stands() {
         let two = reader.event("publication");
         assert_eq!((&two["data"], &two["from"]), (&json!([2]), &json!("ann")));
     }
+    let page = back.ok("GET /api/v1/channels/news:1/history?after=1&limit=5", &Value::Null);
+    assert_eq!(page["publications"][0]["data"], json!([2]));
+    assert_eq!((&page["offset"], &page["epoch"]), (&json!(2), &first["epoch"]));
     let unknown = back.refused("POST /api/v1/channels/other:1/publish", &[], r#"{"data":1}"#);
     assert_eq!(unknown, no(404, "channel_unknown"));
     for channel in ["news", "user:1", "news:%22", "news:%ff"] {
@@ -353,5 +366,39 @@ fn a_running_server_answers_many_at_a_time_and_stops_in_order() {
     let mut bob = Talk::open(&node, "bob");
     let list = bob.ok("conversations", json!({}));
     assert_eq!(list["conversations"][0]["head_seq"], 200);
+    node.stop();
+}
+
+#[test]
+fn a_key_with_the_scope_sees_the_metrics() {
+    let node = Node::start(&[]);
+    let status = |scope: &str| {
+        let bearer = format!("Bearer {}", make_key(&node, &[scope], &[]));
+        node.server.ask("GET /metrics", &[("Authorization", &bearer)], "").status
+    };
+    assert_eq!((status("metrics"), status("*"), status("messages")), (200, 200, 404));
+    node.stop();
+}
+
+#[test]
+fn the_reference_is_made_of_what_the_server_says_of_itself() {
+    let node = Node::start(&[]);
+    let document = node.server.get("/api/v1/openapi.json");
+    assert_eq!(document.status, 200);
+    let document = document.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["paths"]["/api/v1/messages"]["post"]["requestBody"].is_object());
+    for path in ["/api", "/api/"] {
+        let page = node.server.get(path);
+        assert_eq!(page.status, 200, "{path}");
+        assert!(page.head.contains("content-type: text/html"), "{path}: {}", page.head);
+        // Nothing of it comes from elsewhere, nor is a script or a style within the page.
+        assert!(!page.body.contains("://") && !page.body.contains("<style"), "{}", page.body);
+        for file in ["/reference/reference.js", "/reference/reference.css"] {
+            assert!(page.body.contains(file), "{}", page.body);
+            let file = node.server.get(file);
+            assert!(file.status == 200 && !file.body.contains("://"), "{}", file.body);
+        }
+    }
     node.stop();
 }

@@ -17,6 +17,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST /api/v1/push", r#"{"to":"user:bob","type":"notification","data":1}"#, "push"),
     ("POST /api/v1/channels/news:1/publish", r#"{"data":1}"#, "channels"),
     ("POST /api/v1/broadcast", r#"{"channels":["news:1"],"data":1}"#, "channels"),
+    ("GET /api/v1/channels/news:1/history", "", "channels"),
     ("GET /api/v1/users/bob", "", "users"),
     ("PATCH /api/v1/users/bob", "{}", "users"),
     ("PUT /api/v1/users/bob/roles", r#"{"roles":[]}"#, "users"),
