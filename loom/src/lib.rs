@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 #[path = "../../crates/hub/src/mailbox.rs"]
+#[expect(dead_code, reason = "how much waits is for who exports it, which no model does")]
 mod mailbox;
 
 #[cfg(test)]

@@ -56,10 +56,13 @@ impl Readiness {
 pub(crate) async fn watch(readiness: Readiness) {
     let mut ticks = tokio::time::interval(INTERVAL);
     let mut was_ready = true;
-    // That it stops is said elsewhere.
-    while !readiness.stopping.load(Ordering::Relaxed) {
+    loop {
         ticks.tick().await;
         let now = readiness.check();
+        if readiness.stopping.load(Ordering::Relaxed) {
+            // That is said elsewhere.
+            return;
+        }
         match &now {
             Err(reason) if was_ready => tracing::error!(%reason, "not ready"),
             Ok(()) if !was_ready => tracing::info!("ready again"),
