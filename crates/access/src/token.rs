@@ -416,6 +416,12 @@ pub struct GrantOfChannels {
     /// Channels, and patterns of them, that its user may use where a rule says `claim`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<String>,
+    /// Channels to which its connections are subscribed from the start.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subs: Vec<String>,
+    /// The channel, or pattern, that it is for and for nothing else: nobody signs in with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
 }
 
 impl Signer {
@@ -435,7 +441,10 @@ impl Signer {
         display_name(grant.name.as_deref()).map_err(refused)?;
         roles(&OneOrMany::Many(grant.roles.clone()), &OneOrMany::default()).map_err(refused)?;
         let named = OneOrMany::Many(grant.of_channels.channels.clone());
-        channels(&named, &[], &OneOrMany::None).map_err(refused)?;
+        let subs = OneOrMany::Many(grant.of_channels.subs.clone());
+        channels(&named, &[], &subs).map_err(refused)?;
+        let own = OneOrMany::Many(grant.of_channels.channel.iter().cloned().collect());
+        channels(&own, &[], &OneOrMany::None).map_err(refused)?;
         let token = jsonwebtoken::encode(&Header::new(algorithm), grant, &self.key)
             .map_err(|error| SignError::Failed(error.to_string()))?;
         if token.len() > TOKEN_BYTES_MAX { Err(SignError::Long) } else { Ok(token) }

@@ -206,7 +206,10 @@ impl Api {
             aud: mint.audience.clone(),
             iat,
             exp,
-            of_channels: GrantOfChannels { channels: channels.unwrap_or_default() },
+            of_channels: GrantOfChannels {
+                channels: channels.unwrap_or_default(),
+                ..GrantOfChannels::default()
+            },
         };
         let token = mint.signer.sign(&grant, &mint.algorithm).map_err(|error| match error {
             SignError::Claims(_) | SignError::Long => Problem::bad_field(error.to_string()),

@@ -32,6 +32,12 @@ pub(super) struct Token {
     /// A channel that it names, or a pattern such as news:*; may be given several times
     #[arg(long = "channel", value_name = "CHANNEL")]
     channels: Vec<String>,
+    /// A channel to which its connections are subscribed from the start; may be given several times
+    #[arg(long = "subscribe", value_name = "CHANNEL")]
+    subs: Vec<String>,
+    /// The channel, or pattern, that it is for and for nothing else: it goes into `subscribe`
+    #[arg(long = "for-channel", value_name = "CHANNEL")]
+    for_channel: Option<String>,
     /// How long it holds, such as 30m, 1h or 7d
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = seconds)]
     ttl: u64,
@@ -57,7 +63,11 @@ impl Token {
             aud: config.auth.audience(),
             iat,
             exp: iat.saturating_add(self.ttl),
-            of_channels: GrantOfChannels { channels: self.channels },
+            of_channels: GrantOfChannels {
+                channels: self.channels,
+                subs: self.subs,
+                channel: self.for_channel,
+            },
         };
         let algorithm = config.auth.algorithms.first().map_or("HS256", String::as_str);
         let token = Signer::new(&secret).sign(&grant, algorithm).map_err(|error| failed(&error))?;

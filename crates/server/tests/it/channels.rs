@@ -1,5 +1,6 @@
 //! Channels and signals as an operator allows them in a file, and as clients use them.
 
+use hubbub_access::GrantOfChannels;
 use serde_json::json;
 
 use crate::node::Node;
@@ -96,5 +97,44 @@ fn who_comes_back_is_told_what_they_missed_and_claims_are_asked() {
     let mut una = Talk::open_with(&node, "", &only);
     assert_eq!(una.refused("subscribe", sports), "not_allowed");
     una.ok("subscribe", json!({"channel": "news:weather"}));
+    node.stop();
+}
+
+#[test]
+fn tokens_open_doors_and_subscribe_from_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hubbub.toml");
+    let config = "[namespaces.doors]\nsubscribe = \"token\"\npublish = \"everyone\"\n\
+                  presence = \"everyone\"\ntrack_presence = true\n\
+                  [namespaces.moves]\nwildcard = \"everyone\"\npublish = \"everyone\"\n\
+                  delivery = \"volatile\"\n[server]\nshards = 1\n";
+    std::fs::write(&file, config).unwrap();
+    let node = Node::start(&[("CONFIG", file.to_str().unwrap())]);
+    let none = GrantOfChannels::default;
+    let pass = |user: &str, channel: &str| {
+        node.token_granting(user, GrantOfChannels { channel: Some(channel.into()), ..none() })
+    };
+    let door = |token: Option<&str>| json!({"channel": "doors:a", "token": token});
+    let mut ann = Talk::open(&node, "ann");
+    assert_eq!(ann.refused("subscribe", door(None)), "not_allowed");
+    assert_eq!(ann.refused("subscribe", door(Some("x.y.z"))), "bad_token");
+    assert_eq!(ann.refused("subscribe", door(Some(&node.token("ann")))), "bad_token");
+    assert_eq!(ann.refused("subscribe", door(Some(&pass("bob", "doors:a")))), "not_allowed");
+    ann.ok("subscribe", door(Some(&pass("ann", "doors:*"))));
+    assert!(Talk::dial(node.address(), "", Some(&pass("ann", "doors:*"))).is_err());
+    let subs = GrantOfChannels { subs: vec!["doors:a".into()], ..none() };
+    let mut bob = Talk::open_with(&node, "", &node.token_granting("bob", subs));
+    assert_eq!(bob.event("subscribed")["channel"], "doors:a");
+    bob.ok("publish", json!({"channel": "doors:a", "data": 1}));
+    for talk in [&mut ann, &mut bob] {
+        assert_eq!(talk.event("publication")["offset"], 1);
+    }
+    let there = ann.ok("channel_presence", json!({"channel": "doors:a"}));
+    assert_eq!(there["total"], 2);
+    ann.ok("subscribe", json!({"channel": "moves:*"}));
+    let moved = json!({"channel": "moves:b", "data": [1, 2], "key": "bob"});
+    assert_eq!(bob.ok("publish", moved), json!({}));
+    let expected = json!({"channel": "moves:b", "key": "bob", "from": "bob", "data": [1, 2]});
+    assert_eq!(ann.event("publication"), expected);
     node.stop();
 }

@@ -92,7 +92,11 @@ impl Node {
     /// A token for `user` that names these channels.
     pub(crate) fn token_naming(&self, user: &str, channels: &[&str]) -> String {
         let channels = channels.iter().map(|name| (*name).to_owned()).collect();
-        let of_channels = GrantOfChannels { channels };
+        self.token_granting(user, GrantOfChannels { channels, ..GrantOfChannels::default() })
+    }
+
+    /// A token for `user` that says this of channels.
+    pub(crate) fn token_granting(&self, user: &str, of_channels: GrantOfChannels) -> String {
         self.home.data.token_of(user, None, &[], 3600, of_channels)
     }
 
