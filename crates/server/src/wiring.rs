@@ -21,7 +21,8 @@ use hubbub_chat::Chat;
 use hubbub_chat::ports::{Router, Store as _, StoreError};
 use hubbub_hub::{Announce, Answer, Hub, HubConfig, Upstream};
 use hubbub_proto::{
-    ChannelPattern, Command, ConnId, DeviceId, Effect, Identity, Refusal, Request, UserId, Who,
+    Channel, ChannelPattern, Command, ConnId, DeviceId, Effect, Identity, Refusal, Request, UserId,
+    Who,
 };
 use hubbub_store::SqliteStore;
 
@@ -279,6 +280,13 @@ impl Planes for BothPlanes {
 
     fn call(&self, caller: ConnId, identity: &Identity, command: Command) -> Result<(), Refusal> {
         self.hub.call(caller, identity, command)
+    }
+
+    fn subscribe(&self, user: &UserId, channel: &Channel, present: bool) -> Result<(), Refusal> {
+        match present {
+            true => self.hub.subscribe_user(user, channel),
+            false => self.hub.unsubscribe_user(user, channel),
+        }
     }
 
     fn post(&self, effect: Effect) {

@@ -9,6 +9,7 @@ use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method, Request, Uri};
 use hubbub_proto::command::{Data, Publish};
+use hubbub_proto::id::InvalidName;
 use hubbub_proto::{Ack, Channel, Command, DeviceId, Effect, Reason, Refusal, Timestamp, UserId};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -137,6 +138,8 @@ impl Api {
         match call.route.does {
             Does::Broadcast => self.broadcast(call).await,
             Does::Disconnect => self.disconnect(call),
+            Does::Subscribe => self.subscribe(call, true),
+            Does::Unsubscribe => self.subscribe(call, false),
             Does::MakeToken => self.make_token(call),
             Does::ListKeys | Does::MakeKey | Does::RotateKey | Does::RevokeKey => {
                 self.keys(call).await
@@ -188,6 +191,14 @@ impl Api {
             None => (DeviceId::new(made_up()?.as_str()).map_err(|_| Reason::Internal)?, true),
         };
         self.parts.planes.post(Effect::SignOut { user, device, others });
+        Ok(said(&Ack::Done))
+    }
+
+    fn subscribe(&self, call: &Call<'_>, present: bool) -> Result<Response, Problem> {
+        let invalid = |error: InvalidName| Problem::bad_field(format!("{error}."));
+        let user = UserId::new(call.part("user")?).map_err(invalid)?;
+        let channel = Channel::new(call.part("channel")?).map_err(invalid)?;
+        self.parts.planes.subscribe(&user, &channel, present)?;
         Ok(said(&Ack::Done))
     }
 

@@ -36,7 +36,9 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use hubbub_proto::limits::Limits;
 use hubbub_proto::route::Authority;
-use hubbub_proto::{Command, ConnId, Effect, Identity, Reason, Refusal, Request as Work, Who};
+use hubbub_proto::{
+    Channel, Command, ConnId, Effect, Identity, Reason, Refusal, Request as Work, UserId, Who,
+};
 use tokio::sync::Semaphore;
 
 use self::keys::{ApiKeys, Usage};
@@ -65,6 +67,11 @@ pub trait Planes: Send + Sync {
     /// # Errors
     /// What is refused at once; no reply follows.
     fn call(&self, caller: ConnId, identity: &Identity, command: Command) -> Result<(), Refusal>;
+    /// Subscribes a user's connections to a channel, or ends that.
+    ///
+    /// # Errors
+    /// `channel_unknown`.
+    fn subscribe(&self, user: &UserId, channel: &Channel, present: bool) -> Result<(), Refusal>;
     /// Something for the data plane that has no reply.
     fn post(&self, effect: Effect);
 }

@@ -451,6 +451,23 @@ fn answers() -> Vec<(&'static str, Value)> {
         ),
         ("Position", answered(&position, &[])),
         (
+            "Subscribers",
+            answered(
+                &[
+                    (
+                        "users",
+                        lists(answered(
+                            &[("user", reference("UserId")), ("connections", count())],
+                            &[("info", json!(true))],
+                        )),
+                    ),
+                    ("total", count()),
+                    ("more", flag()),
+                ],
+                &[],
+            ),
+        ),
+        (
             "Publications",
             answered(
                 &[

@@ -62,6 +62,8 @@ pub(crate) enum Does {
     Command(&'static str),
     Broadcast,
     Disconnect,
+    Subscribe,
+    Unsubscribe,
     MakeToken,
     ListKeys,
     MakeKey,
@@ -203,6 +205,38 @@ pub(crate) static ROUTES: &[Route] = &[
             LIMIT,
         ],
         answer: "Publications",
+        ..PLAIN
+    },
+    Route {
+        path: "/api/v1/channels/{channel}/presence",
+        name: "listSubscribers",
+        about: "Who is subscribed to a channel, where its namespace keeps track of that: a page in \
+                the order of their ids. `after` is the last one of the page before.",
+        scope: Some(Scope::Channels),
+        does: Does::Command("channel_presence"),
+        parts: &[CHANNEL],
+        query: &[part("after", Place::Text("after"), "UserId"), LIMIT],
+        answer: "Subscribers",
+        ..PLAIN
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/api/v1/users/{user}/subscriptions/{channel}",
+        name: "subscribeUser",
+        about: "Subscribes the connections that a user has at the moment to a channel.",
+        scope: Some(Scope::Channels),
+        does: Does::Subscribe,
+        parts: &[part("user", Place::Own, "UserId"), part("channel", Place::Own, "Channel")],
+        ..PLAIN
+    },
+    Route {
+        verb: Verb::Delete,
+        path: "/api/v1/users/{user}/subscriptions/{channel}",
+        name: "unsubscribeUser",
+        about: "Ends the subscriptions of a user's connections to a channel.",
+        scope: Some(Scope::Channels),
+        does: Does::Unsubscribe,
+        parts: &[part("user", Place::Own, "UserId"), part("channel", Place::Own, "Channel")],
         ..PLAIN
     },
     Route {

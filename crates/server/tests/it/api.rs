@@ -276,8 +276,8 @@ fn users_are_seen_and_changed_as_they_see_themselves() {
 fn what_is_published_reaches_subscribers_and_says_where_it_stands() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("hubbub.toml");
-    std::fs::write(&config, "[namespaces.news]\nsubscribe = \"everyone\"\nhistory_size = 10\n")
-        .unwrap();
+    let rules = "subscribe = \"everyone\"\nhistory_size = 10\ntrack_presence = true\n";
+    std::fs::write(&config, format!("[namespaces.news]\n{rules}")).unwrap();
     let node = Node::start(&[("CONFIG", config.to_str().unwrap()), ("SERVER_SHARDS", "2")]);
     let back = BackEnd::new(&node, &["channels", "users"]);
     let mut readers: Vec<_> = ["a", "b", "c"].map(|user| Talk::open(&node, user)).into();
@@ -301,6 +301,17 @@ fn what_is_published_reaches_subscribers_and_says_where_it_stands() {
     let page = back.ok("GET /api/v1/channels/news:1/history?after=1&limit=5", &Value::Null);
     assert_eq!(page["publications"][0]["data"], json!([2]));
     assert_eq!((&page["offset"], &page["epoch"]), (&json!(2), &first["epoch"]));
+    let there = back.ok("GET /api/v1/channels/news:1/presence?limit=2", &Value::Null);
+    assert_eq!((&there["total"], &there["more"]), (&json!(3), &json!(true)), "{there}");
+    // A back end puts a user's connections on a channel, and takes them off.
+    back.ok("POST /api/v1/users/a/subscriptions/news:9", &Value::Null);
+    readers[0].event("subscribed");
+    back.ok("POST /api/v1/channels/news:9/publish", &json!({"data": 9}));
+    assert_eq!(readers[0].event("publication")["data"], 9);
+    back.ok("DELETE /api/v1/users/a/subscriptions/news:9", &Value::Null);
+    readers[0].event("unsubscribed");
+    let unknown = back.refused("POST /api/v1/users/a/subscriptions/other:9", &[], "");
+    assert_eq!(unknown, no(404, "channel_unknown"));
     let unknown = back.refused("POST /api/v1/channels/other:1/publish", &[], r#"{"data":1}"#);
     assert_eq!(unknown, no(404, "channel_unknown"));
     for channel in ["news", "user:1", "news:%22", "news:%ff"] {
