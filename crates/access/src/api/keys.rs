@@ -4,16 +4,17 @@
 //! A key is `hbk_ID_SECRET`; the file holds the SHA-256 of the secret, of which there are 256 random
 //! bits, so that it needs neither salt nor stretching. Invariants: the file is complete at any
 //! moment, whoever crashes (written beside and renamed); two who change it do so one after the other
-//! (a lock of the kernel's); a running server follows a change within [`LOOK_EVERY_MS`]; secrets are
-//! compared in constant time, shown once and logged never. Bounded: [`KEYS_MAX`] keys.
+//! (a lock of the kernel's); whoever changes it, it stays the file of the server's user; a running
+//! server follows a change within [`LOOK_EVERY_MS`]; secrets are compared in constant time, shown
+//! once and logged never. Bounded: [`KEYS_MAX`] keys.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -36,6 +37,8 @@ const ID_BYTES: usize = 6;
 const SECRET_BYTES: usize = 32;
 /// Longest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
+/// What the server makes before any key, so that its owner is the server's user.
+const STORE_FILE: &str = "hubbub.db";
 /// Secrets of one key: the newest, and older ones that still hold.
 const SECRETS_MAX: usize = 4;
 
@@ -248,6 +251,7 @@ impl KeyFile {
         let lock = private(OpenOptions::new().write(true).create(true).truncate(false))
             .open(self.path.with_extension("lock"))
             .map_err(failed)?;
+        self.hand_over(&lock).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let mut contents = self.read()?;
         let answer = change(&mut contents)?;
@@ -260,15 +264,38 @@ impl KeyFile {
     /// Whoever opens the file sees the old contents or the new ones.
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         let draft = self.path.with_extension("draft");
-        let mut file =
-            private(OpenOptions::new().write(true).create(true).truncate(true)).open(&draft)?;
+        // One that is left over may be another user's.
+        match fs::remove_file(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = private(OpenOptions::new().write(true).create_new(true)).open(&draft)?;
+        self.hand_over(&file)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&draft, &self.path)?;
+        File::open(self.dir())?.sync_all()
+    }
+
+    fn dir(&self) -> &Path {
         match self.path.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() => File::open(dir)?.sync_all(),
-            _ => File::open(".")?.sync_all(),
+            Some(dir) if !dir.as_os_str().is_empty() => dir,
+            _ => Path::new("."),
         }
+    }
+
+    /// Gives a file to the server's user, who has to read it whoever made it: the owner of the store,
+    /// or of the directory where there is none yet.
+    fn hand_over(&self, file: &File) -> io::Result<()> {
+        let (dir, own) = (self.dir(), file.metadata()?);
+        let server = fs::metadata(dir.join(STORE_FILE)).or_else(|_| fs::metadata(dir))?;
+        if server.uid() == own.uid() {
+            return Ok(());
+        }
+        fchown(file, Some(server.uid()), Some(server.gid())).map_err(|error| {
+            let said = format!("do this as the server's user, {}, or as root", server.uid());
+            io::Error::new(error.kind(), format!("{said}: {error}"))
+        })
     }
 
     fn failed(&self, error: io::Error) -> KeyError {
@@ -276,11 +303,14 @@ impl KeyFile {
     }
 
     /// Differs from that of every earlier state of the file.
-    fn stamp(&self) -> Option<(u64, i64, i64, u64)> {
+    fn stamp(&self) -> Stamp {
         let data = fs::metadata(&self.path).ok()?;
-        Some((data.ino(), data.mtime(), data.mtime_nsec(), data.len()))
+        Some((data.ino(), data.ctime(), data.ctime_nsec(), data.len()))
     }
 }
+
+/// One state of the file: its number, when it or who may read it changed, its length.
+type Stamp = Option<(u64, i64, i64, u64)>;
 
 /// For the owner's eyes only.
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
@@ -353,7 +383,7 @@ impl Usage {
 #[derive(Default)]
 struct Table {
     keys: HashMap<Box<str>, Arc<Key>>,
-    stamp: Option<(u64, i64, i64, u64)>,
+    stamp: Stamp,
 }
 
 impl Table {
@@ -379,6 +409,8 @@ impl Table {
 pub struct ApiKeys {
     file: KeyFile,
     table: RwLock<Arc<Table>>,
+    /// The state in which the file could not be read, which is said once.
+    failed_at: Mutex<Option<Stamp>>,
     /// When the file was last looked at, in milliseconds.
     looked_at: AtomicU64,
     /// Told what the keys are good for, all together.
@@ -398,7 +430,8 @@ impl ApiKeys {
         let table = load(&file, &Table::default())?;
         on_load(table.scopes());
         let (table, on_load) = (RwLock::new(Arc::new(table)), Box::new(on_load));
-        Ok(Self { file, table, looked_at: AtomicU64::new(0), on_load })
+        let (failed_at, looked_at) = (Mutex::default(), AtomicU64::new(0));
+        Ok(Self { file, table, failed_at, looked_at, on_load })
     }
 
     /// The file, to be changed.
@@ -454,17 +487,24 @@ impl ApiKeys {
 
     /// Takes over what changed in the file, now and not a little later.
     pub(crate) fn reload(&self) {
-        let old = self.table();
-        if self.file.stamp() == old.stamp {
-            return;
+        if let Some(Err(error)) = self.look() {
+            tracing::error!(%error, "the keys that were known still hold");
         }
-        match load(&self.file, &old) {
-            Ok(table) => {
-                (self.on_load)(table.scopes());
-                *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
-            }
-            Err(error) => tracing::error!(%error, "the keys that were known still hold"),
+    }
+
+    /// Reads the file, if it is not as it was when that was last tried.
+    fn look(&self) -> Option<Result<(), KeyError>> {
+        let (old, stamp) = (self.table(), self.file.stamp());
+        let mut failed_at = self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if stamp == old.stamp || *failed_at == Some(stamp) {
+            return None;
         }
+        let loaded = load(&self.file, &old);
+        *failed_at = loaded.is_err().then_some(stamp);
+        Some(loaded.map(|table| {
+            (self.on_load)(table.scopes());
+            *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+        }))
     }
 
     fn follow(&self, now: Timestamp) {

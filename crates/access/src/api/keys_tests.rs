@@ -76,6 +76,52 @@ fn a_running_server_follows_what_others_change() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_read_once_for_each_change() {
+    let (_dir, file) = place();
+    let made = file.create("shop", all(), None, NOW).unwrap();
+    let keys = ApiKeys::open(file.clone(), |_| {}).unwrap();
+    assert!(keys.look().is_none(), "nothing changed");
+    fs::write(&file.path, "{").unwrap();
+    assert!(matches!(keys.look(), Some(Err(KeyError::Damaged(..)))));
+    assert!(keys.look().is_none(), "this was said already");
+    assert_eq!(reason(&keys, &made.token, NOW), None);
+    fs::write(&file.path, "{]").unwrap();
+    assert!(matches!(keys.look(), Some(Err(KeyError::Damaged(..)))));
+    fs::write(&file.path, r#"{"keys":[]}"#).unwrap();
+    assert!(matches!(keys.look(), Some(Ok(()))));
+    assert_eq!(reason(&keys, &made.token, NOW), Some(Reason::BadToken));
+}
+
+#[test]
+fn whoever_changes_the_file_it_stays_the_servers() {
+    use std::os::unix::fs::chown;
+
+    const SERVER: u32 = 65_534;
+    let (dir, file) = place();
+    let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+    let lock = file.path.with_extension("lock");
+    let draft = file.path.with_extension("draft");
+    // What a change that was cut short left behind is in nobody's way.
+    fs::write(&draft, "half").unwrap();
+    if chown(dir.path(), Some(SERVER), Some(SERVER)).is_err() {
+        // Only root gives files away; others are told so before anything is replaced.
+        file.create("own", all(), None, NOW).unwrap();
+        return;
+    }
+    let made = file.create("shop", all(), None, NOW).unwrap();
+    assert_eq!([&file.path, &lock].map(|path| owner(path)), [SERVER; 2]);
+    assert!(!draft.exists());
+    // The store is the server's wherever the directory came from.
+    chown(dir.path(), Some(0), Some(0)).unwrap();
+    fs::write(dir.path().join(STORE_FILE), "").unwrap();
+    chown(dir.path().join(STORE_FILE), Some(SERVER), Some(SERVER)).unwrap();
+    file.revoke(&made.record.id, NOW).unwrap();
+    assert_eq!([&file.path, &lock].map(|path| owner(path)), [SERVER; 2]);
+    let mode = fs::metadata(&file.path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+}
+
+#[test]
 fn the_old_secret_holds_for_the_grace() {
     let (_dir, file) = place();
     let first = file.create("shop", all(), None, NOW).unwrap();
