@@ -33,16 +33,13 @@ fn verify(token: &str, device: Option<&DeviceId>) -> Result<Identity, Refusal> {
         user => Ok(Identity {
             user: UserId::new(user).unwrap(),
             name: None,
-            roles: Vec::new(),
+            roles: Box::default(),
             device: device.cloned().unwrap_or_else(|| DeviceId::new("made-up").unwrap()),
             device_named: device.is_some(),
             expires_at: None,
             issued_at: None,
-            device_kind: None,
             rare: None,
-            granted: std::sync::Arc::default(),
             authority: hubbub_proto::route::Authority::default(),
-            channels: None,
         }),
     }
 }

@@ -280,11 +280,14 @@ fn admit(
         device_named,
         expires_at,
         issued_at: claims.iat.map(Seconds::at),
-        device_kind: device_kind(claims.device_kind.as_deref())?,
-        rare: Rare { picture: picture(claims.picture), ..Rare::default() }.boxed(),
-        granted: Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
-        channels: channels(&claims.channels, &claims.caps, &claims.subs)?,
+        rare: Rare {
+            device_kind: device_kind(claims.device_kind.as_deref())?,
+            picture: picture(claims.picture),
+            channels: channels(&claims.channels, &claims.caps, &claims.subs)?,
+            ..Rare::default()
+        }
+        .boxed(),
     })
 }
 
@@ -354,7 +357,7 @@ fn display_name(name: Option<&str>) -> Result<Option<Box<str>>, Refusal> {
     Ok((!name.is_empty()).then(|| name.into()))
 }
 
-fn roles(roles: &OneOrMany, role: &OneOrMany) -> Result<Vec<Box<str>>, Refusal> {
+fn roles(roles: &OneOrMany, role: &OneOrMany) -> Result<Box<[Box<str>]>, Refusal> {
     let mut all: Vec<Box<str>> = Vec::new();
     for role in roles.as_slice().iter().chain(role.as_slice()) {
         if !is_role(role) {
@@ -367,13 +370,14 @@ fn roles(roles: &OneOrMany, role: &OneOrMany) -> Result<Vec<Box<str>>, Refusal> 
     if all.len() > ROLES_MAX {
         return Err(bad("the token has more than 64 roles"));
     }
-    Ok(all)
+    Ok(all.into())
 }
 
 /// A device for one connection, where the client named none.
 fn made_up_device() -> DeviceId {
-    let name = uuid::Uuid::new_v4().simple().to_string();
-    DeviceId::new(&name).expect("32 hex digits are a device id")
+    // Half the bits are enough among the connections of one user, and each idle one keeps its own.
+    let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+    DeviceId::new(&format!("{:016x}", high ^ low)).expect("16 hex digits are a device id")
 }
 
 /// Signs tokens for `hubbub token` and the development page.

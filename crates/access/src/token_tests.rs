@@ -79,7 +79,7 @@ fn names_and_roles() {
     )
     .unwrap();
     assert_eq!(identity.name.as_deref(), Some("Ann"));
-    assert_eq!(identity.roles, ["x".into(), "y".into()]);
+    assert_eq!(*identity.roles, ["x".into(), "y".into()]);
     let named = verify_under(policy(), &json!({"sub": "a", "name": "N", "username": "U"})).unwrap();
     assert_eq!(named.name.as_deref(), Some("N"));
     check(&json!({"sub": "a", "name": "  "}), Ok("a"));
@@ -233,7 +233,7 @@ fn what_is_signed_is_accepted() {
         let identity = Verifier::new(&secret, policy).unwrap().verify(&token, None, NOW).unwrap();
         assert_eq!(identity.user.as_str(), "alice");
         assert_eq!(identity.name.as_deref(), Some("Alice"));
-        assert_eq!(identity.roles, ["admin".into()]);
+        assert_eq!(*identity.roles, ["admin".into()]);
         assert_eq!(identity.device.as_str(), "phone");
     }
     let signer = Signer::new(&secret);
@@ -253,7 +253,7 @@ fn what_the_token_says_of_channels() {
     let claims = |claims: &Value| {
         let mut all = json!({"sub": "a"});
         all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
-        verify_under(policy(), &all).unwrap().channels
+        verify_under(policy(), &all).unwrap().channels().cloned()
     };
     assert_eq!(claims(&json!({})), None);
     assert_eq!(claims(&json!({"channels": [], "caps": [], "subs": []})), None);

@@ -135,16 +135,13 @@ mod tests {
         Identity {
             user: UserId::new("alice").unwrap(),
             name: None,
-            roles: Vec::new(),
+            roles: Box::default(),
             device: DeviceId::new(device).unwrap(),
             device_named: named,
             expires_at: None,
             issued_at: issued.map(Timestamp),
-            device_kind: None,
             rare: None,
-            granted: Arc::default(),
             authority: hubbub_proto::route::Authority::default(),
-            channels: None,
         }
     }
 

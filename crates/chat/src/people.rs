@@ -12,10 +12,12 @@ use crate::model::{PrivacyChoice, Showing, User};
 
 /// The identity with what was given according to the store, whatever the data plane has heard.
 pub(crate) fn standing<'i>(identity: &'i Identity, granted: Arc<[Box<str>]>) -> Cow<'i, Identity> {
-    if identity.granted == granted {
+    if *identity.granted() == *granted {
         return Cow::Borrowed(identity);
     }
-    Cow::Owned(Identity { granted, ..identity.clone() })
+    let mut standing = identity.clone();
+    standing.change_rare(|rare| rare.granted = granted);
+    Cow::Owned(standing)
 }
 
 /// A user as others see them.

@@ -1,7 +1,7 @@
 //! Presence: who is there, told to those who watch and may know.
 //!
 //! - [`roster`]: who is there, who watches whom, what is due when. Pure.
-//! - [`people`]: users and their connections, found by name and by connection.
+//! - [`people`]: users and their connections, found by name.
 //! - [`agenda`]: things to do in the order of their moments.
 //! - [`circle`]: who may know what of whom, out of the store.
 //! - [`desk`]: the thread's work: requests in, answers and events out.

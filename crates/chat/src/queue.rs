@@ -385,16 +385,13 @@ mod tests {
         let identity = Arc::new(Identity {
             user: UserId::new("alice").unwrap(),
             name: None,
-            roles: Vec::new(),
+            roles: Box::default(),
             device: DeviceId::new("d").unwrap(),
             device_named: false,
             expires_at: None,
             issued_at: None,
-            device_kind: None,
             rare: None,
-            granted: Arc::default(),
             authority: hubbub_proto::route::Authority::default(),
-            channels: None,
         });
         let request = |slot: u32| Request {
             conn: ConnId { shard: 0, slot, generation: 0 },

@@ -88,16 +88,13 @@ fn somebody() -> Arc<Identity> {
     Arc::new(Identity {
         user: UserId::new("u").unwrap(),
         name: None,
-        roles: Vec::new(),
+        roles: Box::default(),
         device: DeviceId::new("d").unwrap(),
         device_named: false,
         expires_at: None,
         issued_at: None,
-        device_kind: None,
         rare: None,
-        granted: Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
-        channels: None,
     })
 }
 

@@ -344,11 +344,11 @@ impl Desk {
                 };
                 let mut outcome = self.upstream.authenticate(&token, asked.as_ref());
                 if let Ok(identity) = &mut outcome {
-                    // What the token says wins.
-                    identity.device_kind = identity.device_kind.take().or(kind);
-                    if name.is_some() {
-                        identity.rare.get_or_insert_default().device_name = name;
-                    }
+                    identity.change_rare(|rare| {
+                        // What the token says wins.
+                        rare.device_kind = rare.device_kind.take().or(kind);
+                        rare.device_name = rare.device_name.take().or(name);
+                    });
                 }
                 let phase = self.ping_phase();
                 let (now, limits) = (self.now, self.limits);

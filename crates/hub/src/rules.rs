@@ -67,7 +67,7 @@ impl Permit {
 
     /// Whether this one may do `action` on `name`.
     fn permits(&self, action: ChannelAction, name: &str, identity: &Identity) -> bool {
-        let claims = || identity.channels.as_ref().is_some_and(|all| all.permit(action, name));
+        let claims = || identity.channels().is_some_and(|all| all.permit(action, name));
         self.who.permits(identity) || (self.claim && claims())
     }
 
@@ -229,10 +229,7 @@ impl Rules {
     ) -> Result<SubscribeTerms, Refusal> {
         let (_, namespace) = self.namespace(channel.namespace())?;
         let (rule, name) = (&namespace.subscribe, channel.as_str());
-        let is_given = || {
-            let claims = who.channels.as_ref();
-            claims.is_some_and(|claims| claims.subscribed.contains(channel))
-        };
+        let is_given = || who.channels().is_some_and(|claims| claims.subscribed.contains(channel));
         if !rule.permits(ChannelAction::Subscribe, name, who) && !is_given() {
             match pass().filter(|_| rule.token) {
                 Some(outcome) => outcome?,

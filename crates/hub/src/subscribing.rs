@@ -340,7 +340,7 @@ impl Desk {
         connection: &mut Connection,
         identity: &Identity,
     ) {
-        let Some(claims) = identity.channels.as_ref() else { return };
+        let Some(claims) = identity.channels() else { return };
         for channel in &claims.subscribed {
             self.subscribe_by_server(at, connection, channel);
         }

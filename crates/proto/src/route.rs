@@ -75,7 +75,7 @@ pub struct Identity {
     /// The display name.
     pub name: Option<Box<str>>,
     /// The token's roles.
-    pub roles: Vec<Box<str>>,
+    pub roles: Box<[Box<str>]>,
     /// The client instance; made up for the connection where the client names none.
     pub device: DeviceId,
     /// Whether the client named its device; only then a newer connection replaces an older one.
@@ -84,26 +84,26 @@ pub struct Identity {
     pub expires_at: Expiry,
     /// When the token was made, where it says so.
     pub issued_at: Option<Timestamp>,
-    /// What sort of device it is, as the token or the client says.
-    pub device_kind: Option<Box<str>>,
-    /// What most do not have.
-    pub rare: Option<Box<Rare>>,
-    /// Roles that a back end gave the user besides, as far as the data plane has heard; the chat
-    /// services go by what is stored.
-    pub granted: Arc<[Box<str>]>,
     /// By what right.
     pub authority: Authority,
-    /// What the token says of channels, where it says anything.
-    pub channels: Option<Arc<ChannelClaims>>,
+    /// What most do not have: there is an identity for each idle connection.
+    pub rare: Option<Box<Rare>>,
 }
 
 /// What few identities have.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Rare {
+    /// What sort of device it is, as the token or the client says.
+    pub device_kind: Option<Box<str>>,
     /// What the client calls its device.
     pub device_name: Option<Box<str>>,
     /// The address of the user's picture, as the token says.
     pub picture: Option<Box<str>>,
+    /// Roles that a back end gave the user besides, as far as the data plane has heard; the chat
+    /// services go by what is stored.
+    pub granted: Arc<[Box<str>]>,
+    /// What the token says of channels, where it says anything.
+    pub channels: Option<Arc<ChannelClaims>>,
 }
 
 impl Rare {
@@ -115,6 +115,19 @@ impl Rare {
 }
 
 impl Identity {
+    /// Changes what is rare, and keeps a box only where that says something.
+    pub fn change_rare(&mut self, change: impl FnOnce(&mut Rare)) {
+        let mut rare = self.rare.take().map_or_else(Rare::default, |rare| *rare);
+        change(&mut rare);
+        self.rare = rare.boxed();
+    }
+
+    /// What sort of device it is, as the token or the client says.
+    #[must_use]
+    pub fn device_kind(&self) -> Option<&str> {
+        self.rare.as_ref()?.device_kind.as_deref()
+    }
+
     /// What the client calls its device.
     #[must_use]
     pub fn device_name(&self) -> Option<&str> {
@@ -127,17 +140,29 @@ impl Identity {
         self.rare.as_ref()?.picture.as_deref()
     }
 
+    /// Roles that a back end gave the user besides, as far as the data plane has heard.
+    #[must_use]
+    pub fn granted(&self) -> &[Box<str>] {
+        self.rare.as_ref().map_or(&[], |rare| &*rare.granted)
+    }
+
+    /// What the token says of channels, where it says anything.
+    #[must_use]
+    pub fn channels(&self) -> Option<&Arc<ChannelClaims>> {
+        self.rare.as_ref()?.channels.as_ref()
+    }
+
     /// Whether the user has this role, from whomever.
     #[must_use]
     pub fn holds(&self, role: &str) -> bool {
-        self.roles.iter().chain(&*self.granted).any(|held| **held == *role)
+        self.roles.iter().chain(self.granted()).any(|held| **held == *role)
     }
 
     /// All roles, each once, those of the token first.
     #[must_use]
     pub fn all_roles(&self) -> Vec<Box<str>> {
-        let mut all = self.roles.clone();
-        for role in &*self.granted {
+        let mut all = self.roles.to_vec();
+        for role in self.granted() {
             if !self.roles.contains(role) {
                 all.push(role.clone());
             }

@@ -359,13 +359,17 @@ impl Session {
                     device: current.device.clone(),
                     device_named: current.device_named,
                     expires_at,
-                    device_kind: newer.device_kind.clone().or_else(|| current.device_kind.clone()),
                     rare: Rare {
+                        device_kind: newer
+                            .device_kind()
+                            .or_else(|| current.device_kind())
+                            .map(Into::into),
                         device_name: current.device_name().map(Into::into),
                         picture: newer.picture().map(Into::into),
+                        granted: current.granted().into(),
+                        channels: newer.channels().cloned(),
                     }
                     .boxed(),
-                    granted: Arc::clone(&current.granted),
                     ..newer
                 }));
                 Signed::Renewed
@@ -376,7 +380,7 @@ impl Session {
     /// What a back end gave the user besides the roles of their token.
     pub fn set_granted(&mut self, roles: &Arc<[Box<str>]>) {
         if let Some(identity) = &mut self.identity {
-            Arc::make_mut(identity).granted = Arc::clone(roles);
+            Arc::make_mut(identity).change_rare(|rare| rare.granted = Arc::clone(roles));
         }
     }
 

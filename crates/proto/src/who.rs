@@ -79,11 +79,8 @@ mod tests {
             device_named: false,
             expires_at: None,
             issued_at: None,
-            device_kind: None,
             rare: None,
-            granted: std::sync::Arc::default(),
             authority: crate::route::Authority::default(),
-            channels: None,
         }
     }
 
@@ -107,7 +104,7 @@ mod tests {
     #[test]
     fn roles_that_were_given_count_like_those_of_the_token() {
         let mut alice = with_roles(&["user", "staff"]);
-        alice.granted = ["staff".into(), "admin".into()].into();
+        alice.change_rare(|rare| rare.granted = ["staff".into(), "admin".into()].into());
         assert!(Who::compile(["role:admin"]).unwrap().permits(&alice));
         assert!(!Who::compile(["role:other"]).unwrap().permits(&alice));
         assert_eq!(alice.all_roles().join(" "), "user staff admin");

@@ -106,16 +106,13 @@ impl Device {
         Identity {
             user: self.user.clone(),
             name: rng.chance(300).then(|| format!("The {}", self.user).into()),
-            roles,
+            roles: roles.into(),
             device: self.id.clone(),
             device_named: self.named,
             expires_at: rng.chance(300).then(|| hubbub_proto::Timestamp(now_ms + lasts_ms)),
             issued_at: None,
-            device_kind: None,
             rare: None,
-            granted: std::sync::Arc::default(),
             authority: hubbub_proto::route::Authority::default(),
-            channels: None,
         }
     }
 

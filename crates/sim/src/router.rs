@@ -75,7 +75,8 @@ impl Node {
                 Effect::Identity { user, roles } => {
                     for seat in self.seats.values_mut() {
                         if seat.identity.user == user {
-                            Arc::make_mut(&mut seat.identity).granted = Arc::clone(&roles);
+                            Arc::make_mut(&mut seat.identity)
+                                .change_rare(|rare| rare.granted = Arc::clone(&roles));
                             seat.session.set_granted(&roles);
                         }
                     }

@@ -550,15 +550,12 @@ pub(crate) fn identity(user: UserId, name: Option<Box<str>>, authority: Authorit
     Identity {
         user,
         name,
-        roles: Vec::new(),
+        roles: Box::default(),
         device: DeviceId::new("api").expect("three letters are a device id"),
         device_named: false,
         expires_at: None,
         issued_at: None,
-        device_kind: None,
         rare: None,
-        granted: Arc::default(),
-        channels: None,
         authority,
     }
 }

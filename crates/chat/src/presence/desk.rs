@@ -89,15 +89,12 @@ impl Desk {
         let Heard { request, shift } = heard;
         let conn = request.conn;
         match &request.work {
-            Work::Opened => self.roster.opened(
-                conn,
-                &request.identity,
-                request.identity.device_kind.as_deref(),
-                now,
-            ),
-            Work::Closed => self.roster.closed(conn, now),
+            Work::Opened => {
+                self.roster.opened(conn, &request.identity, request.identity.device_kind(), now);
+            }
+            Work::Closed => self.roster.closed(conn, &request.identity.user, now),
             Work::Command { command: Command::PresenceSet(set), .. } => {
-                self.roster.set(conn, set.status, now);
+                self.roster.set(conn, &request.identity.user, set.status, now);
             }
             Work::Command { command: Command::PresenceGet(_), .. } => {
                 if self.gets.len() >= GETS_MAX {
@@ -291,7 +288,9 @@ impl Desk {
             return Vec::new();
         };
         // Nobody reads what would be found out.
-        if !request.conn.is_reception() && !self.roster.is_here(request.conn) {
+        if !request.conn.is_reception()
+            && !self.roster.is_here(request.conn, &request.identity.user)
+        {
             return reply(request, Err(Reason::NotFound.into()));
         }
         let outcome = match self.get(reader, request, get, now) {
@@ -314,7 +313,7 @@ impl Desk {
     ) -> Outcome<Presences> {
         let viewer = &request.identity.user;
         if get.watch && !request.conn.is_reception() {
-            let watched = self.roster.watch(request.conn, get.friends, &get.users);
+            let watched = self.roster.watch(request.conn, viewer, get.friends, &get.users);
             watched.map_err(|_| Refusal::later(Reason::Overloaded, STORE_RETRY_MS))?;
         }
         let mut presences = Vec::new();

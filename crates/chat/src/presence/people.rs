@@ -1,9 +1,9 @@
-//! Who is there, found by name and by connection.
+//! Who is there and on which connections, found by name.
 //!
-//! Invariant: everybody here has a place that stays theirs, and is found by their name and by each of
-//! their connections. Idle users are what a server has most of, so a person is small, names are kept
-//! once, and places lie in chunks: a crowd that grows moves nobody and leaves no room to spare.
-//! Deliberately absent: what anything of it means (see `roster`).
+//! Invariant: everybody here has a place that stays theirs, and is found by their name. Idle users are
+//! what a server has most of, so a person is small, names are kept once, and places lie in chunks: a
+//! crowd that grows moves nobody and leaves no room to spare. Deliberately absent: what anything of it
+//! means (see `roster`), and a table of connections, because whoever speaks of one says whose it is.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,8 +14,6 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use hubbub_proto::event::Status;
 use hubbub_proto::{ConnId, Timestamp, UserId};
-use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 
 use super::roster::Look;
 use crate::model::{KeptPresence, PrivacyChoice};
@@ -34,11 +32,65 @@ pub(super) struct Seat {
     pub(super) away: bool,
 }
 
+/// The connections of a user, most of whom have one.
+#[derive(Debug, Default)]
+pub(super) enum Seats {
+    #[default]
+    None,
+    One(Seat),
+    #[expect(clippy::box_collection, reason = "a list's own three words would widen every person")]
+    Many(Box<Vec<Seat>>),
+}
+
+impl Seats {
+    pub(super) fn as_slice(&self) -> &[Seat] {
+        match self {
+            Self::None => &[],
+            Self::One(seat) => std::slice::from_ref(seat),
+            Self::Many(seats) => seats,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+
+    pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Seat> {
+        let seats = match self {
+            Self::None => &mut [],
+            Self::One(seat) => std::slice::from_mut(seat),
+            Self::Many(seats) => &mut seats[..],
+        };
+        seats.iter_mut().find(|seat| seat.conn == conn)
+    }
+
+    fn push(&mut self, seat: Seat) {
+        match self {
+            Self::None => *self = Self::One(seat),
+            Self::One(first) => *self = Self::Many(Box::new(vec![*first, seat])),
+            Self::Many(seats) => seats.push(seat),
+        }
+    }
+
+    fn remove(&mut self, conn: ConnId) {
+        match self {
+            Self::One(seat) if seat.conn == conn => *self = Self::None,
+            Self::None | Self::One(_) => {}
+            Self::Many(seats) => {
+                seats.retain(|seat| seat.conn != conn);
+                if let [last] = seats[..] {
+                    *self = Self::One(last);
+                }
+            }
+        }
+    }
+}
+
 /// A user who is there, or was until lately.
 #[derive(Debug)]
 pub(super) struct Person {
     pub(super) id: UserId,
-    pub(super) seats: SmallVec<[Seat; 1]>,
+    pub(super) seats: Seats,
     /// The moment in the agenda that counts.
     pub(super) look_at: Timestamp,
     /// Nobody listened when they were looked at, so that it does not count what was told before.
@@ -76,7 +128,7 @@ impl Person {
     fn new(id: UserId) -> Self {
         Self {
             id,
-            seats: SmallVec::new(),
+            seats: Seats::None,
             look_at: NEVER,
             overlooked: false,
             story: None,
@@ -122,7 +174,6 @@ pub(super) struct People {
     /// By names, which clients choose; so hashed with a secret.
     by_name: HashTable<u32>,
     secret: RandomState,
-    by_conn: FxHashMap<ConnId, u32>,
 }
 
 impl People {
@@ -153,18 +204,11 @@ impl People {
         self.place_of(user).and_then(|place| self.get(place))
     }
 
-    /// Whose connection it is.
-    pub(super) fn place_at(&self, conn: ConnId) -> Option<u32> {
-        self.by_conn.get(&conn).copied()
-    }
-
-    pub(super) fn is_seated(&self, conn: ConnId) -> bool {
-        self.by_conn.contains_key(&conn)
-    }
-
-    pub(super) fn seat_mut(&mut self, conn: ConnId) -> Option<&mut Seat> {
-        let place = self.place_at(conn)?;
-        self.get_mut(place)?.seats.iter_mut().find(|seat| seat.conn == conn)
+    /// Where a user is who has this connection.
+    pub(super) fn place_at(&self, user: &UserId, conn: ConnId) -> Option<u32> {
+        let place = self.place_of(user)?;
+        let seats = &self.get(place)?.seats;
+        seats.as_slice().iter().any(|seat| seat.conn == conn).then_some(place)
     }
 
     /// The place of a user, who is put into one if need be.
@@ -193,16 +237,13 @@ impl People {
     pub(super) fn sit(&mut self, place: u32, seat: Seat) {
         if let Some(person) = self.get_mut(place) {
             person.seats.push(seat);
-            self.by_conn.insert(seat.conn, place);
         }
     }
 
-    /// A connection is gone.
-    pub(super) fn rise(&mut self, conn: ConnId) {
-        if let Some(place) = self.by_conn.remove(&conn)
-            && let Some(person) = self.get_mut(place)
-        {
-            person.seats.retain(|seat| seat.conn != conn);
+    /// A connection of the user in this place is gone.
+    pub(super) fn rise(&mut self, place: u32, conn: ConnId) {
+        if let Some(person) = self.get_mut(place) {
+            person.seats.remove(conn);
         }
     }
 
@@ -230,7 +271,6 @@ impl People {
         let rehash =
             |place: &u32| person(chunks, *place).map_or(0, |person| secret.hash_one(&person.id));
         self.by_name.shrink_to(2 * self.by_name.len(), rehash);
-        self.by_conn.shrink_to(2 * self.by_conn.len());
     }
 }
 
@@ -259,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_person_is_small() {
-        assert!(size_of::<Option<Person>>() <= 72, "{}", size_of::<Option<Person>>());
+        assert!(size_of::<Option<Person>>() <= 64, "{}", size_of::<Option<Person>>());
         let mut people = People::default();
         crowd(&mut people, 1);
         let person = people.get_mut(0).unwrap();
@@ -270,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_is_found_by_name_and_by_connection() {
+    fn everybody_is_found_by_name() {
         let mut people = People::default();
         crowd(&mut people, 3 * CHUNK);
         let second = conn(9_999);
@@ -280,13 +320,17 @@ mod tests {
         );
         for n in 0..3 * CHUNK {
             assert_eq!(people.find(&user(n)).map(|person| &person.id), Some(&user(n)));
-            assert_eq!(people.place_at(conn(n)), people.place_of(&user(n)));
+            assert_eq!(people.place_at(&user(n), conn(n)), people.place_of(&user(n)));
+            assert_eq!(people.place_at(&user(n), conn(n + 1)), None);
         }
-        assert_eq!(people.place_at(second), people.place_of(&user(7)));
+        assert_eq!(people.place_at(&user(7), second), people.place_of(&user(7)));
+        assert_eq!(people.place_at(&user(8), second), None);
         assert_eq!(people.enter(&user(7)), people.place_of(&user(7)).unwrap());
         assert_eq!((people.len(), people.iter().count()), (3 * CHUNK, 3 * CHUNK));
-        people.rise(second);
-        assert!(!people.is_seated(second) && people.is_seated(conn(7)));
+        people.rise(people.place_of(&user(7)).unwrap(), second);
+        assert_eq!(people.place_at(&user(7), second), None);
+        assert!(matches!(people.find(&user(7)).unwrap().seats, Seats::One(_)));
+        assert!(people.place_at(&user(7), conn(7)).is_some());
         assert!(people.place_of(&user(9_999)).is_none());
     }
 
@@ -296,17 +340,19 @@ mod tests {
         crowd(&mut people, 3 * CHUNK);
         let stays = CHUNK + 7;
         for n in (0..3 * CHUNK).filter(|n| *n != stays) {
-            people.rise(conn(n));
-            people.remove(people.place_of(&user(n)).unwrap());
+            let place = people.place_of(&user(n)).unwrap();
+            people.rise(place, conn(n));
+            people.remove(place);
         }
         people.tidy();
         assert_eq!((people.chunks.len(), people.free.len()), (2, 2 * CHUNK - 1));
-        assert!(people.by_name.capacity() < CHUNK && people.by_conn.capacity() < CHUNK);
-        assert!(people.find(&user(stays)).is_some() && people.is_seated(conn(stays)));
+        assert!(people.by_name.capacity() < CHUNK);
+        assert!(people.place_at(&user(stays), conn(stays)).is_some());
         assert_eq!(people.enter(&user(0)), 0, "the first place that is free");
         people.remove(0);
-        people.rise(conn(stays));
-        people.remove(people.place_of(&user(stays)).unwrap());
+        let place = people.place_of(&user(stays)).unwrap();
+        people.rise(place, conn(stays));
+        people.remove(place);
         assert!(people.chunks.is_empty() && people.free.is_empty());
     }
 }

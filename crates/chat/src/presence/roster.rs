@@ -69,6 +69,8 @@ impl Look {
 /// What a connection wants to be told of.
 #[derive(Debug, Default)]
 struct Watch {
+    /// Where its user is, who has a place for as long as the connection is there.
+    owner: u32,
     friends: bool,
     /// In order.
     users: Box<[UserId]>,
@@ -164,7 +166,7 @@ impl Roster {
         kind: Option<&str>,
         now: Timestamp,
     ) {
-        if self.people.is_seated(conn) {
+        if self.people.place_at(&identity.user, conn).is_some() {
             return;
         }
         let place = self.people.enter(&identity.user);
@@ -183,11 +185,11 @@ impl Roster {
     }
 
     /// A session is gone.
-    pub(super) fn closed(&mut self, conn: ConnId, now: Timestamp) {
+    pub(super) fn closed(&mut self, conn: ConnId, user: &UserId, now: Timestamp) {
         self.unwatch(conn);
-        let Some(place) = self.people.place_at(conn) else { return };
+        let Some(place) = self.people.place_at(user, conn) else { return };
         let look = self.present_look(place, now);
-        self.people.rise(conn);
+        self.people.rise(place, conn);
         let crowded = self.absent >= ABSENT_MAX;
         let grace_ms = if crowded { 0 } else { self.rules.grace_ms };
         let Some(person) = self.people.get_mut(place) else { return };
@@ -203,9 +205,10 @@ impl Roster {
     }
 
     /// A connection says what it, or its user, shows.
-    pub(super) fn set(&mut self, conn: ConnId, status: Chosen, now: Timestamp) {
-        let Some(place) = self.people.place_at(conn) else { return };
-        if let Some(seat) = self.people.seat_mut(conn) {
+    pub(super) fn set(&mut self, conn: ConnId, user: &UserId, status: Chosen, now: Timestamp) {
+        let Some(place) = self.people.place_at(user, conn) else { return };
+        let person = self.people.get_mut(place);
+        if let Some(seat) = person.and_then(|person| person.seats.get_mut(conn)) {
             seat.away = status == Chosen::Away;
         }
         let shown = self.present_look(place, now).public();
@@ -250,12 +253,11 @@ impl Roster {
     pub(super) fn watch(
         &mut self,
         conn: ConnId,
+        viewer: &UserId,
         friends: bool,
         users: &[UserId],
     ) -> Result<(), TooMany> {
-        if !self.people.is_seated(conn) {
-            return Ok(());
-        }
+        let Some(owner) = self.people.place_at(viewer, conn) else { return Ok(()) };
         let mut users = users.to_vec();
         users.sort_unstable();
         users.dedup();
@@ -277,7 +279,7 @@ impl Roster {
         self.friend_watchers += usize::from(friends);
         let is_nothing = users.is_empty() && !friends;
         let users = users.into();
-        let watch = Watch { friends, users, places, pending: Vec::new(), told_at, filed };
+        let watch = Watch { owner, friends, users, places, pending: Vec::new(), told_at, filed };
         if !is_nothing || filed {
             self.wishes.insert(conn, watch);
         }
@@ -418,7 +420,10 @@ impl Roster {
                 watch.filed = true;
                 self.deliveries.file(now.plus_ms(self.rules.interval_ms), conn);
             }
-            let Some(viewer) = self.owner(conn).map(|person| person.id.clone()) else { continue };
+            let owner = watch.owner;
+            let Some(viewer) = self.people.get(owner).map(|person| person.id.clone()) else {
+                continue;
+            };
             return Some(Step::Deliver { conn, viewer, about });
         }
         None
@@ -486,7 +491,10 @@ impl Roster {
     /// The connections that watch `user` by name, and whose they are.
     pub(super) fn named_watchers(&self, user: &UserId) -> Vec<(ConnId, UserId)> {
         let watchers = self.watchers.get(user).map_or(&[][..], |watchers| watchers);
-        let viewer = |conn: &ConnId| Some((*conn, self.owner(*conn)?.id.clone()));
+        let viewer = |conn: &ConnId| {
+            let owner = self.wishes.get(conn)?.owner;
+            Some((*conn, self.people.get(owner)?.id.clone()))
+        };
         watchers.iter().filter_map(viewer).collect()
     }
 
@@ -520,8 +528,8 @@ impl Roster {
     }
 
     /// Whether the connection is still there.
-    pub(super) fn is_here(&self, conn: ConnId) -> bool {
-        self.people.is_seated(conn)
+    pub(super) fn is_here(&self, conn: ConnId, user: &UserId) -> bool {
+        self.people.place_at(user, conn).is_some()
     }
 
     /// Whether the user may be there: false of one of whom only the store knows.
@@ -577,7 +585,7 @@ impl Roster {
     fn present_look(&self, place: u32, now: Timestamp) -> Look {
         let Some(person) = self.people.get(place) else { return Look::default() };
         let (mut kinds, mut away) = (0, true);
-        for seat in &person.seats {
+        for seat in person.seats.as_slice() {
             kinds |= seat.kind.map_or(0, |kind| 1 << kind);
             away &= seat.away;
         }
@@ -616,14 +624,10 @@ impl Roster {
         u8::try_from(number).ok()
     }
 
-    /// Whose connection it is.
-    fn owner(&self, conn: ConnId) -> Option<&Person> {
-        self.people.get(self.people.place_at(conn)?)
-    }
-
     /// The connections of a user.
     fn conns_of(&self, user: &UserId) -> impl Iterator<Item = ConnId> {
-        self.people.find(user).into_iter().flat_map(|person| &person.seats).map(|seat| seat.conn)
+        let seats = self.people.find(user).map_or(&[][..], |person| person.seats.as_slice());
+        seats.iter().map(|seat| seat.conn)
     }
 
     /// Gives back what a crowd took.

@@ -46,7 +46,7 @@ impl Desk<'_> {
         if own.device_named && !devices.iter().any(|device| device.current) {
             let current = DeviceItem {
                 id: own.device.clone(),
-                kind: own.device_kind.clone(),
+                kind: own.device_kind().map(Into::into),
                 name: own.device_name().map(Into::into),
                 last_seen: self.now,
                 current: true,

@@ -109,7 +109,7 @@ fn device_of(identity: &Identity, at: Timestamp) -> Device {
     let id: DeviceId = identity.device.clone();
     Device {
         id,
-        kind: identity.device_kind.clone(),
+        kind: identity.device_kind().map(Into::into),
         name: identity.device_name().map(Into::into),
         last_seen: at,
         not_before: Timestamp(0),

@@ -38,7 +38,7 @@ impl Transaction<'_> {
     /// given, where it knows something else.
     pub(super) fn tell_granted(&mut self, identity: &Identity) -> Result<()> {
         let granted = self.granted(identity)?;
-        if granted != identity.granted {
+        if *granted != *identity.granted() {
             self.effects.push(Effect::Identity { user: identity.user.clone(), roles: granted });
         }
         Ok(())

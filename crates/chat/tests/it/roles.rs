@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hubbub_chat::ports::Store as _;
 use hubbub_chat::{ChatConfig, PushRules};
 use hubbub_proto::route::Work;
-use hubbub_proto::{Identity, Request, Who};
+use hubbub_proto::{Request, Who};
 use hubbub_store::MemoryStore;
 use serde_json::{Value, json};
 
@@ -24,8 +24,9 @@ fn config() -> ChatConfig {
 /// With these roles by token, and others as the data plane has heard.
 fn with(mut request: Request, roles: &[&str], granted: &[&str]) -> Request {
     let boxed = |roles: &[&str]| roles.iter().map(|role| (*role).into()).collect::<Vec<Box<str>>>();
-    let (roles, granted) = (boxed(roles), boxed(granted).into());
-    request.identity = Arc::new(Identity { roles, granted, ..Identity::clone(&request.identity) });
+    let identity = Arc::make_mut(&mut request.identity);
+    identity.roles = boxed(roles).into();
+    identity.change_rare(|rare| rare.granted = boxed(granted).into());
     request
 }
 

@@ -179,16 +179,13 @@ pub(crate) fn identity(user: &str) -> Arc<Identity> {
     Arc::new(Identity {
         user: UserId::new(user).unwrap(),
         name: Some(user.to_uppercase().into()),
-        roles: Vec::new(),
+        roles: Box::default(),
         device: DeviceId::new("device").unwrap(),
         device_named: false,
         expires_at: None,
         issued_at: None,
-        device_kind: None,
         rare: None,
-        granted: Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
-        channels: None,
     })
 }
 
@@ -197,7 +194,7 @@ pub(crate) fn on_device(mut request: Request, device: &str, issued: Timestamp) -
     let identity = Arc::make_mut(&mut request.identity);
     identity.device = DeviceId::new(device).unwrap();
     identity.device_named = true;
-    identity.device_kind = Some("web".into());
+    identity.change_rare(|rare| rare.device_kind = Some("web".into()));
     identity.issued_at = Some(issued);
     request.conn.slot = request.conn.slot.wrapping_add(device.len() as u32);
     request

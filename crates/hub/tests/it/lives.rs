@@ -162,18 +162,18 @@ fn roles_from_above_count_for_channels_and_requests_until_others_come() {
             client.command("with");
             let request = stage.script.next();
             assert_eq!(command_of(&request).type_name(), "group_leave");
-            assert_eq!(request.identity.granted.join(" "), "staff night");
+            assert_eq!(request.identity.granted().join(" "), "staff night");
         }
         bob.send(&subscribe);
         bob.expect("error");
         phone.send(&json!({"type": "refresh", "id": "r", "payload": {"token": "alice/phone"}}));
         phone.expect("ack");
         phone.command("newer");
-        assert_eq!(stage.script.next().identity.granted.join(" "), "staff night");
+        assert_eq!(stage.script.next().identity.granted().join(" "), "staff night");
         stage.router.post(vec![set(&[])]);
         phone.expect_silence();
         phone.command("without");
-        assert_eq!(stage.script.next().identity.granted.len(), 0);
+        assert_eq!(stage.script.next().identity.granted().len(), 0);
         phone.send(&json!({"type": "subscribe", "id": "s", "payload": {"channel": "desk:2"}}));
         phone.expect("error");
     }

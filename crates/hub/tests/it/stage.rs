@@ -17,7 +17,7 @@ use hubbub_proto::codec::Codec;
 use hubbub_proto::command::Kind;
 use hubbub_proto::event::{Ack, Delivered, Entry};
 use hubbub_proto::limits::Limits;
-use hubbub_proto::route::{DeliveryClass, Publication, Stamp, Work};
+use hubbub_proto::route::{DeliveryClass, Publication, Rare, Stamp, Work};
 use hubbub_proto::{
     Channel, ChannelAction, ChannelClaims, ChannelPattern, ClientId, CloseCode, Command, ConnId,
     ConversationId, DeviceId, Effect, Event, Identity, Reason, Refusal, Request, Timestamp, Topic,
@@ -126,11 +126,12 @@ pub(crate) fn identity(text: &str, asked: Option<&DeviceId>) -> Identity {
         expires_at,
         roles: roles.into_iter().map(Into::into).collect(),
         issued_at: None,
-        device_kind: None,
-        rare: None,
-        granted: Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
-        channels: (!claims.is_empty()).then(|| Arc::new(claimed(&claims))),
+        rare: Rare {
+            channels: (!claims.is_empty()).then(|| Arc::new(claimed(&claims))),
+            ..Rare::default()
+        }
+        .boxed(),
     }
 }
 

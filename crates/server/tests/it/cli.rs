@@ -73,7 +73,7 @@ fn a_token_says_what_was_asked_and_nothing_else_is_printed() {
     ]);
     let all = verifier.verify(&all, None, now).unwrap();
     assert_eq!(all.name.as_deref(), Some("Alice L"));
-    assert_eq!(all.roles, ["admin".into(), "staff".into()]);
+    assert_eq!(*all.roles, ["admin".into(), "staff".into()]);
     assert_eq!(all.device.as_str(), "phone");
     let holds_s = all.expires_at.unwrap().since(now) / 1000;
     assert!((604_700..=604_810).contains(&holds_s), "{holds_s}");

@@ -14,11 +14,8 @@ fn with_roles(roles: &[&str]) -> Identity {
         device_named: false,
         expires_at: None,
         issued_at: None,
-        device_kind: None,
         rare: None,
-        granted: std::sync::Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
-        channels: None,
     }
 }
 

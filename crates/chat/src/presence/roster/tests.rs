@@ -16,16 +16,13 @@ fn identity(id: &str) -> Identity {
     Identity {
         user: user(id),
         name: None,
-        roles: Vec::new(),
+        roles: Box::default(),
         device: DeviceId::new("d").unwrap(),
         device_named: false,
         expires_at: None,
         issued_at: None,
-        device_kind: None,
         rare: None,
-        granted: std::sync::Arc::default(),
         authority: hubbub_proto::route::Authority::default(),
-        channels: None,
     }
 }
 
@@ -46,7 +43,14 @@ impl Play {
     }
 
     fn close(&mut self, slot: u32, now: u64) {
-        self.roster.closed(conn(slot), Timestamp(now));
+        let user = self.whose(slot);
+        self.roster.closed(conn(slot), &user, Timestamp(now));
+    }
+
+    fn whose(&self, slot: u32) -> UserId {
+        let sits =
+            |person: &&Person| person.seats.as_slice().iter().any(|seat| seat.conn == conn(slot));
+        self.roster.people.iter().find(sits).unwrap().id.clone()
     }
 
     /// As the writer does before it tells of it.
@@ -55,12 +59,13 @@ impl Play {
             let kept = self.kept.entry(user(id)).or_default();
             *kept = kept.choosing(status, Timestamp(now));
         }
-        self.roster.set(conn(slot), status, Timestamp(now));
+        self.roster.set(conn(slot), &user(id), status, Timestamp(now));
     }
 
     fn watch(&mut self, slot: u32, users: &[&str]) -> Result<(), TooMany> {
         let users: Vec<UserId> = users.iter().map(|id| user(id)).collect();
-        self.roster.watch(conn(slot), false, &users)
+        let viewer = self.whose(slot);
+        self.roster.watch(conn(slot), &viewer, false, &users)
     }
 
     /// What is seen of a user.
@@ -300,7 +305,7 @@ fn where_nobody_watches_the_store_is_not_asked() {
     }
     assert_eq!(roster.next(Timestamp(5_000)), None);
     for slot in 0..100 {
-        roster.closed(conn(slot), Timestamp(10_000));
+        roster.closed(conn(slot), &user(&format!("u{slot}")), Timestamp(10_000));
     }
     assert_eq!(roster.next(Timestamp(20_000)), None);
     assert_eq!(roster.take_left().len(), 100, "when they left is written all the same");
@@ -313,7 +318,7 @@ fn at_the_end_everybody_leaves_once() {
     let mut roster = Roster::new(RULES);
     roster.opened(conn(1), &identity("alice"), None, Timestamp(1));
     roster.opened(conn(2), &identity("bob"), None, Timestamp(1));
-    roster.closed(conn(2), Timestamp(5_000));
+    roster.closed(conn(2), &user("bob"), Timestamp(5_000));
     let mut left = roster.all_leave(Timestamp(6_000));
     left.sort();
     assert_eq!(left, [(user("alice"), Timestamp(6_000)), (user("bob"), Timestamp(5_000))]);
@@ -328,7 +333,7 @@ fn a_crowd_that_leaves_at_once_is_not_kept_for_its_grace() {
     }
     roster.next(Timestamp(2));
     for slot in 0..all {
-        roster.closed(conn(slot), Timestamp(5_000));
+        roster.closed(conn(slot), &user(&format!("u{slot}")), Timestamp(5_000));
     }
     roster.next(Timestamp(6_000));
     assert_eq!(roster.take_left().len(), 10, "those above the limit are gone at once");
@@ -342,11 +347,11 @@ fn who_watches_no_more_leaves_the_others_in_their_places() {
     let users = ["x", "y", "z"].map(user);
     for slot in 0..12 {
         roster.opened(conn(slot), &identity("w"), None, Timestamp(1));
-        roster.watch(conn(slot), false, &users[..1 + slot as usize % 3]).unwrap();
+        roster.watch(conn(slot), &user("w"), false, &users[..1 + slot as usize % 3]).unwrap();
     }
     let mut left: Vec<u32> = (0..12).collect();
     for slot in [0, 11, 5, 4, 10, 1, 2, 9, 3, 6, 8, 7] {
-        roster.closed(conn(slot), Timestamp(2));
+        roster.closed(conn(slot), &user("w"), Timestamp(2));
         left.retain(|other| *other != slot);
         for (index, user) in users.iter().enumerate() {
             let mut watching: Vec<u32> =
