@@ -6,6 +6,7 @@
 //! allowed; an address holds at most its number of connections; lists may be replaced at any time
 //! and hold from the next connection or request on. Absent: tokens, origins, rates.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -17,6 +18,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
+use percent_encoding::percent_decode_str;
 
 use crate::accept::count;
 use crate::rejection::Rejection;
@@ -206,12 +208,13 @@ impl Gate {
         path: &str,
     ) -> Result<SocketAddr, Rejection> {
         let rules = self.rules();
-        let client = rules.client(peer, headers);
-        if rules.admit(client.ip()) && rules.admit_to(client.ip(), path) {
-            return Ok(client);
-        }
-        count(&self.stats.denied);
-        Err(Rejection::address())
+        let client = rules
+            .client(peer, headers)
+            .filter(|client| rules.admit(client.ip()) && rules.admit_to(client.ip(), path));
+        client.ok_or_else(|| {
+            count(&self.stats.denied);
+            Rejection::address()
+        })
     }
 
     /// The connection that a request through a proxy is about to become.
@@ -223,7 +226,7 @@ impl Gate {
         peer: SocketAddr,
         client: SocketAddr,
     ) -> Result<Option<Visit>, Rejection> {
-        if peer == client { Ok(None) } else { self.introduce(client.ip()) }
+        if canonical(peer) == client { Ok(None) } else { self.introduce(client.ip()) }
     }
 }
 
@@ -234,6 +237,7 @@ impl GateRules {
     }
 
     fn admit_to(&self, client: IpAddr, path: &str) -> bool {
+        let path = plain(path);
         let below = |endpoint: &Endpoint| {
             path.strip_prefix(&*endpoint.path)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -244,32 +248,52 @@ impl GateRules {
             .all(|endpoint| endpoint.allow.contains(client))
     }
 
-    /// The nearest address that no trusted proxy vouches for by its own.
-    fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
-        let mut client = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        if self.proxy_protocol || !self.trusted_proxies.contains(client.ip()) {
-            return peer;
+    /// The nearest address that no trusted proxy vouches for by its own; `None` where a trusted proxy
+    /// says something that is no address, which could be anybody's.
+    fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> Option<SocketAddr> {
+        let peer = canonical(peer);
+        if self.proxy_protocol || !self.trusted_proxies.contains(peer.ip()) {
+            return Some(peer);
         }
         let lines = headers.get_all(FORWARDED_FOR).iter().rev();
-        let hops = lines
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.rsplit(','))
-            .take(HOPS_MAX);
-        for hop in hops {
-            let Some(address) = hop_address(hop.trim()) else { break };
+        // Bytes, because what a client wrote into the same line may be no text.
+        let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+        let mut client = peer;
+        for hop in hops.take(HOPS_MAX) {
+            let address = hop_address(hop)?;
             client = SocketAddr::new(address, 0);
             if !self.trusted_proxies.contains(address) {
                 break;
             }
         }
-        client
+        Some(client)
     }
+}
+
+/// The same address, an IPv4 one as such.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// The path as the routes may understand it: decoded, and no empty segment in it.
+fn plain(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') && !path.contains("//") {
+        return path.into();
+    }
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    let mut plain = String::with_capacity(decoded.len());
+    for segment in decoded.split('/').filter(|segment| !segment.is_empty()) {
+        plain.push('/');
+        plain.push_str(segment);
+    }
+    plain.into()
 }
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address of a hop; some proxies add a port.
-fn hop_address(hop: &str) -> Option<IpAddr> {
+fn hop_address(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop.trim_ascii()).ok()?;
     let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
     let address = bare.parse().ok().or_else(|| Some(hop.parse::<SocketAddr>().ok()?.ip()));
     address.map(|address: IpAddr| address.to_canonical())

@@ -1,5 +1,7 @@
 use std::sync::atomic::Ordering;
 
+use http::HeaderValue;
+
 use super::*;
 
 fn networks(texts: &[&str]) -> Networks {
@@ -77,21 +79,30 @@ fn only_what_trusted_proxies_say_is_believed() {
         ("10.0.0.1:9", &["2001:db8::1"], "[2001:db8::1]:0"),
         ("10.0.0.1:9", &["::ffff:1.1.1.1"], "1.1.1.1:0"),
         ("[::ffff:10.0.0.1]:9", &["1.1.1.1"], "1.1.1.1:0"),
-        // What is no address ends what can be believed.
-        ("10.0.0.1:9", &["1.1.1.1, unknown"], "10.0.0.1:9"),
-        ("10.0.0.1:9", &["1.1.1.1, unknown, 10.0.0.2"], "10.0.0.2:0"),
-        ("10.0.0.1:9", &[""], "10.0.0.1:9"),
+        // What stands beyond the first stranger is not looked at, whatever it is.
+        ("10.0.0.1:9", &["unknown, 1.1.1.1"], "1.1.1.1:0"),
+        ("[::ffff:192.0.2.1]:9", &[], "192.0.2.1:9"),
     ] {
         let client = rules.client(peer.parse().unwrap(), &headers(lines));
-        assert_eq!(client, expected.parse().unwrap(), "{peer} {lines:?}");
+        assert_eq!(client, Some(expected.parse().unwrap()), "{peer} {lines:?}");
+    }
+    let proxy = "10.0.0.1:9".parse().unwrap();
+    let mut bytes = HeaderMap::new();
+    bytes.append(FORWARDED_FOR, HeaderValue::from_bytes(b"\xe9, 1.1.1.1").unwrap());
+    assert_eq!(rules.client(proxy, &bytes), Some("1.1.1.1:0".parse().unwrap()));
+    bytes.append(FORWARDED_FOR, HeaderValue::from_bytes(b"1.1.1.1, \xe9").unwrap());
+    // A proxy that does not say whose it is may speak for anybody.
+    assert_eq!(rules.client(proxy, &bytes), None);
+    for line in ["1.1.1.1, unknown", "1.1.1.1, unknown, 10.0.0.2", "", "1.1.1.1,"] {
+        assert_eq!(rules.client(proxy, &headers(&[line])), None, "{line}");
     }
     let many = vec!["10.0.0.2"; 1000].join(",");
     let client =
         rules.client("10.0.0.1:9".parse().unwrap(), &headers(&[&format!("1.1.1.1,{many}")]));
-    assert_eq!(client, "10.0.0.2:0".parse().unwrap());
+    assert_eq!(client, Some("10.0.0.2:0".parse().unwrap()));
     let introduced = GateRules { proxy_protocol: true, ..rules };
     let client = introduced.client("10.0.0.1:9".parse().unwrap(), &headers(&["1.1.1.1"]));
-    assert_eq!(client, "10.0.0.1:9".parse().unwrap());
+    assert_eq!(client, Some("10.0.0.1:9".parse().unwrap()));
 }
 
 #[test]
@@ -108,6 +119,12 @@ fn an_endpoint_is_for_those_whom_it_names() {
         ("192.0.2.9", "/api/v1/users", true),
         ("8.8.8.8", "/api/v1/users", false),
         ("8.8.8.8", "/apis", true),
+        ("8.8.8.8", "//api/v1", false),
+        ("8.8.8.8", "/%61pi/v1", false),
+        ("8.8.8.8", "/api%2Fv1", false),
+        ("10.0.0.2", "/api/v1//keys/", false),
+        ("10.0.0.2", "/api/v1/%6beys/%ff", false),
+        ("::ffff:10.0.0.1", "/api/v1/keys", true),
         ("8.8.8.8", "/ws", true),
         ("8.8.8.8", "/metrics", false),
         ("::1", "/metrics", true),

@@ -173,6 +173,11 @@ impl Connection {
         let admitted = acceptor.access.upgrade(&parts, self.peer);
         let Admitted { upgrade, client, visit } =
             admitted.unwrap_or(Err(Rejection::not_found()))?;
+        // Each is a connection of its own, besides the one that carries it.
+        let visit = match visit {
+            None => acceptor.access.gate.introduce(client.ip())?,
+            counted => counted,
+        };
         let socket = self.admit()?;
         let places = acceptor.permits.take().zip(acceptor.permits.take());
         let Some((mut near, far)) = places else {

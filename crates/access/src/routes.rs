@@ -215,7 +215,7 @@ async fn file(State(access): State<Arc<Access>>, request: Request) -> Response {
     let path = match request.uri().path() {
         "/" => "index.html",
         "/api" | "/api/" if access.api.is_some() => "reference/index.html",
-        path => path.trim_start_matches('/'),
+        path => path.strip_prefix('/').unwrap_or(path),
     };
     let Some(asset) = (access.asset)(path) else {
         return Rejection::not_found().into_response();

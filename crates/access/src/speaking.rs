@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use tower_service::Service as _;
 
 use crate::accept::{Acceptor, First, HEAD_BYTES_MAX, count};
-use crate::gate::Visit;
+use crate::gate::{Visit, canonical};
 use crate::introduction;
 use crate::io::Io;
 use crate::permit::Permit;
@@ -115,7 +115,7 @@ impl Acceptor {
             match introduced {
                 Ok(Some(client)) => match gate.introduce(client.ip()) {
                     Ok(visit) => {
-                        peer = client;
+                        peer = canonical(client);
                         place.keep(visit);
                     }
                     // What the client speaks is not known yet, so there are no words for it.

@@ -79,7 +79,7 @@ fn a_trusted_proxy_says_whose_request_it_is() {
         let third = face.adopted();
         assert!(matches!(third.opening.kind, OpeningKind::Session { .. }));
     }
-    for forwarded in ["192.0.2.6", "8.8.8.8"] {
+    for forwarded in ["192.0.2.6", "8.8.8.8", "192.0.2.1, unknown"] {
         let mut client = face.connect();
         client.write(&handshake_of(forwarded));
         let answer = client.head();

@@ -11,8 +11,8 @@ use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, StatusCode};
 use hubbub_access::{
-    AcceptLimits, Certificate, Grant, GrantOfChannels, MinVersion, Secret, Security, Signer,
-    TlsStats,
+    AcceptLimits, Certificate, GateRules, Grant, GrantOfChannels, MinVersion, Secret, Security,
+    Signer, TlsStats,
 };
 use hubbub_hub::{Announce, CompressionConfig, Hub, HubConfig, LiveConfig, Upstream};
 use hubbub_proto::limits::Limits;
@@ -243,6 +243,20 @@ fn several_sockets_on_one_connection_and_pages_beside_them() {
         both.wait_for("places", |both| both.face.permits.used() as u64, 1).await;
         drop((client, body, one, two));
         both.wait_for("the last place", |both| both.face.permits.used() as u64, 0).await;
+    });
+}
+
+#[test]
+fn each_socket_counts_for_its_address() {
+    with(PATIENCE, async |both| {
+        let rules = GateRules { connections_per_address_max: 2, ..GateRules::default() };
+        both.face.gate.replace(rules);
+        let mut client = both.connect().await;
+        let mut one = Socket::open(&mut client, "/echo", &[]).await.ok().unwrap();
+        one.echoes("one").await;
+        let refused = Socket::open(&mut client, "/echo", &[]).await.err().unwrap();
+        assert_eq!(refused, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(Face::counted(&both.face.gate.stats.crowded), 1);
     });
 }
 

@@ -120,7 +120,8 @@ sections! {
         /// all of them must allow it.
         endpoints: Vec<String> = Vec::new(), Endpoints;
         /// Most connections of one IPv4 address or one IPv6 network of 64 bits; one more is told 429,
-        /// or closed with 4006 where a proxy brings it. 0 for any number, as behind a proxy that is not
+        /// or closed with 4006 where a proxy brings it; WebSockets over HTTP/2 count beside the
+        /// connection that carries them. 0 for any number, as behind a proxy that is not
         /// trusted, or for a whole office behind one address.
         connections_per_address_max: u32 = 0, Range(0, U32);
     }
@@ -449,7 +450,7 @@ sections! {
     metrics: MetricsSection {
         /// Where they are served apart from everything else, over plain HTTP, with the addresses of
         /// `/livez`, `/readyz` and `/version`. Empty for nowhere. A loopback address serves whoever is
-        /// on this machine; any other needs `token_file`.
+        /// on this machine; any other needs `token_file`. `[edge]` is not asked there.
         bind: String = String::new(), NoAddress;
         /// The file with a token of at least 32 characters, readable by its owner only, that programs
         /// show to read them, here and on `server.bind`. Empty for none; users whom `[admin] who` names
