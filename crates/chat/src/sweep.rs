@@ -1,9 +1,12 @@
 //! When there is something to sweep, and how far the look ahead is.
 //!
-//! Invariant: [`Sweep::over`] only grows, and whatever was committed before an entry that is too old
-//! is too old as well, whatever its own time says: a clock that ran ahead for a while does not keep
-//! for years what was written then, nor anything behind it. Nothing of this is lost by a crash or a
-//! rollback that is not found again.
+//! Invariant: [`Sweep::over`] only grows, and never goes beyond an entry whose time says that it is
+//! young. What has a time in the future says nothing, and is too old where something is that was
+//! committed after it: a clock that ran ahead for a while does not keep for years what was written
+//! then, nor anything behind it; and one that ran behind for a while takes nothing along that was
+//! written before. After a start with a clock far beyond all that was written, nothing is swept for
+//! as long as that (see [`Sweep::started`]). Nothing of this is lost by a crash or a rollback that is
+//! not found again.
 
 use hubbub_proto::Timestamp;
 
@@ -14,6 +17,10 @@ const STEP_MS: u64 = 50;
 /// The shortest rest after everything was done.
 const REST_MS: u64 = 1_000;
 
+/// A clock that is further than this beyond the newest entry when the server starts is not believed
+/// at once, in milliseconds.
+const LEAP_MS: u64 = 24 * 60 * 60 * 1_000;
+
 /// See the module.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sweep {
@@ -23,6 +30,8 @@ pub(crate) struct Sweep {
     over: Rev,
     /// What was committed up to here and behind `over` has times in the future.
     passed: Rev,
+    /// Nothing is done before then.
+    held: Timestamp,
 }
 
 /// What a look at entries in the order of commits has shown.
@@ -43,8 +52,20 @@ impl Sweep {
     }
 
     /// When something is to be done.
-    pub(crate) const fn due(&self) -> Option<Timestamp> {
-        self.at
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        self.at.map(|at| at.max(self.held))
+    }
+
+    /// The server has started at `now`, and the newest entry is of `newest`: where that is long ago,
+    /// either nobody wrote or the clock runs ahead. What is wiped does not come back, so it waits
+    /// until the server has run for as long; the answer is how long that is, in milliseconds.
+    pub(crate) fn started(&mut self, newest: Timestamp, now: Timestamp) -> Option<u64> {
+        let leap_ms = now.0.saturating_sub(newest.0);
+        if leap_ms <= LEAP_MS {
+            return None;
+        }
+        self.held = now.plus_ms(leap_ms);
+        self.at.map(|_| leap_ms)
     }
 
     /// There may be something to do now.
@@ -87,18 +108,26 @@ impl Sweep {
         (cutoff, age_ms): (Timestamp, u64),
         now: Timestamp,
     ) -> Seen {
-        if let Some(last) = page.iter().rfind(|aged| aged.at <= cutoff) {
+        let young = page.iter().position(|aged| cutoff < aged.at && aged.at <= now);
+        let before = &page[..young.unwrap_or(page.len())];
+        if let Some(last) = before.iter().rfind(|aged| aged.at <= cutoff) {
             self.over = self.over.max(last.entry.rev);
             self.passed = Rev(0);
             return Seen::Over;
         }
-        match (page.iter().find(|aged| aged.at <= now), page.last()) {
-            (Some(next), _) => Seen::Until(next.at.plus_ms(age_ms)),
+        match (young, page.last()) {
+            (Some(young), _) => {
+                self.passed = Rev(0);
+                Seen::Until(page[young].at.plus_ms(age_ms))
+            }
             (None, Some(last)) if full => {
                 self.passed = last.entry.rev;
                 Seen::Nothing
             }
-            _ => Seen::Until(now.plus_ms(age_ms)),
+            _ => {
+                self.passed = Rev(0);
+                Seen::Until(now.plus_ms(age_ms))
+            }
         }
     }
 }

@@ -96,6 +96,8 @@ pub struct Scribe {
     expiring: Option<Timestamp>,
     /// What is kept no longer.
     sweep: Sweep,
+    /// When the newest entry was written before the server started, until the time is known.
+    left_off: Option<Timestamp>,
     stats: Arc<Stats>,
 }
 
@@ -156,6 +158,7 @@ impl Scribe {
         let sweep = config.retention_ms > 0
             || store.next_overdue()?.is_some()
             || !store.retired(1)?.is_empty();
+        let left_off = store.newest_at()?;
         // How long ago that was is seen when it is asked.
         let limit = u32::try_from(SIGNED_OUT_MAX).unwrap_or(u32::MAX);
         let known = store.signed_out(Timestamp::default(), limit)?;
@@ -180,6 +183,7 @@ impl Scribe {
             failed: None,
             expiring,
             sweep: Sweep::new(sweep),
+            left_off,
             stats: Arc::default(),
         })
     }
@@ -199,6 +203,16 @@ impl Scribe {
     /// Executes a batch in the order given, in one transaction where the store takes it.
     pub fn execute(&mut self, mut batch: Vec<Request>, now: Timestamp) -> Executed {
         self.now = self.now.max(now);
+        if let Some(newest) = self.left_off.take()
+            && let Some(waits_ms) = self.sweep.started(newest, self.now)
+        {
+            tracing::warn!(
+                newest = newest.0,
+                now = self.now.0,
+                waits_ms,
+                "nothing was written for more than a day, or the clock runs ahead: retention waits"
+            );
+        }
         self.stats.batch(batch.len());
         let mut outcome = Outcome::default();
         let refused = self.turn_away(&mut batch);

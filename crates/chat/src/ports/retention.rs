@@ -16,13 +16,16 @@ pub trait Retention {
     /// Entries of all logs behind the one written as `after`, in the order of commits, at most
     /// `limit`. The cost is that of the answer.
     fn committed_after(&mut self, after: Rev, limit: u32) -> Result<Vec<Aged>>;
+    /// When the entry was written that was committed last; `None` where there is none.
+    fn newest_at(&mut self) -> Result<Option<Timestamp>>;
     /// Up to which entry the logs were swept, all of them together.
     fn swept(&mut self) -> Result<Rev>;
     /// Groups that are to be looked at by `now`, those first that wait for longest, at most `limit`.
     fn overdue(&mut self, now: Timestamp, limit: u32) -> Result<Vec<ConversationId>>;
     /// When the next group is to be looked at.
     fn next_overdue(&mut self) -> Result<Option<Timestamp>>;
-    /// Entries that were retired and are not forgotten, in the order of commits, at most `limit`.
+    /// Entries that were retired and are not forgotten, in the order of their times and then of
+    /// commits, which both are that of each log, at most `limit`.
     fn retired(&mut self, limit: u32) -> Result<Vec<Aged>>;
 }
 

@@ -1,7 +1,7 @@
 //! What is kept no longer: a few entries with each step, between everything else that is written.
 //!
 //! A step has three parts. The server's own retention goes along all logs in the order of commits,
-//! which is that of their ages, so it finds what is too old without a look at any conversation.
+//! which is that of their ages as long as the clock is right (see [`crate::sweep`]), so it finds what is too old without a look at any conversation.
 //! Groups with a shorter one are looked at one by one when their oldest entry is due. What was wiped
 //! by either is deleted when its command need not be recognised any more (P2). Invariant: whatever is
 //! wiped is below the floor in the same transaction; a step that is lost is done again. Deliberately
@@ -136,7 +136,7 @@ impl Transaction<'_> {
         let window_ms = self.config.dedupe_window_ms;
         let cutoff = self.now.minus_ms(window_ms);
         let page = self.store.retired(limit)?;
-        let over = page.iter().rposition(|aged| aged.at <= cutoff).map_or(0, |last| last + 1);
+        let over = page.partition_point(|aged| aged.at <= cutoff);
         for aged in &page[..over] {
             self.writing()?.forget(aged.entry)?;
         }

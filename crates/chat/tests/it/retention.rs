@@ -287,6 +287,74 @@ fn a_clock_that_ran_ahead_keeps_nothing_for_years() {
 }
 
 #[test]
+fn a_clock_that_ran_behind_takes_nothing_young_along() {
+    let store = MemoryStore::with_epoch(EPOCH);
+    let config = ChatConfig { dedupe_window_ms: 30 * DAY_MS, ..config() };
+    let mut room = Room::on(&store, store.writer(), config);
+    let start = room.now.plus_ms(1_000 * DAY_MS);
+    room.now = start;
+    room.chatter("alice", "user:bob", 3);
+    let mut room = restarted(&store, room, start.minus_ms(900 * DAY_MS));
+    room.chatter("alice", "user:carol", 1);
+    let mut room = restarted(&store, room, start.plus_ms(DAY_MS));
+    room.chatter("alice", "user:bob", 1);
+    let mut room = restarted(&store, room, start.plus_ms(DAY_MS));
+    pass(&mut room, 0);
+    assert_eq!(shown(&mut room, "bob", DIRECT), [1, 2, 3, 4]);
+    pass(&mut room, 9 * DAY_MS);
+    assert_eq!(shown(&mut room, "bob", DIRECT), [4]);
+    assert_eq!(shown(&mut room, "carol", "direct:alice:carol"), [0; 0]);
+    // The same of what is recognised: a straggler takes no one along.
+    pass(&mut room, 10 * DAY_MS);
+    assert_eq!(room.scribe.stats().snapshot().forgotten, 1, "only the straggler");
+}
+
+#[test]
+fn rows_from_the_future_stop_no_forgetting() {
+    let store = MemoryStore::with_epoch(EPOCH);
+    let config = ChatConfig { retention_rows_max: 4, ..config() };
+    let mut room = Room::on(&store, store.writer(), config);
+    let start = room.now;
+    room.now = start.plus_ms(365 * DAY_MS);
+    room.chatter("alice", "user:carol", 9);
+    let mut room = restarted(&store, room, start);
+    room.chatter("alice", "user:bob", 3);
+    pass(&mut room, 10 * DAY_MS);
+    assert_eq!(shown(&mut room, "carol", "direct:alice:carol"), [0; 0]);
+    assert_eq!(room.scribe.stats().snapshot().retired, 12);
+    pass(&mut room, 20 * DAY_MS);
+    assert_eq!(room.scribe.stats().snapshot().forgotten, 3);
+}
+
+#[test]
+fn a_clock_that_is_far_ahead_at_the_start_is_not_believed_at_once() {
+    let store = MemoryStore::with_epoch(EPOCH);
+    let mut room = Room::on(&store, store.writer(), config());
+    let start = room.now;
+    room.chatter("alice", "user:bob", 3);
+    // The server is stopped for twenty days, or somebody sets the clock.
+    let mut room = restarted(&store, room, start.plus_ms(20 * DAY_MS));
+    pass(&mut room, 0);
+    let group = room.group("alice", &["bob"], "invite");
+    let payload = json!({"group": &group[6..], "retention_ms": DAY_MS});
+    room.ask("alice", "group_update", payload);
+    pass(&mut room, 19 * DAY_MS);
+    assert_eq!(shown(&mut room, "bob", DIRECT), [1, 2, 3]);
+    assert_eq!(shown(&mut room, "bob", &group), [1, 2], "groups wait as well");
+    // Time alone proves it.
+    pass(&mut room, DAY_MS);
+    assert_eq!(shown(&mut room, "bob", DIRECT), [0; 0]);
+    assert_eq!(shown(&mut room, "bob", &group), [0; 0]);
+    // A day is not much.
+    room.chatter("alice", "user:bob", 3);
+    let now = room.now.plus_ms(DAY_MS);
+    let mut room = restarted(&store, room, now);
+    pass(&mut room, 0);
+    pass(&mut room, 9 * DAY_MS);
+    assert_eq!(shown(&mut room, "bob", DIRECT), [0; 0]);
+}
+
+#[test]
 fn a_crash_between_two_steps_changes_nothing() {
     let told = |crashes: bool| {
         let store = MemoryStore::with_epoch(EPOCH);
@@ -300,6 +368,8 @@ fn a_crash_between_two_steps_changes_nothing() {
             room.ask("alice", "group_update", payload);
             room.now = room.now.plus_ms(4 * DAY_MS);
         }
+        // A server that comes back believes its clock.
+        room.chatter("alice", "user:bob", 1);
         let mut now = room.now;
         for _ in 0..60 {
             if crashes {

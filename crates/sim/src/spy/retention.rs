@@ -11,6 +11,10 @@ impl<T: Retention + ?Sized> Retention for Spy<T> {
         self.inner.committed_after(after, limit)
     }
 
+    fn newest_at(&mut self) -> Result<Option<Timestamp>> {
+        self.inner.newest_at()
+    }
+
     fn swept(&mut self) -> Result<Rev> {
         self.inner.swept()
     }

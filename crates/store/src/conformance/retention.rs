@@ -17,6 +17,7 @@ pub(super) const CASES: &[Case] = &[
     ("what is retired is wiped with all that was done to it", retires),
     ("what is retired is still recognised", recognised),
     ("an edit goes with its message, wherever it stands", edits),
+    ("what is to be forgotten is found in the order of its times", by_time),
     ("what is forgotten is gone, and the log goes on", forgets),
     ("the newest of a log is left until another follows", newest),
     ("what is forgotten is forgotten by a commit alone", durable),
@@ -48,6 +49,7 @@ fn in_order(fixture: &mut dyn Fixture) {
     let mut desk = Desk::begin(fixture.store());
     let (alice, one, other) = (desk.user("alice"), desk.group("one"), desk.group("other"));
     assert!(desk.writer.committed_after(Rev(0), 9).unwrap().is_empty());
+    assert_eq!(desk.writer.newest_at().unwrap(), None);
     let first = desk.say(&draft(one, 1, alice));
     let second = desk.say(&draft(other, 1, alice));
     let third = desk.say(&draft(one, 2, alice));
@@ -57,6 +59,7 @@ fn in_order(fixture: &mut dyn Fixture) {
     assert_eq!((found[2].at, found[2].conversation.as_str()), (NOW.plus_ms(2), "group:one"));
     assert_eq!(revs(&desk.writer.committed_after(first, 1).unwrap()), [second]);
     assert!(desk.writer.committed_after(third, 9).unwrap().is_empty());
+    assert_eq!(desk.writer.newest_at().unwrap(), Some(NOW.plus_ms(2)));
 }
 
 fn swept(fixture: &mut dyn Fixture) {
@@ -180,6 +183,22 @@ fn edits(fixture: &mut dyn Fixture) {
         desk.writer.retire(key(group, seq, *rev)).unwrap();
     }
     assert_eq!(revs(&desk.writer.retired(3).unwrap()), [said, edited[0], edited[1]]);
+}
+
+fn by_time(fixture: &mut dyn Fixture) {
+    let mut desk = Desk::begin(fixture.store());
+    let (alice, late, early) = (desk.user("alice"), desk.group("late"), desk.group("early"));
+    let mut told = Vec::new();
+    for (group, seq, ms) in
+        [(late, 1, 8), (late, 2, 9), (early, 1, 1), (early, 2, 3), (early, 3, 8)]
+    {
+        let rev = desk.say(&Draft { at: NOW.plus_ms(ms), ..draft(group, seq, alice) });
+        desk.writer.retire(key(group, seq, rev)).unwrap();
+        told.push(rev);
+    }
+    let expect = [told[2], told[3], told[0], told[4], told[1]];
+    assert_eq!(revs(&desk.writer.retired(9).unwrap()), expect);
+    assert_eq!(revs(&desk.writer.retired(2).unwrap()), expect[..2]);
 }
 
 fn forgets(fixture: &mut dyn Fixture) {

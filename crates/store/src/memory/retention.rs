@@ -10,8 +10,8 @@ use hubbub_proto::{ConversationId, Timestamp};
 use super::messages::{Age, Row};
 use super::{Handle, Seat, State, Writing, conversations, users};
 
-/// Entries of all logs, in the order of commits, at most `limit`.
-fn aged(state: &State, limit: u32, wanted: impl Fn(&Row) -> bool) -> Vec<Aged> {
+/// Entries of all logs, in the order of commits.
+fn aged(state: &State, wanted: impl Fn(&Row) -> bool) -> Vec<Aged> {
     let logs = state.logs.iter().flat_map(|(key, log)| {
         log.entries.values().filter(|row| wanted(row)).map(|row| {
             let (seq, rev) = (row.entry.seq, row.rev());
@@ -24,13 +24,20 @@ fn aged(state: &State, limit: u32, wanted: impl Fn(&Row) -> bool) -> Vec<Aged> {
     });
     let mut found: Vec<Aged> = logs.collect();
     found.sort_by_key(|aged| aged.entry.rev);
-    found.truncate(limit as usize);
     found
 }
 
 impl<S: Seat> Retention for Handle<S> {
     fn committed_after(&mut self, after: Rev, limit: u32) -> Result<Vec<Aged>> {
-        Ok(aged(&self.seat.state(), limit, |row| row.rev() > after))
+        let mut found = aged(&self.seat.state(), |row| row.rev() > after);
+        found.truncate(limit as usize);
+        Ok(found)
+    }
+
+    fn newest_at(&mut self) -> Result<Option<Timestamp>> {
+        let state = self.seat.state();
+        let rows = state.logs.values().flat_map(|log| log.entries.values());
+        Ok(rows.max_by_key(|row| row.rev()).map(|row| row.entry.at))
     }
 
     fn swept(&mut self) -> Result<Rev> {
@@ -53,7 +60,10 @@ impl<S: Seat> Retention for Handle<S> {
     }
 
     fn retired(&mut self, limit: u32) -> Result<Vec<Aged>> {
-        Ok(aged(&self.seat.state(), limit, |row| row.age == Age::Retired))
+        let mut found = aged(&self.seat.state(), |row| row.age == Age::Retired);
+        found.sort_by_key(|aged| aged.at);
+        found.truncate(limit as usize);
+        Ok(found)
     }
 }
 

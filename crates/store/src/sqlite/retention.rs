@@ -26,7 +26,8 @@ const COMMITTED_AFTER: &str = "SELECT e.conversation, e.seq, e.rev, c.id, e.at
      WHERE e.rev > ?1 ORDER BY e.rev LIMIT ?2";
 const ALL_RETIRED: &str = "SELECT e.conversation, e.seq, e.rev, c.id, e.at
      FROM entry e INDEXED BY retired CROSS JOIN conversation c ON c.key = e.conversation
-     WHERE e.removed = 4 ORDER BY e.rev LIMIT ?1";
+     WHERE e.removed = 4 ORDER BY e.at, e.rev LIMIT ?1";
+const NEWEST_AT: &str = "SELECT at FROM entry ORDER BY rev DESC LIMIT 1";
 const SWEPT: &str = "SELECT value FROM meta WHERE key = 'swept'";
 const SET_SWEPT: &str = "INSERT OR REPLACE INTO meta (key, value) VALUES ('swept', ?1)";
 const OVERDUE: &str = "SELECT id FROM conversation INDEXED BY overdue
@@ -61,6 +62,11 @@ impl<S: Seat> Retention for Handle<S> {
     fn committed_after(&mut self, after: Rev, limit: u32) -> Result<Vec<Aged>> {
         let args = params![int(after.0), limit];
         all(self.seat.connection(), COMMITTED_AFTER, args, aged).map_err(failed)
+    }
+
+    fn newest_at(&mut self) -> Result<Option<Timestamp>> {
+        let read = |row: &Row<'_>| number(row, 0).map(Timestamp);
+        one(self.seat.connection(), NEWEST_AT, [], read).map_err(failed)
     }
 
     fn swept(&mut self) -> Result<Rev> {

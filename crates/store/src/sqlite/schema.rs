@@ -306,13 +306,13 @@ pub(super) const VERSION_8: &str = "
 ///   at because of that.
 /// - `entry.removed` is 4 for what was retired, and 5 for what would be forgotten if it were not the
 ///   newest of its log.
-/// - `retired` has what is to be forgotten, in the order of commits.
+/// - `retired` has what is to be forgotten, in the order of its times.
 /// - `hidden_entry` finds who hid an entry.
 pub(super) const VERSION_9: &str = "
     ALTER TABLE conversation ADD COLUMN retention_ms INTEGER;
     ALTER TABLE conversation ADD COLUMN sweep_at INTEGER;
     CREATE INDEX overdue ON conversation (sweep_at) WHERE sweep_at IS NOT NULL;
-    CREATE INDEX retired ON entry (removed) WHERE removed = 4;
+    CREATE INDEX retired ON entry (at) WHERE removed = 4;
     CREATE INDEX hidden_entry ON hidden (conversation, seq);
 ";
 

@@ -12,6 +12,10 @@ impl Retention for Faulty {
         self.inner.committed_after(after, limit)
     }
 
+    fn newest_at(&mut self) -> Result<Option<Timestamp>> {
+        self.inner.newest_at()
+    }
+
     fn swept(&mut self) -> Result<Rev> {
         self.inner.swept()
     }
