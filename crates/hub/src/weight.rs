@@ -4,6 +4,8 @@
 //! nearly all of what is large, estimated for everything around them. Deliberately absent: what a
 //! heavy inbox means (see `inbox`).
 
+use std::sync::Arc;
+
 use hubbub_proto::event::{
     Ack, BanItem, ChannelUser, DeviceItem, Entry, JoinRequestItem, Kept, KeptList, LinkItem,
     Listed, LogItem, Me, Member, MemberCursors, Presence, Presences, PushEntry, Reaction, Relation,
@@ -129,10 +131,12 @@ fn of_ack(ack: &Ack) -> usize {
     }
 }
 
-/// Shared with others, but perhaps the last to hold it.
+/// Each of those who share it keeps its part, so that a crowd that comes back together does not
+/// weigh more than what it is told.
 fn of_kept(list: Option<&KeptList>) -> usize {
     let of_one = |kept: &Kept| NAMES + kept.data.get().len();
-    list.map_or(0, |list| size_of_val(&**list) + list.iter().map(of_one).sum::<usize>())
+    let of_all = |list: &KeptList| size_of_val(&**list) + list.iter().map(of_one).sum::<usize>();
+    list.map_or(0, |list| of_all(list) / Arc::strong_count(list))
 }
 
 fn summary(summary: &Summary) -> usize {
@@ -190,11 +194,45 @@ pub(crate) mod samples {
 
 #[cfg(test)]
 mod tests {
-    use hubbub_proto::event::{HistoryPage, PullPage};
-    use hubbub_proto::{ConnId, Reason};
+    use hubbub_proto::event::{Epoch, HistoryPage, Position, PullPage};
+    use hubbub_proto::{Channel, ConnId, Reason, Timestamp, UserId};
 
     use super::samples::{delivered, entry};
     use super::*;
+    use crate::channels::Standing;
+    use crate::subscribing::Asked;
+
+    #[test]
+    fn what_many_are_told_counts_once() {
+        let conn = ConnId { shard: 0, slot: 0, generation: 0 };
+        let kept = |offset| Kept {
+            offset,
+            from: UserId::new("u").unwrap(),
+            timestamp: Timestamp(1),
+            data: serde_json::value::to_raw_value(&"x".repeat(1000)).unwrap().into(),
+            client_id: None,
+        };
+        let list: KeptList = (0..100).map(kept).collect();
+        let told = |list: &KeptList| Post::Subscribed {
+            conn,
+            asked: Asked::Client(None),
+            channel: Channel::new("a:b").unwrap(),
+            outcome: Ok(Box::new(Standing {
+                position: Position { offset: 100, epoch: Epoch(1) },
+                recovered: Some(true),
+                publications: Some(list.clone()),
+            })),
+        };
+        let crowd: Vec<Post> = (0..1000).map(|_| told(&list)).collect();
+        let each = crowd[0].weight();
+        assert!(each < 2000, "{each}");
+        let all: usize = crowd.iter().map(Post::weight).sum();
+        assert!((1000 * size_of::<Post>() + 100_000..1_000_000).contains(&all), "{all}");
+        drop(crowd);
+        let last = told(&list);
+        drop(list);
+        assert!((100_000..150_000).contains(&last.weight()), "{}", last.weight());
+    }
 
     #[test]
     fn contents_count() {
