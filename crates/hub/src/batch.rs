@@ -166,6 +166,12 @@ impl Pending {
         }
     }
 
+    /// The same, with nothing before it that can be added to: it stays equal until a frame comes.
+    pub(crate) fn closed_mark(&mut self) -> Mark {
+        self.close();
+        self.mark()
+    }
+
     /// What was added after `mark`, and goes on being added to.
     pub(crate) fn since(&mut self, mark: &Mark) -> Chunks {
         self.close();

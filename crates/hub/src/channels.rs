@@ -21,7 +21,7 @@ use hubbub_proto::event::{
 use hubbub_proto::{Channel, Reason, Timestamp, UserId};
 use rustc_hash::{FxHashMap, FxHasher};
 
-use crate::batch::{Mark, Pending};
+use crate::batch::{Chunks, Mark, Pending};
 use crate::history::{Extent, History, Portion, Shelf};
 use crate::roster::{Entered, Roster};
 use crate::topics::Row;
@@ -123,6 +123,8 @@ pub(crate) struct Record {
     pub(crate) listed: bool,
     /// It is kept who is subscribed.
     pub(crate) tracked: bool,
+    /// Its home was asked, and is told once nobody here needs it.
+    pub(crate) asked: bool,
     /// Somebody gets it by a pattern.
     pub(crate) watched: bool,
 }
@@ -140,6 +142,7 @@ impl Record {
             late: Vec::new(),
             listed: false,
             tracked,
+            asked: false,
             watched: false,
         }
     }
@@ -167,6 +170,17 @@ impl Record {
         }
     }
 
+    /// What of the batch other shards have not been sent; from here on they have. Nothing is put
+    /// together where it is for nobody.
+    pub(crate) fn post(&mut self, is_for_somebody: bool) -> Option<Unsent> {
+        let home = self.home.as_mut()?;
+        let after = home.posted_offset;
+        let chunks = is_for_somebody.then(|| self.pending.since(&home.posted));
+        home.posted = self.pending.closed_mark();
+        let chunks = chunks.filter(|chunks| !chunks.is_empty())?;
+        Some(Unsent { after, chunks })
+    }
+
     fn history(&mut self) -> Option<&mut History> {
         self.home.as_mut()?.history.as_deref_mut()
     }
@@ -174,6 +188,13 @@ impl Record {
     fn is_used(&self) -> bool {
         self.is_subscribed() || self.subscribing > 0 || self.listed
     }
+}
+
+/// What other shards get of a batch at once.
+pub(crate) struct Unsent {
+    /// The offset before it.
+    pub(crate) after: u64,
+    pub(crate) chunks: Chunks,
 }
 
 /// How many channels a home keeps, how much of them, and for how long.
@@ -305,21 +326,15 @@ impl Channels {
         index
     }
 
-    /// Forgets a record that is not at home here once nobody needs it; answers its channel, whose
-    /// home is to be told.
+    /// Forgets a record that is not at home here once nobody needs it and its batch was taken;
+    /// answers its channel where its home was asked and so is to be told.
     pub(crate) fn release(&mut self, index: u32) -> Option<Channel> {
         let record = self.get(index)?;
-        if record.home.is_some() || record.row.is_some() || record.subscribing > 0 {
+        if record.home.is_some() || record.is_used() {
             return None;
         }
-        self.remove(index)
-    }
-
-    /// Forgets a record that was made for who gets it by a pattern.
-    pub(crate) fn discard(&mut self, index: u32) {
-        if self.get(index).is_some_and(|record| record.watched) {
-            self.release(index);
-        }
+        let asked = record.asked;
+        self.remove(index).filter(|_| asked)
     }
 
     /// The patterns have changed: looks again who gets the channels of a namespace by one.
@@ -493,13 +508,19 @@ impl Channels {
         Ok(Standing { position, recovered, publications })
     }
 
-    /// At the home: a page of what is kept of a channel.
+    /// At the home: a page of what is kept of a channel. Asking does not make one: of a channel that
+    /// is not there nothing is kept, and no epoch of it is known.
     pub(crate) fn page(
         &mut self,
-        index: u32,
         wanted: &ChannelHistory,
         now: Timestamp,
     ) -> Result<ChannelHistoryPage, Reason> {
+        let Some(index) = self.find(&wanted.channel) else {
+            let publications = KeptList::from([]);
+            let nothing =
+                ChannelHistoryPage { publications, offset: 0, epoch: Epoch(0), more: false };
+            return if wanted.epoch.is_some() { Err(Reason::BadRange) } else { Ok(nothing) };
+        };
         self.look_up(index, now);
         let bytes = self.keeping.portion.bytes;
         let record = self.get_mut(index).ok_or(Reason::Internal)?;
@@ -532,6 +553,7 @@ impl Channels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::ChunkLimits;
 
     fn channel(n: u32) -> Channel {
         Channel::new(&format!("news:{n}")).unwrap()
@@ -564,6 +586,24 @@ mod tests {
     }
 
     #[test]
+    fn asking_for_a_page_makes_no_channel() {
+        let mut channels = channels(1);
+        let ask = |epoch| ChannelHistory {
+            channel: channel(1),
+            after: None,
+            before: None,
+            epoch,
+            limit: 10,
+        };
+        let page = channels.page(&ask(None), Timestamp(1)).unwrap();
+        assert_eq!((page.publications.len(), page.offset, page.more), (0, 0, false));
+        let refused = channels.page(&ask(Some(Epoch(0))), Timestamp(1)).map(|page| page.offset);
+        assert_eq!(refused, Err(Reason::BadRange));
+        assert_eq!(channels.homes(), 0);
+        assert!(channels.at_home(&channel(2), Timestamp(1), plain).is_ok());
+    }
+
+    #[test]
     fn homes_are_spread_and_stay() {
         let mut counts = [0; 3];
         for n in 0..3000 {
@@ -592,7 +632,36 @@ mod tests {
         assert!(channels.find(&channel(0)).is_some(), "it was used since");
         assert!(channels.at_home(&channel(3), Timestamp(1010), plain).is_ok());
         assert_eq!(channels.expire(Timestamp(2010)), 2);
+        let record = channels.get_mut(elsewhere).unwrap();
+        (record.asked, record.listed) = (true, true);
+        assert_eq!(channels.release(elsewhere), None, "its batch is for patterns as well");
+        assert!(channels.find(&channel(9)).is_some());
+        channels.get_mut(elsewhere).unwrap().listed = false;
         assert_eq!(channels.release(elsewhere), Some(channel(9)));
+        let elsewhere = channels.abroad(&channel(9), false);
+        assert_eq!(channels.release(elsewhere), None, "its home never heard of this shard");
+        assert!(channels.find(&channel(9)).is_none());
+    }
+
+    #[test]
+    fn what_was_for_nobody_is_before_what_is_sent_later() {
+        let limits = ChunkLimits { bytes: 1000, frames: 100 };
+        let mut record = Record::new(channel(1), Epoch(1), Some(Home::default()), false);
+        let publish = |record: &mut Record| {
+            record.begin_post();
+            record.offset += 1;
+            record.pending.push(limits, 1, |_, out| out.push(b'x'));
+        };
+        publish(&mut record);
+        assert!(record.post(false).is_none());
+        // Somebody here joins, who has to be given what there is of the batch.
+        assert_eq!(record.pending.since(&Mark::default()).len(), 1);
+        publish(&mut record);
+        publish(&mut record);
+        let post = record.post(true).unwrap();
+        let frames: u32 = post.chunks.iter().map(|chunk| chunk.frames).sum();
+        assert_eq!((post.after, frames), (1, 2));
+        assert!(record.post(true).is_none());
     }
 
     #[test]

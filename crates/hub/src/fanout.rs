@@ -77,12 +77,13 @@ impl Shard {
             late.dedup_by_key(|(slot, _)| *slot);
             targets.retain(|slot| late.binary_search_by_key(slot, |(slot, _)| *slot).is_err());
             for (slot, mark) in late {
-                if row.is_some_and(|row| self.desk.topics.is_subscribed(row, slot))
+                let mut rows = row.iter().chain(&patterns);
+                if let Some(row) = rows.find(|row| self.desk.topics.is_subscribed(**row, slot))
                     && let Some((at, connection)) = self.slab.tenant(slot)
                 {
                     let rest = batch::after(&chunks, &mark);
                     guard(&mut self.desk, at, connection, |desk, at, connection| {
-                        let row = row.unwrap_or_default();
+                        let row = *row;
                         rest.iter().for_each(|chunk| desk.give_later(at, connection, chunk, row));
                     });
                 }

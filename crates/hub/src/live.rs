@@ -20,7 +20,7 @@ use hubbub_proto::{
 use hubbub_websocket::FrameBuilder;
 
 use crate::batch::{self, Chunks};
-use crate::channels::{Record, home_of};
+use crate::channels::{self, Record, home_of};
 use crate::connection::Connection;
 use crate::desk::Desk;
 use crate::frame::opcode;
@@ -144,8 +144,7 @@ impl Desk {
     }
 
     fn page(&mut self, wanted: &ChannelHistory) -> Result<Ack, Reason> {
-        let index = self.at_home(&wanted.channel)?;
-        let page = self.channels.page(index, wanted, self.now)?;
+        let page = self.channels.page(wanted, self.now)?;
         Ok(Ack::ChannelHistory(Box::new(page)))
     }
 
@@ -299,7 +298,7 @@ impl Desk {
     pub(crate) fn post_batch(&mut self, index: u32) {
         let shard = self.shard;
         let Some((record, watches)) = self.channels.with_watches(index) else { return };
-        let Some(home) = &mut record.home else { return };
+        let Some(home) = &record.home else { return };
         if record.pending.is_empty() {
             return;
         }
@@ -309,16 +308,8 @@ impl Desk {
             others.set(shard, false);
             shards = shards.with(others);
         }
-        let after = home.posted_offset;
-        if shards.is_empty() {
-            home.posted = record.pending.mark();
-            return;
-        }
-        let chunks = record.pending.since(&home.posted);
-        home.posted = record.pending.mark();
-        if chunks.is_empty() {
-            return;
-        }
+        let Some(post) = record.post(!shards.is_empty()) else { return };
+        let channels::Unsent { after, chunks } = post;
         let parcel = Parcel { channel: record.channel.clone(), after, through, chunks };
         for shard in shards.iter() {
             self.stats.crossings.add(1);
@@ -329,20 +320,18 @@ impl Desk {
     /// Takes the batch of a channel for its subscribers here, and posts it to the other shards.
     pub(crate) fn take_batch(&mut self, index: u32) -> Option<Outgoing> {
         self.post_batch(index);
-        let record = self.channels.get_mut(index)?;
+        let (record, watches) = self.channels.with_watches(index)?;
         record.listed = false;
         if let Some(home) = &mut record.home {
             home.posted = Default::default();
         }
         let chunks = record.pending.take();
         let late = std::mem::take(&mut record.late);
-        let (row, is_watched) = (record.row, record.watched);
-        let mut patterns = Rows::new();
-        if is_watched {
-            let (record, watches) = self.channels.with_watches(index)?;
-            patterns = watches.rows(record.channel.as_str());
-            self.channels.discard(index);
-        }
+        let row = record.row;
+        let patterns =
+            if record.watched { watches.rows(record.channel.as_str()) } else { Rows::new() };
+        // It may have been there for this batch alone.
+        self.release(index);
         if chunks.is_empty() || (row.is_none() && patterns.is_empty()) {
             return None;
         }

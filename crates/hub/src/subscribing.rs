@@ -22,6 +22,7 @@ use crate::inbox::Post;
 use crate::rules::SubscribeTerms;
 use crate::shard::Shard;
 use crate::slab::At;
+use crate::watches::Rows;
 
 /// Who wants a subscription, and so how it is told of.
 #[derive(Clone, Debug)]
@@ -93,6 +94,7 @@ impl Desk {
         }
         if let Some(record) = self.channels.get_mut(index) {
             record.subscribing += 1;
+            record.asked = true;
         }
         let (conn, channel) = (self.conn_id(at), channel.clone());
         self.mail(home, Post::Subscribe { conn, asked, channel, recover });
@@ -158,19 +160,22 @@ impl Desk {
         }
     }
 
-    /// Gives a subscriber what was published so far in this tick; the caller sees to it that it
-    /// does not get it again.
+    /// Gives a subscriber, to the channel or to a pattern of it, what was published so far in this
+    /// tick, and notes that it is not to get it again.
     fn catch_up(&mut self, at: At, connection: &mut Connection, index: u32) {
-        let Some(record) = self.channels.get_mut(index) else { return };
-        let Some(row) = record.row.filter(|row| self.topics.is_subscribed(*row, at.slot)) else {
-            return;
-        };
+        let Some((record, watches)) = self.channels.with_watches(index) else { return };
         if record.pending.is_empty() {
             return;
         }
+        let patterns =
+            if record.watched { watches.rows(record.channel.as_str()) } else { Rows::new() };
+        let mut rows = record.row.into_iter().chain(patterns);
+        let Some(row) = rows.find(|row| self.topics.is_subscribed(*row, at.slot)) else { return };
         let late = record.late.iter().rev().find(|(slot, _)| *slot == at.slot);
         let from = late.map(|(_, mark)| *mark).unwrap_or_default();
-        for chunk in record.pending.since(&from) {
+        let chunks = record.pending.since(&from);
+        record.late.push((at.slot, record.pending.mark()));
+        for chunk in chunks {
             self.give_later(at, connection, &chunk, row);
         }
     }
@@ -194,7 +199,7 @@ impl Desk {
         }
     }
 
-    fn release(&mut self, index: u32) {
+    pub(crate) fn release(&mut self, index: u32) {
         if let Some(channel) = self.channels.release(index) {
             let home = home_of(&channel, self.settings.inboxes.len());
             self.mail(home, Post::Unsubscribe { shard: self.shard, channel });

@@ -426,6 +426,14 @@ impl<S: Read + Write> Client<S> {
         self.socket.send(Message::text(value.to_string())).unwrap();
     }
 
+    /// All of them in one write.
+    pub(crate) fn send_together(&mut self, values: &[Value]) {
+        for value in values {
+            self.socket.write(Message::text(value.to_string())).unwrap();
+        }
+        self.socket.flush().unwrap();
+    }
+
     /// A command that goes up and lets others follow before it is answered.
     pub(crate) fn command(&mut self, id: &str) {
         self.send(&json!({"type": "group_leave", "id": id, "payload": {"group": "g"}}));

@@ -165,3 +165,86 @@ fn nothing_is_recovered_by_a_pattern_and_channels_are_forgotten_all_the_same() {
     stage.advance(700_000);
     stage.wait_for("the channel is forgotten", |stats| stats.channels_expired == 1);
 }
+
+/// What a client sends in one write is done in one tick; so these come into the middle of a batch.
+#[test]
+fn a_subscription_in_the_middle_of_a_batch_neither_loses_nor_doubles_what_a_pattern_brings() {
+    let stage = stage(1);
+    let (mut client, _) = stage.session("ann");
+    client.answer("subscribe", &json!({"channel": "open:*"}));
+    let command = |kind: &str, n: Option<u32>| match n {
+        Some(n) => json!({"type": kind, "id": "a", "payload": {"channel": "open:a", "data": n}}),
+        None => json!({"type": kind, "id": "a", "payload": {"channel": "open:a"}}),
+    };
+    let publish = |n| command("publish", Some(n));
+    let (subscribe, unsubscribe) = (command("subscribe", None), command("unsubscribe", None));
+    let commands = [
+        publish(1),
+        subscribe.clone(),
+        publish(2),
+        unsubscribe.clone(),
+        publish(3),
+        subscribe,
+        unsubscribe,
+        publish(4),
+    ];
+    client.send_together(&commands);
+    let (mut got, mut acks) = (Vec::new(), 0);
+    while acks < commands.len() {
+        let value = client.receive();
+        match value["type"].as_str().unwrap() {
+            "publication" => got.push(value["payload"]["data"].as_u64().unwrap()),
+            "ack" => acks += 1,
+            other => panic!("{other}: {value}"),
+        }
+    }
+    client.send(&json!({"type": "ping"}));
+    loop {
+        let value = client.receive();
+        match value["type"].as_str().unwrap() {
+            "publication" => got.push(value["payload"]["data"].as_u64().unwrap()),
+            "pong" => break,
+            other => panic!("{other}: {value}"),
+        }
+    }
+    assert_eq!(got, [1, 2, 3, 4]);
+}
+
+/// The last direct subscriber of a shard leaves in the tick in which publications come there.
+#[test]
+fn who_has_a_pattern_gets_what_came_as_the_last_direct_subscriber_left() {
+    let stage = stage(2);
+    let mut here: Vec<Client> = Vec::new();
+    let mut there: Vec<Client> = Vec::new();
+    while here.is_empty() || there.len() < 3 {
+        let (client, conn) = stage.session(&format!("u{}-{}", here.len(), there.len()));
+        if conn.shard == 0 { here.push(client) } else { there.push(client) }
+    }
+    let [wide, narrow, holder] = &mut there[..] else { panic!("three") };
+    let publisher = &mut here[0];
+    let names: Vec<String> = (0..16).map(|n| format!("more:{n}")).collect();
+    wide.answer("subscribe", &json!({"channel": "more:*"}));
+    // As many as one connection may have, of channels that are at home in the other shard too.
+    let command = |kind: &str, name: &str| json!({"type": kind, "id": "a", "payload": {"channel": name, "data": name}});
+    for part in names.chunks(5) {
+        for name in part {
+            narrow.answer("subscribe", &json!({"channel": name}));
+        }
+        holder.send(&json!({"type": "refresh", "payload": {"token": "hold"}}));
+        stage.script.wait_until_held();
+        let all: Vec<Value> = part.iter().map(|name| command("publish", name)).collect();
+        publisher.send_together(&all);
+        publisher.send(&json!({"type": "ping"}));
+        while publisher.receive()["type"] != "pong" {}
+        let all: Vec<Value> = part.iter().map(|name| command("unsubscribe", name)).collect();
+        narrow.send_together(&all);
+        stage.script.let_go();
+        let expected = part.iter().cloned().collect();
+        assert_eq!(channels(wide, part.len()), expected);
+        let mut acks = 0;
+        while acks < part.len() {
+            acks += usize::from(narrow.receive()["type"] == "ack");
+        }
+        quiet(wide);
+    }
+}
