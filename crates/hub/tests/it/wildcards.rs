@@ -225,7 +225,9 @@ fn who_has_a_pattern_gets_what_came_as_the_last_direct_subscriber_left() {
     let names: Vec<String> = (0..16).map(|n| format!("more:{n}")).collect();
     wide.answer("subscribe", &json!({"channel": "more:*"}));
     // As many as one connection may have, of channels that are at home in the other shard too.
-    let command = |kind: &str, name: &str| json!({"type": kind, "id": "a", "payload": {"channel": name, "data": name}});
+    let command = |kind: &str, name: &str| {
+        json!({"type": kind, "id": "a", "payload": {"channel": name, "data": name}})
+    };
     for part in names.chunks(5) {
         for name in part {
             narrow.answer("subscribe", &json!({"channel": name}));
