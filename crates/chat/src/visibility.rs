@@ -39,6 +39,13 @@ impl<'a> Visibility<'a> {
         Self { stays, head, floor }
     }
 
+    /// Up to where nothing is kept of the log, as the member may know it: how the floor rises after
+    /// they left says how the log went on without them (P7).
+    #[must_use]
+    pub fn floor_of(&self, conversation: &Conversation) -> u64 {
+        self.clamp(conversation.floor_seq)
+    }
+
     /// The newest seq the member may see; 0 where there is none.
     #[must_use]
     pub fn head(&self) -> u64 {
@@ -51,7 +58,7 @@ impl<'a> Visibility<'a> {
     #[must_use]
     pub fn first(&self) -> u64 {
         let joined = self.stays.first().map_or(self.head + 1, |stay| stay.join_seq);
-        joined.max(self.floor + 1)
+        joined.max(self.clamp(self.floor) + 1)
     }
 
     /// The first seq of the newest stay: nothing before it counts as unread.
@@ -155,6 +162,9 @@ mod tests {
         check(&[stay(1, 0)], 9, 0, (1, 9));
         check(&[stay(1, 0)], 9, 6, (7, 9));
         check(&[stay(3, 5)], 9, 0, (3, 5));
+        check(&[stay(3, 5)], 9, 4, (5, 5));
+        check(&[stay(3, 5)], 9, 8, (6, 5));
+        check(&[stay(3, 5), stay(6, 7)], 9, 9, (8, 7));
         check(&[stay(3, 5), stay(8, 0)], 9, 0, (3, 9));
         check(&[], 9, 0, (10, 0));
     }
@@ -221,6 +231,19 @@ mod tests {
                 .is_some_and(|stay| both(&stay));
             prop_assert_eq!(view.covers(seq, about), expect);
             prop_assert_eq!(view.end_of(seq).is_some(), may_see(&view, seq));
+        }
+
+        #[test]
+        fn the_view_of_one_who_left_stays_as_it_is(
+            stays in stays(), head in 0u64..40, floor in 0u64..40, more in 0u64..20,
+        ) {
+            let floor = floor.min(head);
+            let left = Visibility::new(&stays, head, floor);
+            let ended = stays.last().and_then(|stay| stay.left_seq).is_some_and(|left| left <= head);
+            let later = Visibility::new(&stays, head + more, (floor + more).min(head + more));
+            if ended && floor >= left.head() {
+                prop_assert_eq!((left.first(), left.head()), (later.first(), later.head()));
+            }
         }
 
         #[test]

@@ -98,7 +98,7 @@ impl Desk<'_> {
             all_muted: muted(conversation.silenced, self.now).filter(|_| membership.is_open()),
             member: standing(conversation, Some(membership)).is_some(),
             head_seq: view.head(),
-            floor_seq: conversation.floor_seq,
+            floor_seq: view.floor_of(conversation),
             first_seq: view.first(),
             unread: unread.count,
             mentions: unread.mentions,

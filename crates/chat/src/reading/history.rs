@@ -45,7 +45,7 @@ impl Desk<'_> {
             }
         };
         let Page { entries, from: from_seq, through: through_seq, more } = page;
-        let (head_seq, floor_seq) = (view.head(), conversation.floor_seq);
+        let (head_seq, floor_seq) = (view.head(), view.floor_of(&conversation));
         Ok(HistoryPage { entries, from_seq, through_seq, head_seq, floor_seq, more })
     }
 }

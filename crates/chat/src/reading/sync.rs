@@ -125,7 +125,7 @@ impl Desk<'_> {
             told.of(&conversation.id),
             &window::Place {
                 head: view.head(),
-                floor: conversation.floor_seq,
+                floor: view.floor_of(conversation),
                 first: view.first(),
                 window: window.unwrap_or(u64::MAX).min(view.head() + 1),
                 received: membership.received_seq,
