@@ -4,7 +4,7 @@
 //! **Atomicity.** Each call is one change within the writer's transaction. **Order.** A log loses its
 //! entries from the lowest up, so that what is left of it is whole. **Identity.** A retired entry
 //! keeps its place, sender, client id, time and digest (P2); of each log the newest entry is never
-//! forgotten, so that what follows goes on from it.
+//! taken away, so that what follows goes on from it, but its client id is forgotten as any other.
 
 use hubbub_proto::{ConversationId, Timestamp};
 
@@ -40,7 +40,8 @@ pub trait RetentionWrites {
     /// Wipes an entry with all that was done to it: edits, reactions, its pin, that users hid it,
     /// that its sender asks for receipts. Nothing where that has happened.
     fn retire(&mut self, entry: EntryKey) -> Result<()>;
-    /// Takes away a retired entry, the lowest of its log. The log's newest is left, and is not among
-    /// those retired any more; it goes together with the next one.
+    /// Takes away a retired entry, the lowest of its log, and with it what it is recognised by. The
+    /// log's newest is left, and is not among those retired any more; it goes together with the next
+    /// one.
     fn forget(&mut self, entry: EntryKey) -> Result<()>;
 }

@@ -51,8 +51,10 @@ impl Transaction<'_> {
         let given = command.client_id.as_ref();
         if let Some(client_id) = given
             && let Some(recorded) = self.recorded(actor, client_id)?
+            && let Some(before) =
+                self.pushed_before(actor, command, client_id, &recorded, digest)?
         {
-            return self.pushed_before(actor, command, client_id, &recorded, digest);
+            return Ok(before);
         }
         let plan = plan(&self.config.push.send, actor, command, self.now)?;
         let made = if given.is_none() { Some(self.own_client_id()?) } else { None };
@@ -80,7 +82,7 @@ impl Transaction<'_> {
             let Some(slot) = self.cache.slot(self.store, &conversation)? else {
                 return Err(Reason::Internal.into());
             };
-            let draft = Draft {
+            let mut draft = Draft {
                 conversation: &conversation,
                 sender,
                 client_id: &part,
@@ -91,10 +93,15 @@ impl Transaction<'_> {
                 head: head.as_ref(),
                 digest,
             };
-            if let Err(recorded) = self.append(key, rev, &draft)? {
-                // Looked for above, in this very transaction.
-                let why = format!("client id {part} appeared at {}", recorded.rev.0);
-                return Err(StoreError::Row(why).into());
+            let own;
+            if self.append(key, rev, &draft)?.is_err() {
+                // Left of a command that is recognised no more as a whole, so it is no name for this.
+                own = self.own_client_id()?;
+                draft.client_id = &own;
+                if let Err(recorded) = self.append(key, rev, &draft)? {
+                    let why = format!("client id {own} appeared at {}", recorded.rev.0);
+                    return Err(StoreError::Row(why).into());
+                }
             }
             self.tell_push(actor, target, rev, &draft);
             written.push(PushEntry {
@@ -130,7 +137,8 @@ impl Transaction<'_> {
         }));
     }
 
-    /// The same command again: its entries are found under the names that they got then.
+    /// The same command again: its entries are found under the names that they got then. `None`
+    /// where some of them are forgotten, so that it is recognised no more.
     fn pushed_before(
         &mut self,
         actor: &Identity,
@@ -138,7 +146,7 @@ impl Transaction<'_> {
         client_id: &ClientId,
         first: &Recorded,
         digest: u64,
-    ) -> Outcome<Ack> {
+    ) -> Outcome<Option<Ack>> {
         if first.digest != digest {
             return Err(Reason::Conflict.into());
         }
@@ -146,9 +154,7 @@ impl Transaction<'_> {
         for target in targets(&command.to) {
             let conversation = target.conversation();
             let part = part_of(client_id, &conversation, written.is_empty())?;
-            let Some(recorded) = self.recorded(actor, &part)? else {
-                return Err(Reason::Conflict.into());
-            };
+            let Some(recorded) = self.recorded(actor, &part)? else { return Ok(None) };
             written.push(PushEntry {
                 to: target.address(),
                 conversation,
@@ -156,7 +162,7 @@ impl Transaction<'_> {
                 message_id: recorded.rev.0,
             });
         }
-        Ok(Ack::Pushed(PushedTo { written, timestamp: first.at, duplicate: true }))
+        Ok(Some(Ack::Pushed(PushedTo { written, timestamp: first.at, duplicate: true })))
     }
 
     /// The log that keeps what is pushed to `target`, made if need be; a user is in theirs from the

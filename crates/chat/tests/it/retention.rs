@@ -129,10 +129,11 @@ fn what_was_wiped_is_recognised_for_as_long_as_was_promised() {
     assert_eq!(room.ask("alice", "send", conflict), reason("conflict"));
     pass(&mut room, 20 * DAY_MS);
     // The newest of a log is left, so that seqs go on from it.
-    assert_eq!(room.say("alice", "user:bob", "m2")["duplicate"], true);
-    let again = room.say("alice", "user:bob", "m1");
-    assert_eq!((&again["seq"], &again["duplicate"]), (&json!(3), &json!(false)));
-    assert_eq!(shown(&mut room, "bob", DIRECT), [3]);
+    for (id, seq) in [("m2", 3), ("m1", 4)] {
+        let again = room.say("alice", "user:bob", id);
+        assert_eq!((&again["seq"], &again["duplicate"]), (&json!(seq), &json!(false)));
+    }
+    assert_eq!(shown(&mut room, "bob", DIRECT), [3, 4]);
     assert_eq!(room.scribe.stats().snapshot().forgotten, 2, "one of them is the one that is left");
 }
 
@@ -245,6 +246,64 @@ fn pushes_are_kept_as_long_as_all_else() {
         assert_eq!((&told["floor_seq"], &told["unread"]), (&json!(1), &json!(0)), "{log}");
         assert_eq!(shown(&mut room, "bob", log), [0; 0]);
     }
+}
+
+#[test]
+fn a_push_is_made_anew_where_parts_of_it_are_forgotten() {
+    use hubbub_chat::PushRules;
+    use hubbub_proto::Who;
+    let send = Who::compile(["everyone"]).unwrap();
+    let push = PushRules { send, ..PushRules::default() };
+    let mut room = Room::with(ChatConfig { push, retention_rows_max: 1, ..config() });
+    let push = |room: &mut Room, to: &[&str], data: u64, id: &str| {
+        let payload = json!({"to": to, "type": "notification", "data": data, "client_id": id});
+        room.ask("svc", "push", payload)
+    };
+    let both = ["user:ann", "user:bob"];
+    assert_eq!(push(&mut room, &both, 1, "p")["duplicate"], false);
+    assert_eq!(push(&mut room, &["user:ann"], 1, "q")["duplicate"], false);
+    pass(&mut room, 29 * DAY_MS);
+    assert_eq!(push(&mut room, &both, 1, "p")["duplicate"], true);
+    // After each step of forgetting, and after the last: neither half recognised nor in the way.
+    room.now = room.now.plus_ms(DAY_MS);
+    room.wait(0);
+    assert_eq!(room.scribe.stats().snapshot().forgotten, 1, "the first part only");
+    let again = push(&mut room, &both, 1, "p");
+    assert_eq!(again["duplicate"], false, "{again}");
+    assert_eq!(again["written"].as_array().unwrap().len(), 2);
+    pass(&mut room, 60_000);
+    assert_eq!(shown(&mut room, "bob", "system:user:bob").len(), 1);
+    let other = push(&mut room, &["user:ann"], 2, "q");
+    assert_eq!(other["duplicate"], false, "a new command: {other}");
+}
+
+/// What one who left may know does not move with what is wiped after them (P7).
+#[test]
+fn what_is_wiped_says_nothing_to_those_who_left() {
+    let mut room = Room::with(config());
+    let group = room.group("alice", &["bob"], "invite");
+    room.chatter("alice", &group, 3);
+    room.ask("bob", "group_leave", json!({"group": &group[6..]}));
+    pass(&mut room, 10 * DAY_MS);
+    let sync = |room: &mut Room, cursors: Value| {
+        let page = room.ask("bob", "sync", json!({"epoch": EPOCH, "cursors": cursors}));
+        page["conversations"][0].clone()
+    };
+    let before = [json!({}), json!({&group: 5})].map(|cursors| sync(&mut room, cursors));
+    for told in &before {
+        assert_eq!((&told["head_seq"], &told["floor_seq"]), (&json!(5), &json!(5)), "{told}");
+        assert_eq!((&told["first_seq"], &told["from_seq"]), (&json!(6), &json!(6)), "{told}");
+    }
+    room.chatter("alice", &group, 9);
+    pass(&mut room, 10 * DAY_MS);
+    let floor = room.reader.conversation(&id(&group)).unwrap().unwrap().floor_seq;
+    assert_eq!(floor, 14);
+    let after = [json!({}), json!({&group: 5})].map(|cursors| sync(&mut room, cursors));
+    assert_eq!(after, before);
+    assert_eq!(after[1]["reset"], Value::Null, "nothing is to be thrown away");
+    let page = room.ask("bob", "history", json!({"conversation": group}));
+    assert_eq!((&page["head_seq"], &page["floor_seq"]), (&json!(5), &json!(5)), "{page}");
+    assert_eq!(place(&mut room, "bob", &group)["floor_seq"], 5);
 }
 
 /// The same store under a server that was started again, with its clock at `now`.

@@ -245,6 +245,10 @@ fn newest(fixture: &mut dyn Fixture) {
     assert_eq!(seqs(&mut desk, group), [1]);
     assert!(desk.writer.retired(9).unwrap().is_empty(), "and not looked at for ever");
     desk.commit();
+    let again = draft(group, 1, alice).client_id;
+    assert_eq!(desk.writer.recorded(alice, &again).unwrap(), None, "its client id is free");
+    let other = desk.group("other");
+    let rev = desk.say(&Draft { client_id: again.clone(), ..draft(other, 1, alice) });
     let refused = desk.append(&Draft { client_id: client_id("x"), ..draft(group, 1, alice) });
     assert!(refused.is_err(), "its seq is taken");
     let second = said(&mut desk, 2);
@@ -256,6 +260,8 @@ fn newest(fixture: &mut dyn Fixture) {
     assert_eq!(seqs(&mut desk, group), [3]);
     desk.say(&draft(group, 4, alice));
     assert_eq!(seqs(&mut desk, group), [3, 4]);
+    let found = desk.writer.recorded(alice, &again).unwrap();
+    assert_eq!(found.map(|found| found.rev), Some(rev), "of the entry that got it later");
 }
 
 fn durable(fixture: &mut dyn Fixture) {

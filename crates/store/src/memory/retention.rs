@@ -114,18 +114,21 @@ impl RetentionWrites for Handle<Writing> {
         let before = log.entries.range(..entry.seq).next_back();
         let before = before.filter(|(_, row)| row.age == Age::Kept).map(|(seq, _)| *seq);
         let mut gone: Vec<u64> = before.into_iter().collect();
-        match log.entry_mut(entry.seq) {
-            Some(row) if row.age == Age::Retired && newest == Some(entry.seq) => {
-                row.age = Age::Kept;
+        let mut free = None;
+        if let Some(row) = log.entry_mut(entry.seq).filter(|row| row.age == Age::Retired) {
+            free = Some((row.sender, row.entry.client_id.clone()));
+            match newest == Some(entry.seq) {
+                true => row.age = Age::Kept,
+                false => gone.push(entry.seq),
             }
-            Some(row) if row.age == Age::Retired => gone.push(entry.seq),
-            _ => {}
         }
-        let gone: Vec<_> = gone.into_iter().filter_map(|seq| log.entries.remove(&seq)).collect();
-        for row in gone {
-            if let Some(person) = users::person(state, row.sender) {
-                person.sent.remove(&row.entry.client_id);
-            }
+        for seq in gone {
+            log.entries.remove(&seq);
+        }
+        if let Some((sender, client_id)) = free
+            && let Some(person) = users::person(state, sender)
+        {
+            person.sent.remove(&client_id);
         }
         Ok(())
     }

@@ -46,7 +46,10 @@ const DROP_REACTIONS: &str = "DELETE FROM reaction WHERE target = ?1";
 const DROP_HIDDEN: &str = "DELETE FROM hidden WHERE conversation = ?1 AND seq = ?2";
 const FORGET_KEPT: &str = "DELETE FROM entry
      WHERE rev = (SELECT previous FROM entry WHERE rev = ?1) AND removed = 5";
-const KEEP: &str = "UPDATE entry SET removed = 5 WHERE rev = ?1 AND removed = 4";
+/// What a client sends in the form of a UUID is kept as a blob, so as text it is nobody's.
+const KEEP: &str = "UPDATE entry SET removed = 5,
+         client_id = printf('00000000-0000-0000-%04x-%012x', rev >> 48, rev & 0xffffffffffff)
+     WHERE rev = ?1 AND removed = 4";
 const FORGET: &str = "DELETE FROM entry WHERE rev = ?1 AND removed = 4";
 
 fn aged(row: &Row<'_>) -> rusqlite::Result<Aged> {

@@ -305,7 +305,7 @@ pub(super) const VERSION_8: &str = "
 /// - `conversation.retention_ms` is a group's own; `conversation.sweep_at` is when it is to be looked
 ///   at because of that.
 /// - `entry.removed` is 4 for what was retired, and 5 for what would be forgotten if it were not the
-///   newest of its log.
+///   newest of its log; the latter has a client id that nobody can send, so that its own is free.
 /// - `retired` has what is to be forgotten, in the order of its times.
 /// - `hidden_entry` finds who hid an entry.
 pub(super) const VERSION_9: &str = "
