@@ -10,6 +10,7 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method, Request, Uri};
 use hubbub_proto::command::{Data, Publish};
 use hubbub_proto::id::InvalidName;
+use hubbub_proto::route::Authority;
 use hubbub_proto::{Ack, Channel, Command, DeviceId, Effect, Reason, Refusal, Timestamp, UserId};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -17,7 +18,7 @@ use serde_json::value::RawValue;
 use tower_service::Service as _;
 
 use super::call::{Call, Fields, made_up, said};
-use super::keys::{KeyError, KeyRecord, NewSecret};
+use super::keys::{KeyError, KeyRecord, NewSecret, identity};
 use super::problem::Problem;
 use super::scope::Scopes;
 use super::table::Does;
@@ -205,13 +206,21 @@ impl Api {
     fn make_token(&self, call: &Call<'_>) -> Result<Response, Problem> {
         let NewToken { user, name, roles, device, channels, ttl_s } = call.read()?;
         let ttl_s = bounded("ttl_s", ttl_s, TTL_S, 1, TTL_S_MAX)?;
+        let roles = roles.unwrap_or_default();
+        // An administrator's token is as good as a key with every scope.
+        let mut bearer = identity(user.clone(), None, Authority::default());
+        bearer.roles = roles.iter().map(|role| role.trim().into()).collect();
+        if self.parts.admin.permits(&bearer) && !call.principal.scopes.covers(Scopes::EVERYTHING) {
+            let said = "These roles are an administrator's ([admin] who); a key needs `*` for that.";
+            return Err(Refusal::with(Reason::NotAllowed, said).into());
+        }
         let mint = &self.parts.mint;
         let iat = (self.parts.clock)().as_secs();
         let exp = iat.saturating_add(ttl_s);
         let grant = Grant {
             sub: user.clone(),
             name,
-            roles: roles.unwrap_or_default(),
+            roles,
             device,
             iss: mint.issuer.clone(),
             aud: mint.audience.clone(),

@@ -455,7 +455,8 @@ pub(crate) static ROUTES: &[Route] = &[
         verb: Verb::Post,
         path: "/api/v1/tokens",
         name: "createToken",
-        about: "A token with which a user signs in, signed with the server's secret.",
+        about: "A token with which a user signs in, signed with the server's secret. Roles that \
+                `[admin] who` names need the scope `*`.",
         scope: Some(Scope::Tokens),
         does: Does::MakeToken,
         body: Body::Required("NewToken"),

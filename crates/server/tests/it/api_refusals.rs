@@ -329,3 +329,15 @@ fn without_the_api_there_is_nothing_at_its_addresses() {
     assert_eq!(answer.status, 404);
     node.stop();
 }
+
+#[test]
+fn nobody_gets_more_than_they_have_by_way_of_tokens_or_keys() {
+    let node = Node::start(&[("ADMIN_WHO", "role:ops")]);
+    let back = BackEnd::new(&node, &["tokens", "keys"]);
+    let strong = BackEnd::new(&node, &["*"]);
+    let ops = r#"{"user":"eve","roles":["staff","ops"]}"#;
+    assert_eq!(back.refused("POST /api/v1/tokens", &[], ops), (403, "not_allowed".into()));
+    assert_eq!(back.ask("POST /api/v1/tokens", &[], r#"{"user":"eve","roles":["staff"]}"#).status, 200);
+    assert_eq!(strong.ask("POST /api/v1/tokens", &[], ops).status, 200);
+    node.stop();
+}
