@@ -266,7 +266,11 @@ impl Api {
                     Ok(shown(file.rotate(&id, grace_s.saturating_mul(1_000), now)?))
                 })
             }
-            Does::RevokeKey => Box::new(move || Ok(said(&file.revoke(&id, now)?))),
+            Does::RevokeKey => Box::new(move || {
+                let known = file.list()?.into_iter().find(|key| *key.id == *id);
+                covers(held, known.ok_or(KeyError::Unknown)?.scopes)?;
+                Ok(said(&file.revoke(&id, now)?))
+            }),
             _ => Box::new(move || {
                 #[derive(Serialize)]
                 struct Keys {

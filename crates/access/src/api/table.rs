@@ -500,7 +500,8 @@ pub(crate) static ROUTES: &[Route] = &[
         verb: Verb::Delete,
         path: "/api/v1/keys/{key}",
         name: "revokeKey",
-        about: "Ends a key for ever, at once.",
+        about: "Ends a key for ever, at once; one with no scope that the one who asks does not \
+                have.",
         scope: Some(Scope::Keys),
         does: Does::RevokeKey,
         parts: &[KEY],

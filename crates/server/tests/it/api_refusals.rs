@@ -339,5 +339,10 @@ fn nobody_gets_more_than_they_have_by_way_of_tokens_or_keys() {
     assert_eq!(back.refused("POST /api/v1/tokens", &[], ops), (403, "not_allowed".into()));
     assert_eq!(back.ask("POST /api/v1/tokens", &[], r#"{"user":"eve","roles":["staff"]}"#).status, 200);
     assert_eq!(strong.ask("POST /api/v1/tokens", &[], ops).status, 200);
+    let revoke = |key: &str| format!("DELETE /api/v1/keys/{}", &key[4..16]);
+    assert_eq!(back.refused(&revoke(&strong.key), &[], ""), (403, "not_allowed".into()));
+    assert_eq!(strong.ask("POST /api/v1/tokens", &[], ops).status, 200, "it still holds");
+    assert_eq!(back.refused("DELETE /api/v1/keys/none", &[], ""), (404, "not_found".into()));
+    assert_eq!(strong.ask(&revoke(&back.key), &[], "").status, 200);
     node.stop();
 }
