@@ -13,6 +13,7 @@ use http::{Method, StatusCode};
 use hubbub_proto::{Timestamp, UserId};
 use serde::Deserialize;
 
+use crate::api::keys::{OF_KEYS, is_of_key};
 use crate::gate::Client;
 use crate::origin;
 use crate::rejection::Rejection;
@@ -93,6 +94,9 @@ fn check(request: &Request, allowed_origins: &[String]) -> Result<(), Rejection>
 }
 
 fn sign(dev: &DevSignIn, wanted: Wanted, now: Timestamp) -> Result<serde_json::Value, String> {
+    if is_of_key(&wanted.user) {
+        return Err(OF_KEYS.to_owned());
+    }
     let exp = now.as_secs() + LIFETIME_S;
     let grant = Grant {
         sub: wanted.user,

@@ -18,6 +18,7 @@ use hubbub_proto::{
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
+use crate::api::keys::is_of_key;
 use crate::secret::Secret;
 
 /// Longest token that is looked at, in bytes.
@@ -268,6 +269,9 @@ fn admit(
         (Some(user), _) | (None, Some(user)) => user,
         (None, None) => return Err(bad("the token names no user (`sub`)")),
     };
+    if is_of_key(&user) {
+        return Err(bad("the token's user is one of those of keys (`api.`)"));
+    }
     let (device, device_named) = match claims.device.as_ref().or(device) {
         Some(device) => (device.clone(), true),
         None => (made_up_device(), false),

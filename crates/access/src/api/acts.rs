@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use tower_service::Service as _;
 
 use super::call::{Call, Fields, made_up, said};
-use super::keys::{KeyError, KeyRecord, NewSecret, identity};
+use super::keys::{KeyError, KeyRecord, NewSecret, OF_KEYS, identity, is_of_key};
 use super::problem::Problem;
 use super::scope::Scopes;
 use super::table::Does;
@@ -206,6 +206,9 @@ impl Api {
     fn make_token(&self, call: &Call<'_>) -> Result<Response, Problem> {
         let NewToken { user, name, roles, device, channels, ttl_s } = call.read()?;
         let ttl_s = bounded("ttl_s", ttl_s, TTL_S, 1, TTL_S_MAX)?;
+        if is_of_key(&user) {
+            return Err(Problem::bad_field(OF_KEYS));
+        }
         let roles = roles.unwrap_or_default();
         // An administrator's token is as good as a key with every scope.
         let mut bearer = identity(user.clone(), None, Authority::default());

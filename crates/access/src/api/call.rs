@@ -23,7 +23,7 @@ use hubbub_proto::route::{Authority, Stamp, Work as What};
 use hubbub_proto::{Ack, ClientId, Command, Identity, Reason, Refusal, Request, UserId};
 use serde_json::value::RawValue;
 
-use super::keys::identity;
+use super::keys::{OF_KEYS, identity, is_of_key};
 use super::problem::Problem;
 use super::scope::Scope;
 use super::table::{Body, Does, Part, Place, Route};
@@ -232,6 +232,9 @@ fn actor(
         (Some(part), None) => path.iter().find(|(name, _)| *name == part.name).map(|(_, v)| v),
         (None, Some(user)) if route.behalf => {
             principal.needs(Scope::Users)?;
+            if UserId::new(user).is_ok_and(|user| is_of_key(&user)) {
+                return Err(Problem::bad_field(OF_KEYS));
+            }
             Some(user)
         }
         (_, Some(_)) => {

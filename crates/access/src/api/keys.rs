@@ -33,6 +33,8 @@ pub const LOOK_EVERY_MS: u64 = 200;
 /// What the users of keys are called, with the id behind it.
 const USER: &str = "api.";
 const PREFIX: &str = "hbk_";
+/// What somebody is told who wants to be a key without having it.
+pub(crate) const OF_KEYS: &str = "Users whose names begin with `api.` are those of keys.";
 const ID_BYTES: usize = 6;
 const SECRET_BYTES: usize = 32;
 /// Longest file that is read, in bytes.
@@ -543,6 +545,11 @@ fn load(file: &KeyFile, old: &Table) -> Result<Table, KeyError> {
         keys.insert(record.id.clone(), Arc::new(Key { record, secrets, identity, usage }));
     }
     Ok(Table { keys, stamp })
+}
+
+/// Whether a user is the one of a key, and can sign in as nothing else.
+pub(crate) fn is_of_key(user: &UserId) -> bool {
+    user.as_str().starts_with(USER)
 }
 
 /// Somebody for whom a back end speaks, itself or a user.

@@ -343,6 +343,15 @@ fn nobody_gets_more_than_they_have_by_way_of_tokens_or_keys() {
     assert_eq!(back.refused(&revoke(&strong.key), &[], ""), (403, "not_allowed".into()));
     assert_eq!(strong.ask("POST /api/v1/tokens", &[], ops).status, 200, "it still holds");
     assert_eq!(back.refused("DELETE /api/v1/keys/none", &[], ""), (404, "not_found".into()));
+    // A key's id is no secret, and its user nobody's but its own.
+    let of_key = format!("api.{}", &strong.key[4..16]);
+    let token = json!({"user": of_key}).to_string();
+    assert_eq!(strong.refused("POST /api/v1/tokens", &[], &token), (400, "bad_field".into()));
+    let as_it = [("X-Hubbub-User", of_key.as_str())];
+    assert_eq!(strong.refused(SEND, &as_it, BODY), (400, "bad_field".into()));
+    let bearer = format!("Bearer {}", node.token_with(&of_key, &["ops"]));
+    let answer = node.server.ask("GET /api/v1/keys", &[("Authorization", &bearer)], "");
+    assert_eq!((answer.status, &answer.json()["reason"]), (401, &json!("bad_token")));
     assert_eq!(strong.ask(&revoke(&back.key), &[], "").status, 200);
     node.stop();
 }
