@@ -100,7 +100,13 @@ impl Access {
         }
         let identity =
             self.verify(shown, None).map_err(|refusal| Rejection::unauthorized(&refusal))?;
-        if who.permits(&identity) { Ok(()) } else { Err(Rejection::not_allowed()) }
+        if !who.permits(&identity) {
+            return Err(Rejection::not_allowed());
+        }
+        if (self.is_signed_out)(&identity) {
+            return Err(Rejection::unauthorized(&Reason::SignedOut.into()));
+        }
+        Ok(())
     }
 
     /// The addresses for operators, as part of the main routes.

@@ -77,6 +77,8 @@ pub struct Access {
     pub gate: Arc<Gate>,
     /// A file by its path without the leading slash.
     pub asset: fn(&str) -> Option<Asset>,
+    /// Whether the device of a token was signed out since it was made.
+    pub is_signed_out: Box<dyn Fn(&Identity) -> bool + Send + Sync>,
     /// Whether the server can do its work, or why not.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The server's version.

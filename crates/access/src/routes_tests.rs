@@ -32,6 +32,7 @@ fn access(dev: bool, ready: bool) -> Access {
         }),
         asset,
         gate: Arc::default(),
+        is_signed_out: Box::new(|_| false),
         ready: Box::new(move || if ready { Ok(()) } else { Err("the store failed".into()) }),
         version: "1.2.3",
         operators: Operators::default(),

@@ -7,7 +7,7 @@
 //! visits, above it new ones are dropped.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use hubbub_proto::{DeviceId, Identity, Timestamp, UserId};
 
@@ -19,12 +19,38 @@ const WAITING_MAX: usize = 131_072;
 const GROUP_MAX: usize = 128;
 const GROUP_EVERY_MS: u64 = 100;
 
-/// Which devices were signed out, and when.
+type Users = HashMap<UserId, Vec<(DeviceId, Timestamp)>>;
+
+/// Which devices were signed out, and when. One thread adds to it; others may look.
 #[derive(Debug, Default)]
 pub(crate) struct SignedOut {
-    users: HashMap<UserId, Vec<(DeviceId, Timestamp)>>,
+    users: Arc<RwLock<Users>>,
     count: usize,
     window_ms: u64,
+}
+
+/// What those see who are not the one that adds.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedOutView {
+    users: Arc<RwLock<Users>>,
+    window_ms: u64,
+}
+
+impl SignedOutView {
+    /// See [`SignedOut::refuses`].
+    pub(crate) fn refuses(&self, identity: &Identity, now: Timestamp) -> bool {
+        identity.device_named && refuses(&self.users, self.window_ms, identity, now)
+    }
+}
+
+fn refuses(users: &RwLock<Users>, window_ms: u64, identity: &Identity, now: Timestamp) -> bool {
+    let users = users.read().unwrap_or_else(PoisonError::into_inner);
+    let Some(devices) = users.get(&identity.user) else { return false };
+    devices.iter().any(|(device, at)| {
+        *device == identity.device
+            && now.since(*at) < window_ms
+            && identity.issued_at.is_none_or(|issued| issued <= *at)
+    })
 }
 
 impl SignedOut {
@@ -42,7 +68,8 @@ impl SignedOut {
     }
 
     pub(crate) fn add(&mut self, user: UserId, device: DeviceId, at: Timestamp) {
-        let devices = self.users.entry(user).or_default();
+        let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
+        let devices = users.entry(user).or_default();
         match devices.iter_mut().find(|(known, _)| *known == device) {
             Some((_, known)) => *known = at.max(*known),
             None => {
@@ -56,15 +83,13 @@ impl SignedOut {
     /// signed out, or does not say when. Tokens count in seconds, so one of the same second is refused.
     pub(crate) fn refuses(&self, identity: &Identity, now: Timestamp) -> bool {
         // Most servers have none, and this is asked for every command.
-        if self.users.is_empty() || !identity.device_named {
-            return false;
-        }
-        let Some(devices) = self.users.get(&identity.user) else { return false };
-        devices.iter().any(|(device, at)| {
-            *device == identity.device
-                && now.since(*at) < self.window_ms
-                && identity.issued_at.is_none_or(|issued| issued <= *at)
-        })
+        let may_be = self.count > 0 && identity.device_named;
+        may_be && refuses(&self.users, self.window_ms, identity, now)
+    }
+
+    /// For those who only look.
+    pub(crate) fn view(&self) -> SignedOutView {
+        SignedOutView { users: Arc::clone(&self.users), window_ms: self.window_ms }
     }
 }
 
@@ -150,9 +175,12 @@ mod tests {
         let alice = UserId::new("alice").unwrap();
         let phone = DeviceId::new("phone").unwrap();
         let out = SignedOut::new(1_000, vec![(alice, phone, Timestamp(5_000))]);
+        let view = out.view();
         let check = |device, issued, named, now, expect| {
             let refused = out.refuses(&identity(device, issued, named), Timestamp(now));
             assert_eq!(refused, expect, "{device} {issued:?} at {now}");
+            let seen = view.refuses(&identity(device, issued, named), Timestamp(now));
+            assert_eq!(seen, expect, "{device} {issued:?} at {now}");
         };
         check("phone", Some(4_000), true, 5_001, true);
         check("phone", Some(5_000), true, 5_001, true);

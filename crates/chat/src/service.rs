@@ -14,10 +14,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hubbub_proto::route::Work;
-use hubbub_proto::{Ack, Command, Effect, Reason, Request, Timestamp};
+use hubbub_proto::{Ack, Command, Effect, Identity, Reason, Request, Timestamp};
 
 use crate::ChatConfig;
 use crate::config::InvalidConfig;
+use crate::devices::SignedOutView;
 use crate::ports::{Clock, Names, Reader, Router, Store, StoreError};
 use crate::presence::desk::Desk;
 use crate::queue::{Bounds, Fetched, Queue, Tidied};
@@ -72,6 +73,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,
     config: ChatConfig,
+    signed_out: SignedOutView,
     stats: Arc<Stats>,
     /// Gives back what the calling thread's allocator keeps without use.
     give_back: fn(),
@@ -116,6 +118,7 @@ impl Chat {
             clock,
             store,
             config,
+            signed_out: scribe.signed_out(),
             stats: scribe.stats(),
             give_back,
             health: Mutex::new(Health::Ok),
@@ -207,6 +210,12 @@ impl Chat {
             0 => Duration::ZERO,
             since => Duration::from_millis(self.shared.clock.now().since(Timestamp(since))),
         }
+    }
+
+    /// Whether the device was signed out after its token was made, so that nothing is done for it.
+    #[must_use]
+    pub fn is_signed_out(&self, identity: &Identity) -> bool {
+        self.shared.signed_out.refuses(identity, self.shared.clock.now())
     }
 
     /// What was counted so far.

@@ -36,7 +36,7 @@ pub(crate) use self::relation::listed;
 use self::transaction::{Done, Transaction, Waiting};
 use crate::ChatConfig;
 use crate::cache::Cache;
-use crate::devices::{SIGNED_OUT_MAX, SignedOut, Visits};
+use crate::devices::{SIGNED_OUT_MAX, SignedOut, SignedOutView, Visits};
 use crate::model::Rev;
 use crate::ports::{Names, Result, StoreError, Writer};
 use crate::presence::desk::concerns;
@@ -192,6 +192,11 @@ impl Scribe {
     #[must_use]
     pub fn stats(&self) -> Arc<Stats> {
         Arc::clone(&self.stats)
+    }
+
+    /// Which devices were signed out, for those who only look.
+    pub(crate) fn signed_out(&self) -> SignedOutView {
+        self.signed_out.view()
     }
 
     /// Why nothing is written any more, if so.

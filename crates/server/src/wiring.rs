@@ -205,7 +205,7 @@ impl Parts {
     /// # Errors
     /// A rule of the configuration that says something unknown; none in one that was loaded.
     pub(crate) fn access(&self, config: &Config) -> anyhow::Result<Access> {
-        let readiness = self.readiness.clone();
+        let (readiness, chat) = (self.readiness.clone(), self.chat.clone());
         Ok(Access {
             verifier: self.verifier.clone(),
             clock: Arc::new(clock::now),
@@ -222,6 +222,7 @@ impl Parts {
             api: config.api.enabled.then(|| self.api(config)).transpose()?,
             dev: config.server.dev.then(|| self.mint(config)),
             asset: crate::assets::asset,
+            is_signed_out: Box::new(move |identity| chat.is_signed_out(identity)),
             ready: Box::new(move || readiness.check()),
             version: env!("CARGO_PKG_VERSION"),
             operators: self.operators.clone(),
@@ -287,6 +288,10 @@ impl Planes for BothPlanes {
             true => self.hub.subscribe_user(user, channel),
             false => self.hub.unsubscribe_user(user, channel),
         }
+    }
+
+    fn is_signed_out(&self, identity: &Identity) -> bool {
+        self.chat.is_signed_out(identity)
     }
 
     fn post(&self, effect: Effect) {

@@ -72,6 +72,8 @@ pub trait Planes: Send + Sync {
     /// # Errors
     /// `channel_unknown`.
     fn subscribe(&self, user: &UserId, channel: &Channel, present: bool) -> Result<(), Refusal>;
+    /// Whether the device of this token was signed out since it was made.
+    fn is_signed_out(&self, identity: &Identity) -> bool;
     /// Something for the data plane that has no reply.
     fn post(&self, effect: Effect);
 }
@@ -268,8 +270,11 @@ impl Api {
             let said = "The token is not an administrator's; see [admin] who, or bring a key.";
             return Err(Refusal::with(Reason::NotAllowed, said).into());
         }
+        if self.parts.planes.is_signed_out(&identity) {
+            return Err(Reason::SignedOut.into());
+        }
         let authority = Authority::Behalf;
-        let identity = Arc::new(Identity { authority, device_named: false, ..identity });
+        let identity = Arc::new(Identity { authority, ..identity });
         Ok(Principal { scopes: Scopes::EVERYTHING, identity, usage: None })
     }
 

@@ -125,6 +125,7 @@ impl Face {
             dev: None,
             asset,
             gate: gate.clone(),
+            is_signed_out: Box::new(|_| false),
             ready: Box::new(|| Ok(())),
             version: "1",
             operators: hubbub_access::Operators::default(),

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::api::{BackEnd, make_key};
 use crate::node::Node;
 use crate::process::say;
+use crate::talk::Talk;
 
 const SEND: &str = "POST /api/v1/messages";
 const BODY: &str = r#"{"to":"user:bob","content":"hi"}"#;
@@ -353,5 +354,25 @@ fn nobody_gets_more_than_they_have_by_way_of_tokens_or_keys() {
     let answer = node.server.ask("GET /api/v1/keys", &[("Authorization", &bearer)], "");
     assert_eq!((answer.status, &answer.json()["reason"]), (401, &json!("bad_token")));
     assert_eq!(strong.ask(&revoke(&back.key), &[], "").status, 200);
+    node.stop();
+}
+
+#[test]
+fn an_administrators_device_that_was_signed_out_does_nothing_more() {
+    let node = Node::start(&[("ADMIN_WHO", "role:ops")]);
+    let strong = BackEnd::new(&node, &["*"]);
+    let token = json!({"user": "root", "roles": ["ops"], "device": "laptop"});
+    let made = strong.ok("POST /api/v1/tokens", &token);
+    let token = made["token"].as_str().unwrap();
+    // A device is known once it was there.
+    let mut root = Talk::open_with(&node, "", token);
+    let bearer = format!("Bearer {token}");
+    let asked = || {
+        ["GET /api/v1/keys", "GET /metrics", "GET /api/v1/users/ann"]
+            .map(|line| node.server.ask(line, &[("Authorization", &bearer)], "").status)
+    };
+    assert_eq!(asked(), [200; 3]);
+    root.ok("device_sign_out", json!({"device": "laptop"}));
+    assert_eq!(asked(), [401; 3]);
     node.stop();
 }
