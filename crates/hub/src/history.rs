@@ -148,14 +148,12 @@ impl History {
         Page { list: self.items.range(start..end).cloned().collect(), more: start > 0 }
     }
 
-    /// The offset of what a user has published under this name.
-    pub(crate) fn find(&self, user: &UserId, client_id: &ClientId) -> Option<u64> {
-        let known = self
-            .items
+    /// What a user has published under this name.
+    pub(crate) fn find(&self, user: &UserId, client_id: &ClientId) -> Option<&Kept> {
+        self.items
             .iter()
             .rev()
-            .find(|kept| kept.client_id.as_ref() == Some(client_id) && kept.from == *user);
-        known.map(|kept| kept.offset)
+            .find(|kept| kept.client_id.as_ref() == Some(client_id) && kept.from == *user)
     }
 }
 

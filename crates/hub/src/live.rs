@@ -201,9 +201,11 @@ impl Desk {
         let is_volatile = home.is_some_and(|home| home.traits.volatile);
         let history = home.and_then(|home| home.history.as_ref());
         if let (Some(history), Some(client_id)) = (history, &client_id)
-            && let Some(offset) = history.find(&from, client_id)
+            && let Some(known) = history.find(&from, client_id)
         {
-            return Ok(Ack::Channel(Position { offset, ..record.position() }));
+            let position = Position { offset: known.offset, ..record.position() };
+            let is_same = known.data.get() == data.get();
+            return if is_same { Ok(Ack::Channel(position)) } else { Err(Reason::Conflict) };
         }
         let is_kept = history.is_some();
         record.begin_post();

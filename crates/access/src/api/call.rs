@@ -90,6 +90,9 @@ impl Api {
         body: HttpBody,
     ) -> Result<Response, Problem> {
         let identity = actor(route, &principal, &parts.headers, path)?;
+        if !route.once && parts.headers.contains_key(IDEMPOTENCY_KEY) {
+            return Err(Problem::bad_field("This route takes no `Idempotency-Key`."));
+        }
         let body = self.read_body(route, &parts.headers, body).await?;
         let call = Call { route, principal, identity, path, parts, body };
         match route.does {

@@ -8,9 +8,10 @@ use super::table::{Body, ROUTES, Route};
 
 const ABOUT: &str = "What back ends ask of Hubbub. Every request brings a key as `Authorization: \
     Bearer hbk_…` (`hubbub key create`), or an administrator's token. A refusal is a problem \
-    document (RFC 9457) whose `reason` is one of the protocol's. A request with an \
-    `Idempotency-Key` can be repeated: it is carried out once, and another request under the same \
-    key is a `conflict`.";
+    document (RFC 9457) whose `reason` is one of the protocol's. Where a route takes an \
+    `Idempotency-Key`, a request with one can be repeated: it is carried out once, and another \
+    request under the same key is a `conflict`; where that holds for a while only, the route says \
+    so. Elsewhere the header is refused.";
 
 /// The document as JSON text.
 pub(super) fn openapi(version: &str) -> String {
@@ -133,7 +134,11 @@ fn responses(route: &Route) -> Value {
         "422": problem("A limit or a rule about content forbids it."),
         "429": problem("Too fast; `Retry-After` says when to come back."),
         "500": problem("The server failed at this request."),
-        "503": problem("Try again, under the same idempotency key."),
+        "503": problem(if route.once {
+            "Try again, under the same idempotency key."
+        } else {
+            "Try again; where there was no answer in time it may have been carried out."
+        }),
     });
     if route.body != Body::None {
         all["413"] = problem("The body is over the limit.");

@@ -232,10 +232,12 @@ impl Api {
             Ok(answer) => answer,
             Err(_) => {
                 count(&self.parts.stats.api_late);
-                Err(Problem::busy(
+                Err(Problem::busy(if route.once {
                     "There was no answer in time, and it may still be carried out; repeat it under \
-                     the same Idempotency-Key.",
-                ))
+                     the same Idempotency-Key."
+                } else {
+                    "There was no answer in time, and it may still be carried out."
+                }))
             }
         }
     }

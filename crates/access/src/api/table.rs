@@ -157,7 +157,7 @@ pub(crate) static ROUTES: &[Route] = &[
         path: "/api/v1/push",
         name: "push",
         about: "Something for users, a role or everyone: kept for those who are not there, or told \
-                only to those who are.",
+                only to those who are. An `Idempotency-Key` holds for what is kept.",
         scope: Some(Scope::Push),
         does: Does::Command("push"),
         body: Body::Required("Push"),
@@ -169,7 +169,8 @@ pub(crate) static ROUTES: &[Route] = &[
         verb: Verb::Post,
         path: "/api/v1/channels/{channel}/publish",
         name: "publish",
-        about: "To everybody subscribed to a channel.",
+        about: "To everybody subscribed to a channel. An `Idempotency-Key` holds for as long as \
+                the channel's history keeps what was published, and for nothing where none is kept.",
         scope: Some(Scope::Channels),
         does: Does::Command("publish"),
         parts: &[CHANNEL],

@@ -115,7 +115,8 @@ fn a_name_is_found_as_long_as_it_is_kept_and_only_for_its_user() {
         history.push(kept(offset, offset, 1, offset));
     }
     let find = |user: &str, id: &str| {
-        history.find(&UserId::new(user).unwrap(), &ClientId::new(id).unwrap())
+        let found = history.find(&UserId::new(user).unwrap(), &ClientId::new(id).unwrap());
+        found.map(|kept| kept.offset)
     };
     assert_eq!(find("alice", "c-3"), Some(3));
     assert_eq!(find("alice", "c-2"), Some(2));

@@ -298,6 +298,14 @@ fn what_is_published_reaches_subscribers_and_says_where_it_stands() {
         let two = reader.event("publication");
         assert_eq!((&two["data"], &two["from"]), (&json!([2]), &json!("ann")));
     }
+    // Once for as long as the history keeps it, and nothing else under the same key.
+    let once = [("Idempotency-Key", "p-1")];
+    let line = "POST /api/v1/channels/news:3/publish";
+    for _ in 0..2 {
+        assert_eq!(back.ok_as(line, &once, &json!({"data": "a"}))["offset"], 1);
+    }
+    assert_eq!(back.refused(line, &once, r#"{"data":"b"}"#), no(409, "conflict"));
+    assert_eq!(back.ok(line, &json!({"data": "b"}))["offset"], 2);
     let page = back.ok("GET /api/v1/channels/news:1/history?after=1&limit=5", &Value::Null);
     assert_eq!(page["publications"][0]["data"], json!([2]));
     assert_eq!((&page["offset"], &page["epoch"]), (&json!(2), &first["epoch"]));

@@ -376,3 +376,27 @@ fn an_administrators_device_that_was_signed_out_does_nothing_more() {
     assert_eq!(asked(), [401; 3]);
     node.stop();
 }
+
+#[test]
+fn an_idempotency_key_is_refused_where_it_would_do_nothing() {
+    let node = Node::start(&[]);
+    let back = BackEnd::new(&node, &["*"]);
+    let part = r#"{"method":"POST","path":"/api/v1/tokens","idempotency_key":"k","body":{"user":"a"}}"#;
+    let batch = format!(r#"{{"requests":[{part}]}}"#);
+    for (line, body) in [
+        ("POST /api/v1/keys", r#"{"name":"k","scopes":["keys"]}"#),
+        ("POST /api/v1/tokens", r#"{"user":"a"}"#),
+        ("POST /api/v1/broadcast", r#"{"channels":["news:1"],"data":1}"#),
+        ("PATCH /api/v1/users/bob", "{}"),
+        ("PUT /api/v1/users/bob/roles", r#"{"roles":[]}"#),
+        ("POST /api/v1/batch", &batch),
+        ("GET /api/v1/users/bob", ""),
+    ] {
+        let refused = back.refused(line, &[("Idempotency-Key", "k")], body);
+        assert_eq!(refused, (400, "bad_field".into()), "{line}");
+    }
+    assert_eq!(back.ok("GET /api/v1/keys", &json!(null))["keys"].as_array().unwrap().len(), 1);
+    let results = back.ok("POST /api/v1/batch", &serde_json::from_str(&batch).unwrap());
+    assert_eq!(results["results"][0]["status"], 400);
+    node.stop();
+}
