@@ -234,6 +234,7 @@ impl Parts {
         Ok(Api::new(ApiParts {
             keys: self.keys.clone(),
             verifier: self.verifier.clone(),
+            gate: self.gate.clone(),
             admin: Who::compile(config.admin.who.iter().map(String::as_str))?,
             mint: self.mint(config),
             clock: Arc::new(clock::now),

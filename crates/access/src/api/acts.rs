@@ -320,7 +320,8 @@ impl Api {
         if requests.is_empty() || requests.len() > PARTS_MAX {
             return Err(Problem::bad_field("`requests` must be 1 to 100 requests."));
         }
-        let inner = Inner(call.principal.clone());
+        let client = call.parts.extensions.get().copied();
+        let inner = Inner { principal: call.principal.clone(), client };
         let answers = requests.into_iter().map(|part| {
             Box::pin(self.part(part, inner.clone())) as Pin<Box<dyn Future<Output = _> + Send>>
         });
@@ -348,9 +349,6 @@ fn request(part: Part, inner: Inner) -> Result<Request<HttpBody>, Problem> {
     let method = method.map_err(|_| Problem::bad_field("`method` is no method."))?;
     let uri = part.path.parse::<Uri>().ok().filter(|uri| uri.path().starts_with("/api/"));
     let uri = uri.ok_or_else(|| Problem::bad_field("`path` must begin with /api/."))?;
-    if uri.path() == "/api/v1/batch" {
-        return Err(Problem::bad_field("A batch cannot be a part of another."));
-    }
     let body = part.body.map_or_else(HttpBody::empty, |body| body.get().to_owned().into());
     let mut request = Request::new(body);
     *request.method_mut() = method;

@@ -45,9 +45,10 @@ use self::keys::{ApiKeys, Usage};
 use self::problem::Problem;
 use self::reception::Reception;
 use self::scope::{Scope, Scopes};
-use self::table::{ROUTES, Route, Verb};
+use self::table::{Does, ROUTES, Route, Verb};
 use crate::accept::count;
 use crate::dev::DevSignIn;
+use crate::gate::{Client, Gate};
 use crate::routes::Clock;
 use crate::token::Verifier;
 
@@ -116,6 +117,8 @@ pub struct ApiParts {
     pub keys: Arc<ApiKeys>,
     /// Checks administrators' tokens.
     pub verifier: Arc<Verifier>,
+    /// Who may ask for what from where: each part of a batch is asked for like a request.
+    pub gate: Arc<Gate>,
     /// Whose tokens are an administrator's.
     pub admin: Who,
     /// Signs tokens.
@@ -151,7 +154,11 @@ struct Principal {
 
 /// A request that came in another one: who calls is known, and it takes no place of its own.
 #[derive(Clone)]
-struct Inner(Principal);
+struct Inner {
+    principal: Principal,
+    /// Where from, as the gate said of the request around it.
+    client: Option<Client>,
+}
 
 impl Api {
     /// An API over these parts.
@@ -206,7 +213,10 @@ impl Api {
         let inner = parts.extensions.remove::<Inner>();
         let is_inner = inner.is_some();
         let principal = match inner {
-            Some(Inner(principal)) => principal,
+            Some(Inner { principal, client }) => {
+                self.may_be_part(route, client, parts.uri.path())?;
+                principal
+            }
             None => self
                 .identify(&parts.headers)
                 .inspect_err(|_| count(&self.parts.stats.api_strangers))?,
@@ -240,6 +250,24 @@ impl Api {
                 }))
             }
         }
+    }
+
+    /// Whether a request may come in another one, from this client.
+    fn may_be_part(
+        &self,
+        route: &Route,
+        client: Option<Client>,
+        path: &str,
+    ) -> Result<(), Problem> {
+        // Each of these takes many of the tickets that one request may have.
+        if matches!(route.does, Does::Batch | Does::Broadcast) {
+            return Err(Problem::bad_field("This request cannot be a part of a batch."));
+        }
+        let Some(Client(client)) = client else { return Ok(()) };
+        self.parts.gate.client(client, &HeaderMap::new(), path).map(drop).map_err(|_| {
+            let said = "This address may not be asked for from where the request came.";
+            Refusal::with(Reason::NotAllowed, said).into()
+        })
     }
 
     /// Whether this is a key with this scope.

@@ -514,7 +514,7 @@ pub(crate) static ROUTES: &[Route] = &[
         path: "/api/v1/batch",
         name: "batch",
         about: "Several requests in one, at most 100, handed on in their order. Each has its own \
-                status and needs its own scope.",
+                status and needs its own scope. A batch or a broadcast cannot be one of them.",
         does: Does::Batch,
         body: Body::Required("Batch"),
         answer: "BatchResult",

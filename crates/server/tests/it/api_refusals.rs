@@ -400,3 +400,17 @@ fn an_idempotency_key_is_refused_where_it_would_do_nothing() {
     assert_eq!(results["results"][0]["status"], 400);
     node.stop();
 }
+
+#[test]
+fn a_part_of_a_batch_is_asked_for_from_where_the_batch_came() {
+    let node = Node::start(&[("EDGE_ENDPOINTS", "/api/v1/keys 192.0.2.1")]);
+    let back = BackEnd::new(&node, &["*"]);
+    let bearer = format!("Bearer {}", back.key);
+    let alone = node.server.ask("GET /api/v1/keys", &[("Authorization", &bearer)], "");
+    assert_eq!(alone.status, 403, "{}", alone.body);
+    let part = |path: &str| json!({"method": "GET", "path": path});
+    let paths = ["/api/v1/keys", "/api/v1/users/ann"].map(part);
+    let results = back.ok("POST /api/v1/batch", &json!({ "requests": paths }))["results"].take();
+    assert_eq!((&results[0]["status"], &results[1]["status"]), (&json!(403), &json!(200)));
+    node.stop();
+}
