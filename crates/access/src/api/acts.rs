@@ -429,7 +429,7 @@ impl From<KeyError> for Problem {
         match error {
             KeyError::Unknown => Refusal::with(Reason::NotFound, error.to_string()).into(),
             KeyError::Name => Self::bad_field(error.to_string()),
-            KeyError::Revoked | KeyError::Full => {
+            KeyError::Revoked | KeyError::Expired | KeyError::Crowded | KeyError::Full => {
                 Self::new(http::StatusCode::CONFLICT, "key_refused", error.to_string())
             }
             KeyError::Io(..) | KeyError::Damaged(..) => {

@@ -59,6 +59,15 @@ pub enum KeyError {
     /// It was revoked.
     #[error("this key was revoked; make a new one")]
     Revoked,
+    /// It is over.
+    #[error("this key has expired; make a new one")]
+    Expired,
+    /// Its older secrets would have to end before their time.
+    #[error(
+        "{SECRETS_MAX} secrets of this key hold already; rotate it later, or with no grace, which \
+         ends the older ones at once"
+    )]
+    Crowded,
     /// There are too many.
     #[error("there are {KEYS_MAX} keys already")]
     Full,
@@ -177,12 +186,16 @@ impl KeyFile {
     /// Gives a key a new secret; the old one holds for another `grace_ms`.
     ///
     /// # Errors
-    /// [`KeyError::Unknown`], [`KeyError::Revoked`], and those of the file.
+    /// [`KeyError::Unknown`], [`KeyError::Revoked`], [`KeyError::Expired`], [`KeyError::Crowded`], and
+    /// those of the file.
     pub fn rotate(&self, id: &str, grace_ms: u64, now: Timestamp) -> Result<NewSecret, KeyError> {
         self.change(|contents| {
             let entry = find(contents, id)?;
             if entry.record.revoked.is_some() {
                 return Err(KeyError::Revoked);
+            }
+            if entry.record.expires.is_some_and(|end| now >= end) {
+                return Err(KeyError::Expired);
             }
             let (token, hash) = self.secret(id)?;
             let end = now.plus_ms(grace_ms);
@@ -190,8 +203,9 @@ impl KeyFile {
                 old.until = Some(old.until.map_or(end, |until| until.min(end)));
             }
             entry.secrets.retain(|old| old.until.is_none_or(|until| until > now));
-            let surplus = (entry.secrets.len() + 1).saturating_sub(SECRETS_MAX);
-            entry.secrets.drain(..surplus);
+            if entry.secrets.len() >= SECRETS_MAX {
+                return Err(KeyError::Crowded);
+            }
             entry.secrets.push(hash);
             Ok(NewSecret { record: entry.record.clone(), token })
         })

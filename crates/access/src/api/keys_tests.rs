@@ -140,11 +140,18 @@ fn the_old_secret_holds_for_the_grace() {
         assert_eq!(reason(&keys, &old.token, at(3)), Some(Reason::BadToken));
     }
     assert_eq!(reason(&keys, &last.token, at(3)), None);
-    // As often as one likes.
-    for n in 0..20 {
-        file.rotate(&first.record.id, 60_000, at(n)).unwrap();
+    // No secret ends before its time for want of room.
+    let rotate = |grace_ms: u64| file.rotate(&first.record.id, grace_ms, at(3));
+    for _ in 1..SECRETS_MAX {
+        rotate(60_000).unwrap();
     }
-    assert_eq!(file.read().unwrap().keys[0].secrets.len(), SECRETS_MAX);
+    assert!(matches!(rotate(60_000), Err(KeyError::Crowded)));
+    assert_eq!(reason(&keys, &last.token, at(4)), None);
+    keys.reload();
+    assert_eq!(reason(&keys, &last.token, at(4)), None);
+    assert!(rotate(0).is_ok(), "without a grace there is room again");
+    keys.reload();
+    assert_eq!(reason(&keys, &last.token, at(4)), Some(Reason::BadToken));
 }
 
 #[test]
@@ -154,6 +161,8 @@ fn keys_end_are_named_and_are_not_without_number() {
     let keys = ApiKeys::open(file.clone(), |_| {}).unwrap();
     assert_eq!(reason(&keys, &made.token, Timestamp(NOW.0 + 9)), None);
     assert_eq!(reason(&keys, &made.token, Timestamp(NOW.0 + 10)), Some(Reason::TokenExpired));
+    let late = file.rotate(&made.record.id, 0, Timestamp(NOW.0 + 10));
+    assert!(matches!(late, Err(KeyError::Expired)));
     for name in ["", "a\nb", &"x".repeat(65)] {
         assert!(matches!(file.create(name, all(), None, NOW), Err(KeyError::Name)), "{name}");
     }

@@ -489,7 +489,8 @@ pub(crate) static ROUTES: &[Route] = &[
         verb: Verb::Post,
         path: "/api/v1/keys/{key}/rotate",
         name: "rotateKey",
-        about: "A new secret for a key; the old one holds for `grace_s` more (an hour).",
+        about: "A new secret for a key; the old one holds for `grace_s` more (an hour). Four hold \
+                at a time; more are refused, as is a key that has expired.",
         scope: Some(Scope::Keys),
         does: Does::RotateKey,
         parts: &[KEY],
