@@ -35,7 +35,7 @@ macro_rules! scopes {
 scopes! {
     /// To send messages.
     Messages = "messages";
-    /// To publish on channels, and to read their history and presence.
+    /// To publish on channels, to read their history and presence, and to put users on them.
     Channels = "channels";
     /// To push to users, roles and everyone.
     Push = "push";
@@ -45,13 +45,13 @@ scopes! {
     Groups = "groups";
     /// To see who is there.
     Presence = "presence";
-    /// To see and end connections.
+    /// To end connections.
     Connections = "connections";
     /// To make tokens with which users sign in.
     Tokens = "tokens";
-    /// To make, rotate and revoke keys.
+    /// To list keys, and to make, rotate and revoke those with no other scopes than one's own.
     Keys = "keys";
-    /// To read metrics.
+    /// To read `/metrics`, and to begin their summary anew.
     Metrics = "metrics";
 }
 

@@ -295,6 +295,8 @@ sections! {
     /// What the application's own parts may do for users.
     admin: AdminSection {
         /// Who may give users roles, besides those of their tokens: whoever may can give themself any.
+        /// A token of one of these also opens all of the HTTP API, as a key with the scope `*` does,
+        /// and `/metrics`. There only the roles of the token itself count, not those given here.
         who: Vec<String> = vec!["nobody".into()], Whose;
     }
 
