@@ -117,12 +117,14 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
     let (accept, tls) = (Arc::<AcceptStats>::default(), Arc::<TlsStats>::default());
     let gate = Arc::new(Gate::new(config.edge.rules()?));
     let stopping = Arc::<AtomicBool>::default();
+    let api_stats = Arc::<ApiStats>::default();
     let metrics = Metrics::new(Sources {
         hub: hub.clone(),
         chat: chat.clone(),
         accept: accept.clone(),
         tls: tls.clone(),
         gate: gate.clone(),
+        api: api_stats.clone(),
         permits: permits.clone(),
         data_dir: config.server.data_dir().into(),
         started,
@@ -145,7 +147,7 @@ pub(crate) fn assemble(config: &Config) -> anyhow::Result<Parts> {
         operators,
         gate,
         keys: Arc::new(keys),
-        api_stats: Arc::default(),
+        api_stats,
         reception,
         secret,
         verifier,

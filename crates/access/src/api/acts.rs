@@ -214,7 +214,8 @@ impl Api {
         let mut bearer = identity(user.clone(), None, Authority::default());
         bearer.roles = roles.iter().map(|role| role.trim().into()).collect();
         if self.parts.admin.permits(&bearer) && !call.principal.scopes.covers(Scopes::EVERYTHING) {
-            let said = "These roles are an administrator's ([admin] who); a key needs `*` for that.";
+            let said =
+                "These roles are an administrator's ([admin] who); a key needs `*` for that.";
             return Err(Refusal::with(Reason::NotAllowed, said).into());
         }
         let mint = &self.parts.mint;

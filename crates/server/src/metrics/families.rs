@@ -139,6 +139,20 @@ families! {
             };
     }
 
+    "HTTP API" {
+        Counter, "hubbub_api_requests_total", [], "Requests to the HTTP API, the parts of batches included.",
+            |now, out| out.value(read(&now.api.api_requests));
+        Counter, "hubbub_api_refused_total", ["reason"],
+            "Requests to the HTTP API refused: no key or token that is good for it (stranger), more in a second than a key may bring (paced), as many at a time as may be (crowded), a body over the limit (too_big), no answer in time (late).",
+            |now, out| {
+                out.of(&["stranger"], read(&now.api.api_strangers));
+                out.of(&["paced"], read(&now.api.api_paced));
+                out.of(&["crowded"], read(&now.api.api_crowded));
+                out.of(&["too_big"], read(&now.api.api_too_big));
+                out.of(&["late"], read(&now.api.api_late));
+            };
+    }
+
     "Traffic" {
         Counter, "hubbub_messages_total", ["direction"], "WebSocket messages and control frames.",
             |now, out| {

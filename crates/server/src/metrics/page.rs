@@ -15,7 +15,8 @@ Nobody sees them unless the configuration says so:
   everybody on this machine may read; on any other it asks for a token.
 - `metrics.token_file` names a file with a token of at least 32 characters, for programs:
   `Authorization: Bearer TOKEN`, there and on the main address.
-- `[admin] who` lets users read them on the main address with their own tokens.
+- `[admin] who` lets users read them on the main address with their own tokens, and a key with the
+  scope `metrics` (`hubbub key create`) whoever has it.
 
 ```yaml
 scrape_configs:

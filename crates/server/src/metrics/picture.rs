@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use hubbub_access::{AcceptStats, Gate, Permits, TlsStats};
+use hubbub_access::{AcceptStats, ApiStats, Gate, Permits, TlsStats};
 use hubbub_chat::Chat;
 use hubbub_chat::stats::Snapshot;
 use hubbub_hub::{Hub, HubStats};
@@ -19,6 +19,7 @@ pub(crate) struct Sources {
     pub(crate) accept: Arc<AcceptStats>,
     pub(crate) tls: Arc<TlsStats>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) api: Arc<ApiStats>,
     pub(crate) permits: Permits,
     pub(crate) data_dir: PathBuf,
     pub(crate) started: Instant,
@@ -32,6 +33,7 @@ pub(crate) struct Picture {
     pub(super) accept: Arc<AcceptStats>,
     pub(super) tls: Arc<TlsStats>,
     pub(super) gate: Arc<Gate>,
+    pub(super) api: Arc<ApiStats>,
     pub(super) places_used: usize,
     pub(super) places: usize,
     /// Bytes that may still be written where the store is.
@@ -49,6 +51,7 @@ impl Sources {
             accept: self.accept.clone(),
             tls: self.tls.clone(),
             gate: self.gate.clone(),
+            api: self.api.clone(),
             places_used: self.permits.used(),
             places: self.permits.max(),
             disk_free: super::process::disk_free(&self.data_dir),

@@ -398,6 +398,15 @@ fn a_key_with_the_scope_sees_the_metrics() {
         node.server.ask("GET /metrics", &[("Authorization", &bearer)], "").status
     };
     assert_eq!((status("metrics"), status("*"), status("messages")), (200, 200, 404));
+    // What the API did is among them.
+    let back = BackEnd::new(&node, &["*"]);
+    back.ok("GET /api/v1/users/ann", &Value::Null);
+    assert_eq!(node.server.get("/api/v1/keys").status, 401);
+    let bearer = format!("Bearer {}", back.key);
+    let seen = node.server.ask("GET /metrics", &[("Authorization", &bearer)], "").body;
+    for line in ["hubbub_api_requests_total 2", "hubbub_api_refused_total{reason=\"stranger\"} 1"] {
+        assert!(seen.lines().any(|known| known == line), "{line}: {seen}");
+    }
     node.stop();
 }
 

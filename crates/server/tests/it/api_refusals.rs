@@ -338,7 +338,10 @@ fn nobody_gets_more_than_they_have_by_way_of_tokens_or_keys() {
     let strong = BackEnd::new(&node, &["*"]);
     let ops = r#"{"user":"eve","roles":["staff","ops"]}"#;
     assert_eq!(back.refused("POST /api/v1/tokens", &[], ops), (403, "not_allowed".into()));
-    assert_eq!(back.ask("POST /api/v1/tokens", &[], r#"{"user":"eve","roles":["staff"]}"#).status, 200);
+    assert_eq!(
+        back.ask("POST /api/v1/tokens", &[], r#"{"user":"eve","roles":["staff"]}"#).status,
+        200
+    );
     assert_eq!(strong.ask("POST /api/v1/tokens", &[], ops).status, 200);
     let revoke = |key: &str| format!("DELETE /api/v1/keys/{}", &key[4..16]);
     assert_eq!(back.refused(&revoke(&strong.key), &[], ""), (403, "not_allowed".into()));
@@ -381,7 +384,8 @@ fn an_administrators_device_that_was_signed_out_does_nothing_more() {
 fn an_idempotency_key_is_refused_where_it_would_do_nothing() {
     let node = Node::start(&[]);
     let back = BackEnd::new(&node, &["*"]);
-    let part = r#"{"method":"POST","path":"/api/v1/tokens","idempotency_key":"k","body":{"user":"a"}}"#;
+    let part =
+        r#"{"method":"POST","path":"/api/v1/tokens","idempotency_key":"k","body":{"user":"a"}}"#;
     let batch = format!(r#"{{"requests":[{part}]}}"#);
     for (line, body) in [
         ("POST /api/v1/keys", r#"{"name":"k","scopes":["keys"]}"#),
