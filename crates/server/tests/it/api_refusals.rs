@@ -374,8 +374,10 @@ fn an_administrators_device_that_was_signed_out_does_nothing_more() {
         ["GET /api/v1/keys", "GET /metrics", "GET /api/v1/users/ann"]
             .map(|line| node.server.ask(line, &[("Authorization", &bearer)], "").status)
     };
+    root.ok("me", json!({}));
     assert_eq!(asked(), [200; 3]);
-    root.ok("device_sign_out", json!({"device": "laptop"}));
+    strong.ok("DELETE /api/v1/users/root/devices/laptop", &json!(null));
+    assert_eq!(root.closed(), 4003);
     assert_eq!(asked(), [401; 3]);
     node.stop();
 }

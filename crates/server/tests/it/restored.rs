@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::api::make_key;
 use crate::node::Node;
 use crate::process::say;
 use crate::talk::Talk;
@@ -58,6 +59,7 @@ fn a_copy_made_while_messages_are_written_is_whole_as_of_a_commit() {
     let node = Node::start(&[]);
     let mut alice = Talk::open(&node, "alice");
     alice.text("user:bob", "before", "m0");
+    let key = make_key(&node, &["users"], &[]);
     let data = node.home().data();
     let around = node.home().around().to_owned();
     let backup = around.join("backup");
@@ -76,7 +78,8 @@ fn a_copy_made_while_messages_are_written_is_whole_as_of_a_commit() {
     assert_eq!(again.code, Some(2), "{again:?}");
     assert!(again.err.contains("exists"), "{again:?}");
     assert!(!around.join("backup.partial").exists());
-    for (path, mode) in [("", 0o40700), ("hubbub.db", 0o100_600), ("secret", 0o100_600)] {
+    let files = ["hubbub.db", "secret", "api-keys.json"].map(|path| (path, 0o100_600));
+    for (path, mode) in [("", 0o40700)].into_iter().chain(files) {
         let found = fs::metadata(backup.join(path)).unwrap().permissions().mode();
         assert_eq!(found, mode, "{path}");
     }
@@ -90,6 +93,9 @@ fn a_copy_made_while_messages_are_written_is_whole_as_of_a_commit() {
     let node = home.start();
     let head = Talk::open(&node, "bob").sync()["conversations"][0]["head_seq"].as_u64().unwrap();
     assert!((1..=1 + written).contains(&head), "{head} of {written}");
+    let bearer = format!("Bearer {key}");
+    let answer = node.server.ask("GET /api/v1/users/bob", &[("Authorization", &bearer)], "");
+    assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 #[test]
