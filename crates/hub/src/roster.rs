@@ -4,11 +4,13 @@
 //! a second, so that a reconnect within it is nothing to tell of, and only while there are few: where
 //! many came, each would be told of each. Invariant: as long as they are few, what others were told
 //! of a user and what is true are the same after [`Roster::settle`]; of who left only those are told
-//! who were told of their coming.
+//! who were told of their coming. Whoever is listed is so with all their connections, also those that
+//! came while there was no room.
 //!
 //! Deliberately absent: who may know (see `rules`), and how those who are told are reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher as _;
 use std::ops::Bound;
 
 use hubbub_proto::UserId;
@@ -33,6 +35,9 @@ pub(crate) struct Roster {
     present: usize,
     /// Who came or went since it was told.
     changed: Vec<UserId>,
+    /// Connections of those for whom there was no room, by a hash of their name: a few bytes for each
+    /// that is subscribed, which is what bounds them.
+    unlisted: HashMap<u64, u32>,
     /// Up to so many are told of each other; 0 for none.
     told_max: usize,
 }
@@ -66,12 +71,17 @@ impl Roster {
     /// A connection of this user came.
     pub(crate) fn enter(&mut self, user: &UserId, has_room: bool) -> Entered {
         if !has_room && !self.members.contains_key(user) {
+            *self.unlisted.entry(self.unlisted.hasher().hash_one(user)).or_default() += 1;
             return Entered::Unlisted;
         }
         let member = self.members.entry(user.clone()).or_default();
         member.connections += 1;
         if member.connections > 1 {
             return Entered::Again;
+        }
+        if !self.unlisted.is_empty() {
+            let hash = self.unlisted.hasher().hash_one(user);
+            member.connections += self.unlisted.remove(&hash).unwrap_or(0);
         }
         self.present += 1;
         self.note(user);
@@ -82,7 +92,7 @@ impl Roster {
     pub(crate) fn leave(&mut self, user: &UserId) {
         let Some(member) = self.members.get_mut(user).filter(|member| member.connections > 0)
         else {
-            return;
+            return self.leave_unlisted(user);
         };
         member.connections -= 1;
         if member.connections == 0 {
@@ -91,6 +101,18 @@ impl Roster {
                 self.members.remove(user);
             } else {
                 self.note(user);
+            }
+        }
+    }
+
+    fn leave_unlisted(&mut self, user: &UserId) {
+        let hash = self.unlisted.hasher().hash_one(user);
+        let Some(connections) = self.unlisted.get_mut(&hash) else { return };
+        *connections -= 1;
+        if *connections == 0 {
+            self.unlisted.remove(&hash);
+            if self.unlisted.is_empty() {
+                self.unlisted.shrink_to_fit();
             }
         }
     }
@@ -216,6 +238,34 @@ mod tests {
         }
         assert!(all.iter().eq((10..30).map(user).collect::<Vec<_>>().iter()));
         assert_eq!(roster.page(Some(&user(29)), 7).users.len(), 0);
+    }
+
+    #[test]
+    fn who_came_without_room_is_counted_whole_once_they_are_listed() {
+        let mut roster = Roster::new(9);
+        let counted = |roster: &Roster| {
+            let users = roster.page(None, 9).users;
+            users.iter().map(|one| one.connections).collect::<Vec<_>>()
+        };
+        assert_eq!(roster.enter(&user(1), false), Entered::Unlisted);
+        assert_eq!(roster.enter(&user(1), false), Entered::Unlisted);
+        assert_eq!(roster.enter(&user(2), false), Entered::Unlisted);
+        roster.leave(&user(2));
+        assert_eq!(counted(&roster), [0; 0]);
+        assert_eq!(roster.enter(&user(1), true), Entered::New);
+        assert_eq!(roster.enter(&user(2), true), Entered::New);
+        assert_eq!(counted(&roster), [3, 1]);
+        for _ in 0..2 {
+            roster.leave(&user(1));
+        }
+        assert_eq!(counted(&roster), [1, 1], "the one that was counted is still there");
+        roster.leave(&user(1));
+        assert_eq!(counted(&roster), [1]);
+        assert!(roster.unlisted.is_empty(), "nothing is kept of who is gone");
+        roster.settle();
+        // Nor is a connection counted twice.
+        assert_eq!(roster.enter(&user(1), true), Entered::New);
+        assert_eq!(counted(&roster), [1, 1]);
     }
 
     #[test]
