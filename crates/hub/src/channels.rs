@@ -125,8 +125,9 @@ pub(crate) struct Record {
     pub(crate) tracked: bool,
     /// Its home was asked, and is told once nobody here needs it.
     pub(crate) asked: bool,
-    /// Somebody gets it by a pattern.
+    /// Somebody gets it by a pattern; as of then.
     pub(crate) watched: bool,
+    watched_in: u64,
 }
 
 impl Record {
@@ -144,6 +145,7 @@ impl Record {
             tracked,
             asked: false,
             watched: false,
+            watched_in: 0,
         }
     }
 
@@ -263,9 +265,14 @@ impl Channels {
         self.records.get_mut(record as usize)?.as_mut()
     }
 
-    /// A record, and who gets channels by patterns.
+    /// A record, and who gets channels by patterns; looked up again where patterns have come or gone
+    /// since.
     pub(crate) fn with_watches(&mut self, record: u32) -> Option<(&mut Record, &Watches)> {
         let record = self.records.get_mut(record as usize)?.as_mut()?;
+        if record.watched_in != self.watches.generation() {
+            record.watched_in = self.watches.generation();
+            record.watched = self.watches.watch(record.channel.as_str());
+        }
         Some((record, &self.watches))
     }
 
@@ -310,6 +317,7 @@ impl Channels {
     }
 
     fn insert(&mut self, mut record: Record) -> u32 {
+        record.watched_in = self.watches.generation();
         record.watched = self.watches.watch(record.channel.as_str());
         let channel = record.channel.clone();
         let index = match self.free.pop() {
@@ -335,16 +343,6 @@ impl Channels {
         }
         let asked = record.asked;
         self.remove(index).filter(|_| asked)
-    }
-
-    /// The patterns have changed: looks again who gets the channels of a namespace by one.
-    pub(crate) fn rewatch(&mut self, namespace: &str) {
-        let Self { records, watches, .. } = self;
-        for record in records.iter_mut().flatten() {
-            if record.channel.namespace() == namespace {
-                record.watched = watches.watch(record.channel.as_str());
-            }
-        }
     }
 
     /// At the home: a connection of a user came or went. Answers what became of who came.
@@ -552,6 +550,8 @@ impl Channels {
 
 #[cfg(test)]
 mod tests {
+    use hubbub_proto::ChannelPattern;
+
     use super::*;
     use crate::batch::ChunkLimits;
 
@@ -601,6 +601,21 @@ mod tests {
         assert_eq!(refused, Err(Reason::BadRange));
         assert_eq!(channels.homes(), 0);
         assert!(channels.at_home(&channel(2), Timestamp(1), plain).is_ok());
+    }
+
+    #[test]
+    fn a_record_knows_of_patterns_that_come_and_go() {
+        let mut channels = channels(2);
+        let index = channels.at_home(&channel(1), Timestamp(1), plain).unwrap();
+        let watched = |channels: &mut Channels| channels.with_watches(index).unwrap().0.watched;
+        assert!(!watched(&mut channels));
+        let pattern = ChannelPattern::new("news:*").unwrap();
+        for _ in 0..2 {
+            channels.watches.set_shard(&pattern, 1, true);
+            assert!(watched(&mut channels));
+            channels.watches.set_shard(&pattern, 1, false);
+            assert!(!watched(&mut channels));
+        }
     }
 
     #[test]

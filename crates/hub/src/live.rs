@@ -195,7 +195,9 @@ impl Desk {
     /// anybody gets it.
     fn sequence(&mut self, draft: Draft) -> Result<Ack, Reason> {
         let index = self.at_home(&draft.channel)?;
-        let Some(record) = self.channels.get_mut(index) else { return Err(Reason::Internal) };
+        let Some((record, _)) = self.channels.with_watches(index) else {
+            return Err(Reason::Internal);
+        };
         let Draft { channel, from, data, client_id, key, .. } = draft;
         let home = record.home.as_ref();
         let is_volatile = home.is_some_and(|home| home.traits.volatile);
@@ -282,7 +284,7 @@ impl Desk {
             }
             None => return None,
         };
-        let record = self.channels.get_mut(index)?;
+        let (record, _) = self.channels.with_watches(index)?;
         if record.row.is_none() && !record.watched {
             return None;
         }

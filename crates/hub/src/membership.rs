@@ -71,7 +71,7 @@ impl Desk {
     /// At the homes: tells subscribers who came and who left. Once a second.
     pub(crate) fn tell_members(&mut self) {
         for (index, moves) in self.channels.settle_members() {
-            let Some(record) = self.channels.get_mut(index) else { continue };
+            let Some((record, _)) = self.channels.with_watches(index) else { continue };
             if !record.is_heard() {
                 continue;
             }

@@ -17,7 +17,7 @@ use hubbub_proto::{
 
 use crate::channels::{Standing, home_of};
 use crate::connection::{Connection, Phase};
-use crate::desk::Desk;
+use crate::desk::{Desk, Load};
 use crate::inbox::Post;
 use crate::rules::SubscribeTerms;
 use crate::shard::Shard;
@@ -247,7 +247,6 @@ impl Desk {
 
     /// This shard has subscribers of a pattern, or has none any more: every home has to know.
     fn announce(&mut self, pattern: &ChannelPattern, present: bool) {
-        self.channels.rewatch(pattern.namespace());
         for shard in 0..self.settings.inboxes.len() as u16 {
             if shard != self.shard {
                 let post = Post::Watch { shard: self.shard, pattern: pattern.clone(), present };
@@ -259,7 +258,6 @@ impl Desk {
     /// As the home of channels: another shard has subscribers of a pattern, or has none any more.
     pub(crate) fn on_watch(&mut self, shard: u16, pattern: &ChannelPattern, present: bool) {
         self.channels.watches.set_shard(pattern, shard, present);
-        self.channels.rewatch(pattern.namespace());
     }
 
     /// At the home: another shard has a subscriber who has to be told where the channel stands.
@@ -365,6 +363,18 @@ impl Desk {
         }
     }
 
+    /// Whether a connection takes more than what it has to; what waits is written first, where the
+    /// socket may take it.
+    fn has_room(&mut self, at: At, connection: &mut Connection) -> bool {
+        if self.load(connection) < Load::High {
+            return true;
+        }
+        if connection.outbox.as_ref().is_some_and(|outbox| outbox.blocked_since().is_none()) {
+            self.flush(at, connection);
+        }
+        self.load(connection) < Load::High
+    }
+
     fn tell(
         &mut self,
         at: At,
@@ -373,7 +383,13 @@ impl Desk {
         outcome: Result<Subscribed, Reason>,
     ) {
         let event = match outcome {
-            Ok(subscribed) => Event::Subscribed(Box::new(subscribed)),
+            Ok(mut subscribed) => {
+                // Nobody asked one by one, so all values may come at once, on top of what waits.
+                if subscribed.publications.is_some() && !self.has_room(at, connection) {
+                    subscribed.publications = None;
+                }
+                Event::Subscribed(Box::new(subscribed))
+            }
             Err(reason) => {
                 let detail = format!("{channel}: {}", reason.message());
                 Event::Error(Refusal::with(reason, detail))

@@ -7,6 +7,9 @@
 //!
 //! Deliberately absent: who may (see `rules`), and connections (see `topics`).
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use hubbub_proto::ChannelPattern;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -32,9 +35,44 @@ pub(crate) struct Watches {
     by_name: FxHashMap<ChannelPattern, u32>,
     watches: Vec<Option<Watch>>,
     free: Vec<u32>,
-    by_namespace: FxHashMap<Box<str>, Vec<u32>>,
+    by_namespace: FxHashMap<Box<str>, Beginnings>,
     /// Patterns with subscribers here.
     own: usize,
+    /// Another one whenever a pattern comes or goes.
+    generation: u64,
+}
+
+/// The patterns of a namespace, by what channels begin with.
+#[derive(Debug, Default)]
+struct Beginnings {
+    numbers: FxHashMap<Box<str>, u32>,
+    /// How many have this many bytes: what a channel has to be looked up by.
+    lengths: BTreeMap<usize, u32>,
+}
+
+impl Beginnings {
+    fn insert(&mut self, beginning: &str, number: u32) {
+        if self.numbers.insert(beginning.into(), number).is_none() {
+            *self.lengths.entry(beginning.len()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, beginning: &str) {
+        if self.numbers.remove(beginning).is_some()
+            && let Entry::Occupied(mut count) = self.lengths.entry(beginning.len())
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    /// Those that a channel begins with, the shortest first.
+    fn of(&self, channel: &str) -> impl Iterator<Item = u32> {
+        let beginnings = self.lengths.keys().filter_map(|len| channel.get(..*len));
+        beginnings.filter_map(|beginning| self.numbers.get(beginning).copied())
+    }
 }
 
 impl Watches {
@@ -45,6 +83,11 @@ impl Watches {
 
     pub(crate) fn find(&self, pattern: &ChannelPattern) -> Option<u32> {
         self.by_name.get(pattern).copied()
+    }
+
+    /// What was found out about patterns holds as long as this stays the same.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The number of a pattern, made if need be; the caller subscribes somebody to it.
@@ -64,7 +107,9 @@ impl Watches {
             }
         };
         self.by_name.insert(pattern.clone(), number);
-        self.by_namespace.entry(pattern.namespace().into()).or_default().push(number);
+        let beginnings = self.by_namespace.entry(pattern.namespace().into()).or_default();
+        beginnings.insert(beginning_of(pattern), number);
+        self.generation += 1;
         number
     }
 
@@ -99,22 +144,23 @@ impl Watches {
             return;
         }
         let namespace = watch.pattern.namespace();
-        if let Some(numbers) = self.by_namespace.get_mut(namespace) {
-            numbers.retain(|other| *other != number);
-            if numbers.is_empty() {
+        if let Some(beginnings) = self.by_namespace.get_mut(namespace) {
+            beginnings.remove(beginning_of(&watch.pattern));
+            if beginnings.numbers.is_empty() {
                 self.by_namespace.remove(namespace);
             }
         }
+        self.generation += 1;
         self.by_name.remove(&watch.pattern);
         self.watches[number as usize] = None;
         self.free.push(number);
     }
 
-    fn matching(&self, channel: &str) -> impl Iterator<Item = &Watch> {
+    fn matching<'a>(&'a self, channel: &'a str) -> impl Iterator<Item = &'a Watch> {
         let namespace = channel.split_once(':').map_or("", |(namespace, _)| namespace);
-        let numbers = self.by_namespace.get(namespace).map_or(&[][..], Vec::as_slice);
-        let watches = numbers.iter().filter_map(|number| self.watches[*number as usize].as_ref());
-        watches.filter(move |watch| watch.pattern.covers(channel))
+        let beginnings = self.by_namespace.get(namespace).into_iter();
+        let numbers = beginnings.flat_map(move |beginnings| beginnings.of(channel));
+        numbers.filter_map(|number| self.watches.get(number as usize)?.as_ref())
     }
 
     /// Whether anybody, wherever, gets what is published on a channel.
@@ -133,9 +179,43 @@ impl Watches {
     }
 }
 
+fn beginning_of(pattern: &ChannelPattern) -> &str {
+    pattern.beginning().unwrap_or(pattern.as_str())
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Found by their beginnings are those that cover the channel, whatever else comes and goes.
+        #[test]
+        fn patterns_are_found_by_what_channels_begin_with(
+            steps in prop::collection::vec(("[ab]:[xyz]{0,4}", 0..2_u8), 1..40),
+            channels in prop::collection::vec("[ab]:[xyz]{1,6}", 1..10),
+        ) {
+            let mut watches = Watches::default();
+            let mut there = std::collections::BTreeSet::new();
+            for (beginning, present) in steps {
+                let (name, present) = (format!("{beginning}*"), present == 1);
+                let before = watches.generation();
+                watches.set_shard(&pattern(&name), 1, present);
+                let changed =
+                    if present { there.insert(name.clone()) } else { there.remove(&name) };
+                prop_assert!(!changed || watches.generation() != before);
+            }
+            for channel in &channels {
+                let found: Vec<&str> =
+                    watches.matching(channel).map(|watch| watch.pattern.as_str()).collect();
+                let mut expected: Vec<&str> = there.iter().map(String::as_str).collect();
+                expected.retain(|name| pattern(name).covers(channel));
+                expected.sort_by_key(|name| name.len());
+                prop_assert_eq!(found, expected);
+            }
+        }
+    }
 
     fn pattern(name: &str) -> ChannelPattern {
         ChannelPattern::new(name).unwrap()

@@ -1,11 +1,12 @@
 //! Subscriptions that a client did not ask for, and those for which it brings a token.
 
-use hubbub_hub::{LiveConfig, Namespace, Permit};
+use hubbub_hub::{LiveConfig, Namespace, OpeningKind, Permit};
+use hubbub_proto::codec::Codec;
 use hubbub_proto::limits::Limits;
 use hubbub_proto::{Channel, UserId, Who};
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::stage::{Stage, small_buffers};
 
 fn stage(shards: u16) -> Stage {
     let news = Namespace {
@@ -61,6 +62,47 @@ fn a_token_subscribes_from_the_start() {
             client.expect_silence();
         }
     }
+}
+
+/// The values of all channels of a token come at once: those for which there is no room are left out.
+#[test]
+fn many_values_at_once_end_no_session() {
+    let cached = Namespace {
+        publish: Who::Everyone.into(),
+        history_bytes: 100_000,
+        history_ms: 60_000,
+        cache: true,
+        ..Namespace::default()
+    };
+    let live = LiveConfig { namespaces: vec![("big".into(), cached)], ..LiveConfig::default() };
+    let limits = Limits {
+        commands_per_second: 1_000_000,
+        commands_burst: 1_000_000,
+        outbox_bytes_max: 256 * 1024,
+        ..Limits::default()
+    };
+    let stage = Stage::with_live(1, limits, live);
+    let (mut publisher, _) = stage.session("pat");
+    let value = "x".repeat(40_000);
+    let names: Vec<String> = (0..60).map(|n| format!("big:{n}")).collect();
+    for name in &names {
+        publisher.put(name, &json!(value));
+    }
+    let kind =
+        OpeningKind::Session { codec: Codec::Json, identity: None, device: None, compressed: None };
+    let mut client = stage.open_with(kind, b"", Box::new(()), small_buffers);
+    let claims: Vec<String> = names.iter().map(|name| format!("/++{name}")).collect();
+    client.auth(&format!("ann/d/{}", claims.concat()));
+    client.expect("connected");
+    let mut valued = 0;
+    for name in &names {
+        let told = client.expect("subscribed")["payload"].take();
+        assert_eq!(told["channel"], *name);
+        valued += usize::from(told["publications"][0]["data"] == *value);
+    }
+    assert!((3..60).contains(&valued), "{valued}");
+    client.expect("ack");
+    client.expect_silence();
 }
 
 #[test]

@@ -226,7 +226,8 @@ fn who_has_a_pattern_gets_what_came_as_the_last_direct_subscriber_left() {
     wide.answer("subscribe", &json!({"channel": "more:*"}));
     // As many as one connection may have, of channels that are at home in the other shard too.
     let command = |kind: &str, name: &str| {
-        json!({"type": kind, "id": "a", "payload": {"channel": name, "data": name}})
+        let payload = json!({"channel": name, "data": name});
+        json!({"type": kind, "id": "a", "payload": payload})
     };
     for part in names.chunks(5) {
         for name in part {
