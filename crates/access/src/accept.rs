@@ -75,6 +75,10 @@ pub struct AcceptStats {
     pub http2_sockets: AtomicU64,
     /// WebSockets above [`AcceptLimits::http2_sockets_max`], at a time or per second.
     pub http2_refused: AtomicU64,
+    /// Event streams, which are among those handed over.
+    pub streams: AtomicU64,
+    /// Event streams that are open.
+    pub streams_open: AtomicU64,
     /// How often accepting paused because there was no descriptor left.
     pub pauses: AtomicU64,
 }

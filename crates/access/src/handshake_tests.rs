@@ -62,6 +62,7 @@ fn outcome(parts: &Parts) -> String {
         Ok(Upgrade { kind: OpeningKind::Session { identity: None, .. }, .. }) => "nobody".into(),
         Ok(Upgrade { kind: OpeningKind::Refused(code), .. }) => format!("closed {}", code.code()),
         Ok(Upgrade { kind: OpeningKind::Echo { .. }, .. }) => "echo".into(),
+        Ok(Upgrade { kind: OpeningKind::Stream { .. }, .. }) => "stream".into(),
         Err(rejection) => format!("{} {}", rejection.status.as_u16(), rejection.reason),
     }
 }

@@ -33,6 +33,7 @@ use crate::rejection::Rejection;
 use crate::rewind::Rewind;
 use crate::routes::Admitted;
 use crate::speaking::{HTTP_GRACE, HTTP_LIFETIME, Peer, Place, is_about_health};
+use crate::sse::{Host, Hosted};
 
 /// Bytes that a stream may send before they are taken.
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -147,22 +148,8 @@ impl Connection {
             return Ok(answer.unwrap_or_else(Rejection::into_response));
         }
         request.extensions_mut().insert(Peer(self.peer));
+        request.extensions_mut().insert(Hosted(self.clone()));
         self.acceptor.access.router().call(request.map(Body::new)).await
-    }
-
-    /// A place for one more WebSocket of this connection.
-    fn admit(&self) -> Result<Stay, Rejection> {
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        let refusal = match pace.admit(self.outstay.age()) {
-            Ok(()) => match self.outstay.take() {
-                Some(socket) => return Ok(socket),
-                None => Rejection::sockets(),
-            },
-            Err(wait) => Rejection::crowded(wait),
-        };
-        count(&self.acceptor.stats.http2_refused);
-        self.outstay.refused();
-        Err(refusal)
     }
 
     /// Opens a WebSocket: the stream goes on once the answer is on its way.
@@ -195,8 +182,7 @@ impl Connection {
             tracing::warn!(%error, "no pair of sockets for a WebSocket over HTTP/2");
             Rejection::full(RETURN_WHEN_FULL)
         })?;
-        // From here on the connection is one of the data plane's.
-        self.handshake.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.settle();
         count(&acceptor.stats.http2_sockets);
         count(&acceptor.stats.adopted);
         near.keep(visit);
@@ -216,6 +202,32 @@ impl Connection {
             drop((socket, far));
         });
         Ok(response)
+    }
+}
+
+impl Host for Connection {
+    fn acceptor(&self) -> &Acceptor {
+        &self.acceptor
+    }
+
+    /// A place for one more WebSocket or event stream of this connection.
+    fn admit(&self) -> Result<Stay, Rejection> {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusal = match pace.admit(self.outstay.age()) {
+            Ok(()) => match self.outstay.take() {
+                Some(socket) => return Ok(socket),
+                None => Rejection::sockets(),
+            },
+            Err(wait) => Rejection::crowded(wait),
+        };
+        count(&self.acceptor.stats.http2_refused);
+        self.outstay.refused();
+        Err(refusal)
+    }
+
+    /// From here on the connection is one of the data plane's.
+    fn settle(&self) {
+        self.handshake.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`accept`]: the accept loop, who is let in, the hand-over; `speaking`: connections that take
 //!   longer, or want something else than a WebSocket.
 //! - `http2`, `bridge`: HTTP/2, and WebSockets over it.
+//! - `sse`: event streams, each a session behind a pair of sockets.
 //! - [`certificate`], [`secured`]: TLS, until the hand-over; `io`: with it or without.
 //! - [`routes`]: what is served at which address; [`dev`]: signing in for development;
 //!   [`operator`]: what only operators see.
@@ -41,8 +42,8 @@ mod rewind;
 pub mod routes;
 pub mod secret;
 pub mod secured;
-
 mod speaking;
+mod sse;
 pub mod token;
 
 pub use accept::{AcceptLimits, AcceptStats, Acceptor, DataPlane, bind};

@@ -7,6 +7,8 @@
 use http::HeaderMap;
 use http::header::{HOST, HeaderName, ORIGIN};
 
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// Whether a request with these headers may be served. `allowed` are origins as a browser writes
 /// them (`https://chat.example.com`), or `*` for all.
 pub(crate) fn is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
@@ -24,7 +26,13 @@ pub(crate) fn is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
 /// comes with the request of any page, whoever wrote it. `*` trusts no page, and `null` names none:
 /// a sandboxed frame of any page says so.
 pub(crate) fn is_trusted(headers: &HeaderMap, allowed: &[String]) -> bool {
-    let Named::Once(origin) = only(headers, &ORIGIN) else { return false };
+    let origin = match only(headers, &ORIGIN) {
+        Named::Once(origin) => origin,
+        // A browser leaves it out of a GET to where the page is from, and says so in a field that no
+        // page can set (Fetch Metadata, §2.3).
+        Named::No => return matches!(only(headers, &FETCH_SITE), Named::Once("same-origin")),
+        Named::Unclear => return false,
+    };
     let named = |known: &String| known.contains("://") && known.eq_ignore_ascii_case(origin);
     allowed.iter().any(named) || is_own(headers, origin)
 }

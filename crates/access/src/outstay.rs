@@ -162,7 +162,7 @@ impl Outstay {
     }
 
     /// Completes when there was no WebSocket for a lifetime.
-    async fn outlived(&self, lifetime: Duration) {
+    pub(crate) async fn outlived(&self, lifetime: Duration) {
         loop {
             let left = if self.sockets() > 0 {
                 lifetime

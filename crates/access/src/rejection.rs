@@ -162,6 +162,22 @@ impl Rejection {
         )
     }
 
+    /// What a session said of a command that a request came to.
+    #[must_use]
+    pub(crate) fn said(
+        status: StatusCode,
+        reason: &str,
+        message: String,
+        retry_after_ms: Option<u32>,
+    ) -> Self {
+        let known = Reason::ALL.iter().map(|known| known.slug()).find(|known| *known == reason);
+        let rejection = Self::new(status, known.unwrap_or("closed"), message);
+        match retry_after_ms {
+            Some(ms) => rejection.after(Duration::from_millis(ms.into())),
+            None => rejection,
+        }
+    }
+
     /// The same, to be tried again after a while.
     fn after(self, retry_after: Duration) -> Self {
         let seconds = retry_after.as_millis().div_ceil(1000);

@@ -30,6 +30,7 @@ use crate::handshake::{self, HandshakePolicy, Upgrade};
 use crate::operator::{Metrics, Operators};
 use crate::rejection::Rejection;
 use crate::speaking::{HandOver, Peer};
+use crate::sse;
 use crate::token::Verifier;
 
 /// What a page may load and where it may connect: this server, and nothing else.
@@ -69,6 +70,8 @@ pub struct Access {
     pub policy: HandshakePolicy,
     /// `/echo`, where enabled.
     pub echo: Option<EchoLimits>,
+    /// Most channels of one event stream.
+    pub stream_channels_max: usize,
     /// What back ends ask for, where enabled.
     pub api: Option<Arc<Api>>,
     /// Signing in under any name, for development.
@@ -99,6 +102,7 @@ impl Access {
         router
             .route("/ws", any(socket))
             .route("/echo", any(socket))
+            .route("/sse", any(sse::stream))
             .route("/dev/token", any(dev::token))
             .route("/livez", get(livez))
             .route("/readyz", get(readyz))

@@ -19,6 +19,7 @@ fn access(dev: bool, ready: bool) -> Access {
     let secret = Secret::from_text(SECRET);
     let policy = TokenPolicy { algorithms: vec!["HS256".into()], ..TokenPolicy::default() };
     Access {
+        stream_channels_max: 2,
         verifier: Arc::new(Verifier::new(&secret, policy).unwrap()),
         clock: Arc::new(|| Timestamp(1_700_000_000_000)),
         policy: HandshakePolicy::default(),

@@ -30,15 +30,19 @@ use crate::accept::{Acceptor, First, HEAD_BYTES_MAX, count};
 use crate::gate::{Visit, canonical};
 use crate::introduction;
 use crate::io::Io;
+use crate::outstay::{Outstay, Stay};
 use crate::permit::Permit;
 use crate::rejection::Rejection;
 use crate::rewind::Rewind;
 use crate::routes::Admitted;
+use crate::sse::{Host, Hosted};
 
 /// How long one connection may go on speaking HTTP; then it ends after the answer under way.
 pub(crate) const HTTP_LIFETIME: Duration = Duration::from_secs(60);
 /// How long the answer under way may take after that.
 pub(crate) const HTTP_GRACE: Duration = Duration::from_secs(5);
+/// Event streams on a connection, which ends with the first.
+const STREAMS_MAX: usize = 1;
 /// How long a connection that was answered may take to close.
 const LINGER: Duration = Duration::from_secs(1);
 /// How much it may send meanwhile, in bytes.
@@ -85,12 +89,32 @@ impl Place {
         let (Self::Within { permit, .. } | Self::Above { permit, .. }) = self;
         permit.keep(visit);
     }
+}
 
-    fn rejection(&self) -> Option<&Rejection> {
-        match self {
-            Self::Within { .. } => None,
-            Self::Above { rejection, .. } => Some(rejection),
-        }
+/// What the requests of one connection share.
+struct Speaker {
+    acceptor: Arc<Acceptor>,
+    peer: SocketAddr,
+    /// Why it is not let in.
+    rejection: Option<Rejection>,
+    hand_over: HandOver,
+    /// Its event stream, and how long it may be without.
+    outstay: Arc<Outstay>,
+    /// Its place among those that speak HTTP.
+    handshake: Mutex<Option<Permit>>,
+}
+
+impl Host for Speaker {
+    fn acceptor(&self) -> &Acceptor {
+        &self.acceptor
+    }
+
+    fn admit(&self) -> Result<Stay, Rejection> {
+        self.outstay.take().ok_or_else(Rejection::sockets)
+    }
+
+    fn settle(&self) {
+        self.handshake.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -194,7 +218,7 @@ impl Acceptor {
 
     /// Has the HTTP library serve the connection.
     async fn serve(
-        &self,
+        self: &Arc<Self>,
         stream: Io,
         read: Bytes,
         peer: SocketAddr,
@@ -205,13 +229,23 @@ impl Acceptor {
             return;
         }
         let hand_over = HandOver::default();
-        let rejection = place.rejection().cloned();
-        let (stream, read_too_far) =
-            self.speak_http(stream, read, peer, rejection, &hand_over, stop).await;
-        match (hand_over.take(), place) {
-            (Some(admitted), Place::Within { mut permit, handshake, .. }) => {
+        let (mut permit, handshake, rejection) = match place {
+            Place::Within { permit, handshake, .. } => (permit, Some(handshake), None),
+            Place::Above { rejection, permit } => (permit, None, Some(rejection)),
+        };
+        let speaker = Arc::new(Speaker {
+            acceptor: self.clone(),
+            peer,
+            rejection,
+            hand_over: hand_over.clone(),
+            outstay: Arc::new(Outstay::new(STREAMS_MAX)),
+            handshake: Mutex::new(handshake),
+        });
+        let (stream, read_too_far) = self.speak_http(stream, read, &speaker, stop).await;
+        match hand_over.take() {
+            Some(admitted) if speaker.rejection.is_none() => {
                 let Ok((socket, not_seen)) = stream.into_socket() else { return };
-                drop(handshake);
+                speaker.settle();
                 count(&self.stats.adopted);
                 let answer = Bytes::new();
                 let Admitted { upgrade, client, visit } = admitted;
@@ -221,9 +255,9 @@ impl Acceptor {
                 let already_read = [&read_too_far[..], &not_seen].concat().into();
                 self.data_plane.adopt(socket, already_read, opening);
             }
-            (_, place) => {
+            _ => {
                 linger(stream).await;
-                drop(place);
+                drop((permit, speaker));
             }
         }
     }
@@ -234,18 +268,18 @@ impl Acceptor {
         &self,
         stream: Io,
         read: Bytes,
-        peer: SocketAddr,
-        rejection: Option<Rejection>,
-        hand_over: &HandOver,
+        speaker: &Arc<Speaker>,
         mut stop: watch::Receiver<bool>,
     ) -> (Io, Bytes) {
         let router = self.access.router();
-        let left_by_handler = hand_over.clone();
+        let shared = speaker.clone();
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             let mut router = router.clone();
-            request.extensions_mut().insert(Peer(peer));
-            request.extensions_mut().insert(left_by_handler.clone());
-            let rejection = rejection.clone().filter(|_| !is_about_health(request.uri().path()));
+            request.extensions_mut().insert(Peer(shared.peer));
+            request.extensions_mut().insert(shared.hand_over.clone());
+            request.extensions_mut().insert(Hosted(shared.clone()));
+            let rejection =
+                shared.rejection.clone().filter(|_| !is_about_health(request.uri().path()));
             let answer: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
                 if let Some(rejection) = rejection {
                     return Ok(close_after(rejection.into_response(), request.version()));
@@ -265,16 +299,24 @@ impl Acceptor {
                 std::future::poll_fn(|context| connection.poll_without_shutdown(context));
             tokio::select! {
                 _ = Pin::new(&mut done) => true,
-                () = tokio::time::sleep(HTTP_LIFETIME) => false,
+                () = speaker.outstay.outlived(HTTP_LIFETIME) => false,
                 _ = stop.wait_for(|stop| *stop) => false,
             }
         };
         if !ended {
             Pin::new(&mut connection).graceful_shutdown();
-            let done = std::future::poll_fn(|context| connection.poll_without_shutdown(context));
-            if tokio::time::timeout(HTTP_GRACE, done).await.is_err() {
-                // An answer that nobody reads is cut off, an upgrade included.
-                hand_over.take();
+            // The data plane ends an event stream when it stops; only the others have a deadline here.
+            loop {
+                let done =
+                    std::future::poll_fn(|context| connection.poll_without_shutdown(context));
+                if tokio::time::timeout(HTTP_GRACE, done).await.is_ok() {
+                    break;
+                }
+                if speaker.outstay.sockets() == 0 {
+                    // An answer that nobody reads is cut off, an upgrade included.
+                    speaker.hand_over.take();
+                    break;
+                }
             }
         }
         let parts = connection.into_parts();

@@ -38,6 +38,11 @@ pub enum OpeningKind {
         /// What the answer to the upgrade agrees on; see [`Compression`](crate::Compression).
         compressed: Option<Compressed>,
     },
+    /// A session of the native protocol whose client passes on what it gets and confirms nothing.
+    Stream {
+        /// From the token of the request.
+        identity: Arc<Identity>,
+    },
     /// Sends back what it gets.
     Echo {
         /// The longest message, in bytes.

@@ -386,6 +386,11 @@ impl Shard {
                 }
                 (Kind::Session { session, codec }, compressed, None)
             }
+            OpeningKind::Stream { identity } => {
+                let phase = desk.ping_phase();
+                let session = Session::open_unconfirmed(identity, phase, desk.now, &desk.limits);
+                (Kind::Session { session, codec: hubbub_proto::codec::Codec::Json }, None, None)
+            }
             OpeningKind::Echo { message_bytes_max, fragments_max, compressed } => {
                 let limits = FrameLimits { message_bytes_max, fragments_max };
                 let heard_by = desk.now.plus_ms(desk.silence_ms());

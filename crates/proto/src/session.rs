@@ -47,7 +47,7 @@ pub struct Session {
     /// awaited.
     reading: bool,
     warned: bool,
-    resync: bool,
+    confirming: Confirming,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,6 +55,16 @@ enum Phase {
     AwaitingAuth,
     Open,
     Closing,
+}
+
+/// Of which deliveries a confirmation is awaited.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Confirming {
+    All,
+    /// There was no room for the others: the client is to sync.
+    Some,
+    /// The client does not confirm.
+    None,
 }
 
 /// What to do about a message.
@@ -151,8 +161,19 @@ impl Session {
             phase: Phase::AwaitingAuth,
             reading: false,
             warned: false,
-            resync: false,
+            confirming: Confirming::All,
         }
+    }
+
+    /// The same for a client that cannot confirm: nothing is sent to it again for want of that.
+    #[must_use]
+    pub fn open_unconfirmed(
+        identity: Arc<Identity>,
+        phase: u32,
+        now: Timestamp,
+        limits: &Limits,
+    ) -> Self {
+        Self { confirming: Confirming::None, ..Self::open(identity, phase, now, limits) }
     }
 
     /// A connection whose request brought a valid token. `phase` spreads the pings of many
@@ -320,7 +341,9 @@ impl Session {
             // The client has told its cursors; the answer covers all that was delivered so far.
             Command::Sync(_) => {
                 self.deliveries = None;
-                self.resync = false;
+                if self.confirming == Confirming::Some {
+                    self.confirming = Confirming::All;
+                }
             }
             _ => {}
         }
@@ -393,7 +416,7 @@ impl Session {
         now: Timestamp,
         limits: &Limits,
     ) -> Option<Timestamp> {
-        if self.phase != Phase::Open {
+        if self.phase != Phase::Open || self.confirming == Confirming::None {
             return None;
         }
         let room = usize::from(limits.unconfirmed_max);
@@ -402,7 +425,7 @@ impl Session {
             deliveries::Noted::Known => None,
             deliveries::Noted::New => Some(now.plus_ms(limits.redelivery_after_ms.into())),
             deliveries::Noted::NoRoom => {
-                self.resync = true;
+                self.confirming = Confirming::Some;
                 if deliveries.is_empty() {
                     self.deliveries = None;
                 }
@@ -527,7 +550,10 @@ impl Session {
             Some(deliveries) => deliveries.heads(PING_HEADS_MAX),
             None => (Vec::new(), false),
         };
-        due.push(Due::Send(Event::Ping(Ping { heads, resync: more || self.resync })));
+        due.push(Due::Send(Event::Ping(Ping {
+            heads,
+            resync: more || self.confirming == Confirming::Some,
+        })));
     }
 }
 

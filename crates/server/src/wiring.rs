@@ -216,6 +216,7 @@ impl Parts {
                 cookie: config.auth.cookie.clone(),
                 compression: self.hub.compression(),
             },
+            stream_channels_max: config.sse.channels_max.into(),
             echo: config.echo.enabled.then_some(EchoLimits {
                 message_bytes_max: config.echo.message_bytes_max as usize,
                 fragments_max: config.echo.fragments_max,

@@ -117,6 +117,7 @@ impl Face {
         let policy = TokenPolicy { algorithms: vec!["HS256".into()], ..TokenPolicy::default() };
         let gate = Arc::<Gate>::default();
         let access = Access {
+            stream_channels_max: 2,
             verifier: Arc::new(Verifier::new(&secret, policy).unwrap()),
             clock: Arc::new(|| hubbub_proto::Timestamp(NOW_S * 1000)),
             policy: HandshakePolicy::default(),

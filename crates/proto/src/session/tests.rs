@@ -422,6 +422,21 @@ fn sync_and_read_confirm_too() {
 }
 
 #[test]
+fn who_cannot_confirm_is_sent_nothing_again() {
+    let limits = limits();
+    let alice = Arc::new(identity("alice", None));
+    let mut session = Session::open_unconfirmed(alice, 0, START, &limits);
+    assert_eq!(session.delivered(&conversation(1), 1, START, &limits), None);
+    session.on_message(incoming(id("1"), Command::Sync(Sync::default())), START, &limits);
+    session.delivered(&conversation(1), 2, START, &limits);
+    assert_eq!(session.unconfirmed(), 0);
+    let mut out = Vec::new();
+    session.on_deadline(START.plus_ms(15_000), &limits, false, &mut out);
+    let [Due::Send(Event::Ping(ping))] = &out[..] else { panic!("{out:?}") };
+    assert_eq!((ping.heads.len(), ping.resync), (0, false));
+}
+
+#[test]
 fn a_ping_names_what_is_unconfirmed() {
     let limits = Limits { unconfirmed_max: 60, redelivery_after_ms: 10_000_000, ..limits() };
     let check = |conversations: u8, named: usize, resync: bool| {

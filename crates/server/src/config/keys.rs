@@ -87,8 +87,8 @@ sections! {
         /// Most connections at a time that have said nothing yet or still speak HTTP; one more is
         /// told 503 and when to come back.
         handshakes_max: u32 = 16_384, Range(16, 1 << 20);
-        /// Most WebSockets on one HTTP/2 connection; one more is told 429. It may open four times as
-        /// many per second.
+        /// Most WebSockets and event streams on one HTTP/2 connection; one more is told 429. It may open
+        /// four times as many per second.
         http2_sockets_max: u32 = 16, Range(1, 256);
         /// Milliseconds from accepting a connection to the end of its request's headers, and from
         /// one request to the next.
@@ -435,6 +435,13 @@ sections! {
         timeout_ms: u32 = 10_000, Range(100, 600_000);
         /// Most requests per second of one key, and at once; above it 429. 0 for any number.
         requests_per_second: u32 = 0, Range(0, 10_000_000);
+    }
+
+    /// `GET /sse`, channels and a user's events as an event stream. What holds for every session holds
+    /// for it, with the rates and limits of `limits`.
+    sse: Sse {
+        /// Most channels of one stream; one more is told 400.
+        channels_max: u16 = 32, Range(1, 128);
     }
 
     /// `GET /echo`, a WebSocket that sends back what it gets, for conformance suites. Who is silent

@@ -117,6 +117,10 @@ families! {
             |now, out| out.value(read(&now.accept.http2));
         Counter, "hubbub_http2_sockets_total", [], "WebSockets over HTTP/2.",
             |now, out| out.value(read(&now.accept.http2_sockets));
+        Counter, "hubbub_streams_total", [], "Event streams opened.",
+            |now, out| out.value(read(&now.accept.streams));
+        Gauge, "hubbub_streams", [], "Event streams that are open.",
+            |now, out| out.value(read(&now.accept.streams_open));
         Counter, "hubbub_tls_handshakes_total", ["outcome"], "TLS handshakes by what became of them.",
             |now, out| {
                 let tls = &now.tls;

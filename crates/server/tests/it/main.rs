@@ -34,6 +34,7 @@ mod restored;
 mod sessions;
 mod settings;
 mod shutdown;
+mod sse;
 mod starting;
 mod talk;
 mod tls;

@@ -30,6 +30,11 @@ impl Home {
         Self { data: Data::new(), bind: "127.0.0.1:0".into(), settings }
     }
 
+    /// Sets one more key.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        self.settings.push((key.to_owned(), value.to_owned()));
+    }
+
     /// Where the data is.
     pub(crate) fn data(&self) -> std::path::PathBuf {
         self.data.path()
