@@ -399,7 +399,8 @@ fn everyone_who_comes_back_sees_everything_once_in_order() {
                     }
                     is_over.store(true, Ordering::SeqCst);
                     one.client.expect_silence();
-                    assert!(n == 0 || one.recoveries > 10, "{}", one.recoveries);
+                    // The less often it reads, the more it is told at once, and the seldomer it goes.
+                    assert!(n == 0 || one.recoveries > 0);
                     one.seen
                 })
             })
