@@ -1,13 +1,22 @@
-/** What can be said of the chat page without a browser: its words, and that nothing parses HTML. */
+/** What can be said of the pages without a browser: the chat page's words, and that nothing parses HTML. */
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 
 const WEB = new URL('../../../web/', import.meta.url);
-const files = await Promise.all(
-  (await readdir(WEB)).map(async (name) => ({ name, text: await readFile(new URL(name, WEB), 'utf8') })),
-);
-const code = files.filter(({ name }) => name.endsWith('.js'));
+const REFERENCE = new URL('reference/', WEB);
+
+/** The files of a directory, without those below it. */
+async function filesOf(directory) {
+  const entries = await readdir(directory, { withFileTypes: true });
+  const names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  return Promise.all(names.map(async (name) => ({ name, text: await readFile(new URL(name, directory), 'utf8') })));
+}
+
+const isCode = ({ name }) => name.endsWith('.js');
+const files = await filesOf(WEB);
+const reference = await filesOf(REFERENCE);
+const code = files.filter(isCode);
 const page = files.find(({ name }) => name === 'index.html').text;
 
 test('both languages say the same things, and the page asks for nothing else', async () => {
@@ -29,11 +38,15 @@ test('both languages say the same things, and the page asks for nothing else', a
 });
 
 test('nothing is parsed as HTML, and nothing stands inline', () => {
-  for (const { name, text } of code) {
+  for (const { name, text } of [...code, ...reference.filter(isCode)]) {
     assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(/, name);
   }
-  assert.doesNotMatch(page, /<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=/);
-  assert.doesNotMatch(page, /https?:\/\//);
+  const pages = [...files, ...reference].filter(({ name }) => name.endsWith('.html'));
+  assert.equal(pages.length, 2);
+  for (const { text } of pages) {
+    assert.doesNotMatch(text, /<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=/);
+    assert.doesNotMatch(text, /https?:\/\//);
+  }
 });
 
 test('every element that the code asks for is there', () => {
