@@ -297,7 +297,8 @@ export class Store {
   receipt({ conversation, user, received_seq, read_seq }) {
     const c = this.#conversations.get(conversation);
     if (!c) return;
-    if (user === this.user) this.#read(c, read_seq);
+    // A mark set since then stays: receipts are told late, and when a mark goes that is told by itself.
+    if (user === this.user) c.read = Math.max(c.read, read_seq);
     else this.#moveCursor(c, user, { received_seq, read_seq });
     this.#changed(c);
   }
@@ -307,7 +308,8 @@ export class Store {
     const c = this.#conversations.get(id);
     if (!c) return true;
     if (seq <= c.read && !c.settings.marked_unread) return false;
-    this.#read(c, seq);
+    c.read = Math.max(c.read, seq);
+    c.settings.marked_unread = false;
     this.#changed(c);
     return true;
   }
@@ -367,11 +369,6 @@ export class Store {
       received: Math.max(old.received, received_seq, read_seq),
       read: Math.max(old.read, read_seq),
     });
-  }
-
-  #read(c, seq) {
-    c.read = Math.max(c.read, seq);
-    c.settings.marked_unread = false;
   }
 
   #pendingOf(id) {

@@ -62,6 +62,16 @@ test('unread where the window does not reach back to what is read', () => {
   assert.equal(view(s).unread, 2);
 });
 
+test('a receipt of before does not take the mark of after away', () => {
+  const s = store({ head_seq: 2 });
+  for (const seq of [1, 2]) s.entry(entry(seq));
+  s.settings({ conversation: 'group:g', rev: 5, marked_unread: true });
+  s.receipt({ conversation: 'group:g', user: 'alice', received_seq: 2, read_seq: 2 });
+  assert.equal(view(s).markedUnread, true);
+  assert.equal(s.read('group:g', 2), true, 'the server is to hear of it');
+  assert.equal(view(s).markedUnread, false);
+});
+
 test('what nobody has any more is not shown here either', () => {
   const s = store({ head_seq: 3 });
   for (const seq of [1, 2, 3]) s.entry(entry(seq));
