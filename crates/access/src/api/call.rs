@@ -236,7 +236,7 @@ fn actor(
         (None, Some(user)) if route.behalf => {
             principal.needs(Scope::Users)?;
             if UserId::new(user).is_ok_and(|user| is_of_key(&user)) {
-                return Err(Problem::bad_field(OF_KEYS));
+                return Err(Refusal::with(Reason::NotAllowed, OF_KEYS).into());
             }
             Some(user)
         }

@@ -352,7 +352,7 @@ fn nobody_gets_more_than_they_have_by_way_of_tokens_or_keys() {
     let token = json!({"user": of_key}).to_string();
     assert_eq!(strong.refused("POST /api/v1/tokens", &[], &token), (400, "bad_field".into()));
     let as_it = [("X-Hubbub-User", of_key.as_str())];
-    assert_eq!(strong.refused(SEND, &as_it, BODY), (400, "bad_field".into()));
+    assert_eq!(strong.refused(SEND, &as_it, BODY), (403, "not_allowed".into()));
     let bearer = format!("Bearer {}", node.token_with(&of_key, &["ops"]));
     let answer = node.server.ask("GET /api/v1/keys", &[("Authorization", &bearer)], "");
     assert_eq!((answer.status, &answer.json()["reason"]), (401, &json!("bad_token")));
